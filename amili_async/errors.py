@@ -1,0 +1,357 @@
+"""Every exception and warning of this package, in one tree.
+
+::
+
+    AmiliError
+    ├── ConfigurationError (ValueError)     what you passed cannot be right; nothing was sent
+    ├── TokenError                          the token endpoint refused or gave no token
+    ├── TransportError                      sent, and no usable answer came back
+    │   └── ConnectError                    never sent: DNS, connect, TLS, no free connection
+    ├── DeadlineExceededError (TimeoutError)  the call's own deadline passed
+    ├── OutcomeUnknownError                 a write may or may not have taken effect
+    ├── APIError                            an answer with a status that is no success
+    │   ├── BadRequestError                 400
+    │   ├── UnauthorizedError               401
+    │   ├── ForbiddenError                  403
+    │   ├── NotFoundError                   404
+    │   ├── ConflictError                   409
+    │   ├── UnprocessableError              422
+    │   ├── LockedError                     423
+    │   ├── RateLimitedError                429
+    │   └── ServerError                     5xx
+    ├── DecodeError                         a 2xx whose body is not what was asked for
+    ├── PaginationLoopError                 a list that hands out a page token twice
+    ├── ClientClosedError                   the client was closed before
+    ├── WrongLoopError                      the client belongs to another event loop
+    ├── StoreError                          the sync store cannot be read or written
+    └── WebhookVerificationError            a webhook whose signature does not verify
+
+    AmiliWarning (UserWarning)
+    └── UnconfirmedRouteWarning             a route whose path is a guess was called
+
+Errors hold plain values only: they pickle, deep-copy and cross process boundaries whole, and none keeps a live
+response. ``str``, ``repr`` and ``to_dict()`` show no secret, no query value and nothing that a server wrote; what it
+wrote is in ``body`` and, as text, in ``detail``.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from amili_async.cursor import Cursor
+    from amili_async.models.batches import Batch
+
+MAX_BODY = 64 * 1024
+"""The bytes of an answer that an error keeps, at most."""
+
+MAX_DETAIL = 300
+"""The characters of `AmiliError.detail`, at most."""
+
+
+class ErrorContext(TypedDict, total=False):
+    """The keywords that every error takes: where it happened and what came back."""
+
+    operation: str | None
+    method: str | None
+    route: str | None
+    status: int | None
+    request_id: str | None
+    attempts: int | None
+    body: bytes | None
+    cursor: Cursor | None
+
+
+class AmiliError(Exception):
+    """The root of every error that this package raises.
+
+    Attributes that do not apply are ``None``: a call that was never sent has no ``status``.
+    """
+
+    shown: ClassVar[tuple[str, ...]] = ("operation", "method", "route", "status", "request_id", "attempts")
+    """The attributes that ``to_dict()`` holds where they are set."""
+
+    def __init__(self, message: str, **context: Unpack[ErrorContext]) -> None:
+        super().__init__(message)
+        self.message = message
+        self.operation = context.get("operation")
+        """The operation's name in the route table, such as ``batches.list``."""
+        self.method = context.get("method")
+        self.route = context.get("route")
+        """The path template, never the path: ``/orgs/{organization_id}/batches``."""
+        self.status = context.get("status")
+        self.request_id = context.get("request_id")
+        self.attempts = context.get("attempts")
+        """How many requests of this call went out; 0 where none did."""
+        body = context.get("body")
+        self.body = None if body is None else bytes(body[:MAX_BODY])
+        """What the server wrote, cut at 64 KiB. It may hold personal data: log it nowhere."""
+        self.cursor = context.get("cursor")
+        """Where a list that ended with this error goes on."""
+
+    def __str__(self) -> str:
+        notes = [
+            " ".join(part for part in (self.method, self.route) if part),
+            f"status {self.status}" if self.status is not None and str(self.status) not in self.message else "",
+            f"{self.attempts} attempts" if self.attempts is not None and self.attempts > 1 else "",
+            f"request id {self.request_id}" if self.request_id else "",
+        ]
+        context = ", ".join(note for note in notes if note)
+        name = f"{self.operation}: " if self.operation else ""
+        return " ".join(f"{name}{self.message}{f' ({context})' if context else ''}".split())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # The default calls __init__ with `args` alone and so loses every keyword. A cause of another library's may not
+        # pickle, or may hold a connection: only our own travels.
+        cause = self.__cause__ if isinstance(self.__cause__, AmiliError) else None
+        return (_rebuild, (type(self), self.args, dict(self.__dict__), cause))
+
+    def to_dict(self) -> dict[str, object]:
+        """Return what may be logged: class, one-line message and plain attributes, without body and cursor."""
+        values = {name: getattr(self, name) for name in self.shown}
+        known = {name: value for name, value in values.items() if value is not None}
+        return {"error": type(self).__name__, "message": str(self), **known}
+
+    @property
+    def detail(self) -> str | None:
+        """What the server said, read from ``body``: problem details, ``message``, ``error``, plain text, an HTML title.
+
+        It may quote personal data, so it is never part of ``str``.
+        """
+        return _detail(self.body) if self.body else None
+
+
+def _rebuild(
+    kind: type[AmiliError], args: tuple[object, ...], state: Mapping[str, object], cause: AmiliError | None
+) -> AmiliError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    error.__cause__ = cause
+    return error
+
+
+def _detail(body: bytes) -> str | None:
+    text = body.decode("utf-8", "replace").strip()
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return _plain(text)
+    said = _said(answer)
+    return _one_line(said) if said else None
+
+
+def _said(answer: object) -> str | None:
+    """Return the first readable text among the members that error bodies are known to use."""
+    if isinstance(answer, str):
+        return answer
+    if not isinstance(answer, dict):
+        return None
+    for name in ("detail", "title", "message", "error_description", "error", "errors", "summary", "status"):
+        said = answer.get(name)
+        if isinstance(said, list) and said:
+            said = said[0]
+        text = _said(said)
+        if text:
+            return text
+    return None
+
+
+def _plain(text: str) -> str | None:
+    if text[:1] == "<":
+        found = re.search(r"<(title|h1)[^>]*>(.*?)</\1", text, re.IGNORECASE | re.DOTALL)
+        return _one_line(html.unescape(found[2])) if found else None
+    return _one_line(text) or None
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_DETAIL else f"{line[: MAX_DETAIL - 1]}…"
+
+
+class ConfigurationError(AmiliError, ValueError):
+    """An argument or setting that cannot be right. It names what is wrong and what would be right; nothing was sent."""
+
+
+class TokenError(AmiliError):
+    """The token endpoint refused the credentials, or its answer holds no token.
+
+    ``code`` is OAuth's own word (``invalid_client``) where the endpoint gave one that RFC 6749 knows.
+    """
+
+    shown = (*AmiliError.shown, "code")
+
+    def __init__(self, message: str, *, code: str | None = None, **context: Unpack[ErrorContext]) -> None:
+        super().__init__(message, **context)
+        self.code = code
+
+
+class TransportError(AmiliError):
+    """The request was sent and no usable answer came back: timeout, disconnect, reset, a body cut short.
+
+    Raised for calls that are safe to repeat, after their last attempt; a write gets `OutcomeUnknownError` instead.
+    """
+
+
+class ConnectError(TransportError):
+    """The request was never sent: DNS, connect, TLS or the wait for a free connection failed. Repeating is safe."""
+
+
+class DeadlineExceededError(AmiliError, TimeoutError):
+    """The call's deadline passed before it had an answer; no write was in flight.
+
+    ``spent`` says where the seconds went: ``gate``, ``slot``, ``token``, ``request`` and ``pause``. ``batch`` is the
+    last batch seen where `batches.wait` gave up.
+    """
+
+    shown = (*AmiliError.shown, "spent")
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        spent: Mapping[str, float] | None = None,
+        batch: Batch | None = None,
+        **context: Unpack[ErrorContext],
+    ) -> None:
+        super().__init__(message, **context)
+        self.spent = dict(spent or {})
+        self.batch = batch
+
+
+class OutcomeUnknownError(AmiliError):
+    """A write was sent and its outcome is not known: it may have taken effect, so it was not repeated.
+
+    ``idempotency_key`` is the caller's own; ``recipe`` says how to find out before sending again. What happened is the
+    cause (``__cause__``).
+    """
+
+    shown = (*AmiliError.shown, "recipe")
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        idempotency_key: str | None = None,
+        recipe: str | None = None,
+        **context: Unpack[ErrorContext],
+    ) -> None:
+        super().__init__(message, **context)
+        self.idempotency_key = idempotency_key
+        self.recipe = recipe
+
+
+class APIError(AmiliError):
+    """An answer whose status is no success. ``location`` is the host that a redirect named; it was not followed."""
+
+    shown = (*AmiliError.shown, "location")
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        location: str | None = None,
+        retry_after: float | None = None,
+        **context: Unpack[ErrorContext],
+    ) -> None:
+        super().__init__(message, **context)
+        self.location = location
+        self.retry_after = retry_after
+        """Seconds that the server asked to wait, where it said so."""
+
+
+class BadRequestError(APIError):
+    """400: the request is malformed."""
+
+
+class UnauthorizedError(APIError):
+    """401: the token was refused, and a new one too."""
+
+
+class ForbiddenError(APIError):
+    """403: the credentials do not reach this organization or operation."""
+
+
+class NotFoundError(APIError):
+    """404: no such thing, or not for these credentials."""
+
+
+class ConflictError(APIError):
+    """409: it contradicts what is there, such as an invoice that exists already."""
+
+
+class UnprocessableError(APIError):
+    """422: understood, and refused for what it says."""
+
+
+class LockedError(APIError):
+    """423: being worked on by someone else."""
+
+
+class RateLimitedError(APIError):
+    """429: too many requests, and waiting as long as asked (``retry_after``) was not possible."""
+
+    shown = (*APIError.shown, "retry_after")
+
+
+class ServerError(APIError):
+    """5xx: the server failed."""
+
+    shown = (*APIError.shown, "retry_after")
+
+
+class DecodeError(AmiliError):
+    """A success whose body is not what was asked for: no JSON, no envelope, HTML, or members of the wrong kind.
+
+    ``path`` is where in the body (``$.data[3].createdAt``), without the value. ``truncated`` is true for JSON that ends
+    early, which is what a cut body looks like.
+    """
+
+    shown = (*AmiliError.shown, "path")
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str | None = None,
+        truncated: bool = False,
+        **context: Unpack[ErrorContext],
+    ) -> None:
+        super().__init__(message, **context)
+        self.path = path
+        self.truncated = truncated
+
+
+class PaginationLoopError(AmiliError):
+    """The list handed out a page token that it had handed out before, so it would never end."""
+
+
+class ClientClosedError(AmiliError):
+    """The client was closed before this call, or while it ran."""
+
+
+class WrongLoopError(AmiliError):
+    """The client was first used in another event loop. Make one client per loop."""
+
+
+class StoreError(AmiliError):
+    """The store of a sync cannot be read or written, or is newer than this version knows."""
+
+
+class WebhookVerificationError(AmiliError):
+    """The webhook's signature is missing or wrong, or too old. Answer 401 and nothing more."""
+
+
+class AmiliWarning(UserWarning):
+    """The root of this package's warnings."""
+
+
+class UnconfirmedRouteWarning(AmiliWarning):
+    """A route whose path is a guess (mark U) was called without a confirmed path in ``routes=``."""

@@ -1,0 +1,1 @@
+"""Optional companions of the client, each imported only when used."""

@@ -183,14 +183,23 @@ class ConfigurationError(AmiliError, ValueError):
 class TokenError(AmiliError):
     """The token endpoint refused the credentials, or its answer holds no token.
 
-    ``code`` is OAuth's own word (``invalid_client``) where the endpoint gave one that RFC 6749 knows.
+    ``code`` is OAuth's own word (``invalid_client``) where the endpoint gave one that RFC 6749 knows. ``retry_after`` is
+    how many seconds remain until the endpoint will be asked again; ``None`` where asking again is pointless.
     """
 
-    shown = (*AmiliError.shown, "code")
+    shown = (*AmiliError.shown, "code", "retry_after")
 
-    def __init__(self, message: str, *, code: str | None = None, **context: Unpack[ErrorContext]) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        retry_after: float | None = None,
+        **context: Unpack[ErrorContext],
+    ) -> None:
         super().__init__(message, **context)
         self.code = code
+        self.retry_after = retry_after
 
 
 class TransportError(AmiliError):

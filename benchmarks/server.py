@@ -1,0 +1,199 @@
+"""The server of the benchmarks: a process of its own that writes pages rendered beforehand, and does little else.
+
+Whoever asks gets the same bytes. It speaks as much HTTP/1.1 as a GET with keep-alive needs: the cheaper the server, the
+more a difference between two clients shows. Run by `serving`; by hand: ``python -m benchmarks.server '{"pages": 200}'``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from benchmarks.measuring import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TOKEN = "benchmark"  # noqa: S105  # a word that nobody checks
+"""The bearer token that every peer sends."""
+
+_PREFIX = "/collection/v1"
+_RENDERED = 200 * 2**20
+"""Up to so many bytes each response is kept whole; past it the rows are kept, and the envelope is put around them."""
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """The lists that a server has: how many, how long, and what a row holds."""
+
+    organizations: int = 1
+    pages: int = 200
+    rows: int = 100
+    """Batches a page."""
+    entries: int = 2
+    """Succeeded entries a batch. 100 rows of 2 make a page of 65 kB, of 25 one of 440 kB."""
+    distinct: int = 0
+    """Serve so many different pages in turn (their batch ids repeat); 0 makes every page its own."""
+    latency: float = 0.0
+    """Seconds before each answer."""
+
+
+class Server(NamedTuple):
+    """A server that runs."""
+
+    base_url: str
+    organization_ids: list[str]
+    listing: Listing
+    page_bytes: int
+    """The size of the first page's body."""
+
+
+def organization_id(number: int) -> str:
+    """Return the id of the n-th organization."""
+    return f"7bc05553-4b68-44e8-b7bc-{number:012x}"
+
+
+def render_rows(listing: Listing, organization: int, page: int) -> bytes:
+    """Return the JSON array of one page's batches, the same for the same arguments."""
+    draw = random.Random(f"{organization}/{page}")  # noqa: S311  # sample data
+    owner = organization_id(organization)
+    rows: list[str] = []
+    for row in range(listing.rows):
+        number = (organization * listing.pages + page) * listing.rows + row
+        entries = ",".join(_render_entry(draw, number, index) for index in range(listing.entries))
+        rows.append(
+            f'{{"batchId":"{number:08x}-9c50-47e2-af92-{draw.getrandbits(48):012x}","type":"INVOICE","status":"SUCCESS",'
+            f'"createdAt":"2025-03-{1 + number % 28:02d}T14:30:00.123Z","finishedAt":"2025-03-{1 + number % 28:02d}T14:30:05.456Z",'
+            f'"organizationId":"{owner}","createdBy":"8a1b2c3d-4e5f-6789-abcd-{number % 50:012x}",'
+            f'"succeeded":[{entries}],"failed":[]}}'
+        )
+    return f"[{','.join(rows)}]".encode()
+
+
+def _render_entry(draw: random.Random, number: int, index: int) -> str:
+    noise = draw.getrandbits(128)
+    low, high = noise & 0xFFFFFFFFFFFF, noise >> 80
+    if number % 10 == 9:
+        return (
+            f'{{"$type":"paymentSuccess","invoiceId":"{number:08x}-2faf-4a1f-a011-{low:012x}",'
+            f'"paymentId":"{number:08x}-178d-470c-a246-{high:012x}","invoiceNumber":"INV-2025-{number:06d}-{index}"}}'
+        )
+    return (
+        f'{{"$type":"invoiceSuccess","invoiceId":"{number:08x}-2faf-4a1f-a011-{low:012x}",'
+        f'"invoiceNumber":"INV-2025-{number:06d}-{index}","caseId":"{number:08x}-178d-470c-a246-{high:012x}"}}'
+    )
+
+
+def page_token(organization: int, page: int) -> str:
+    """Return the token of a page: one word, as long as such tokens are."""
+    return f"eyJvcmciOiI3YmMwNTU1MyIsInBhZ2UiOjEyMzQ1Njc4OTB9{organization:06d}{page:06d}"
+
+
+class Responses:
+    """Every response, rendered when the server starts."""
+
+    def __init__(self, listing: Listing) -> None:
+        self.listing = listing
+        distinct = min(listing.distinct or listing.pages, listing.pages)
+        self.bodies = [
+            [render_rows(listing, organization, page) for page in range(distinct)]
+            for organization in range(listing.organizations)
+        ]
+        total = sum(len(self.bodies[0][page % distinct]) for page in range(listing.pages)) * listing.organizations
+        self.whole: dict[tuple[bytes, bytes], bytes] = {}
+        self.pieces: dict[tuple[bytes, bytes], tuple[int, int]] = {}
+        for organization in range(listing.organizations):
+            owner = organization_id(organization).encode()
+            for page in range(listing.pages):
+                key = (owner, page_token(organization, page).encode() if page else b"")
+                if total <= _RENDERED:
+                    self.whole[key] = self._render(organization, page)
+                else:
+                    self.pieces[key] = (organization, page)
+        if self.whole:
+            self.bodies.clear()
+
+    def _render(self, organization: int, page: int) -> bytes:
+        rows = self.bodies[organization][page % len(self.bodies[organization])]
+        following = page + 1
+        token = f',"nextPageToken":"{page_token(organization, following)}"' if following < self.listing.pages else ""
+        start = f'{{"summary":{{"status":"SUCCESS"{token}}},"data":'.encode()
+        head = (
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n"
+            f"Content-Length: {len(start) + len(rows) + 1}\r\nX-Request-Id: {organization:08x}{page:08x}\r\n\r\n"
+        ).encode()
+        return b"".join((head, start, rows, b"}"))
+
+    def find(self, request: bytes) -> bytes:
+        """Return the response to one request, read from its first line alone."""
+        target = request[4 : request.index(b" ", 4)]
+        path, _, query = target.partition(b"?")
+        token = b""
+        for part in query.split(b"&"):
+            if part.startswith(b"PageToken="):
+                token = part[10:]
+        start = path.find(b"/orgs/") + 6
+        key = (path[start : start + 36], token)
+        whole = self.whole.get(key)
+        if whole is not None:
+            return whole
+        pieces = self.pieces.get(key)
+        if pieces is None or not path.endswith(b"/batches"):
+            return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+        return self._render(*pieces)
+
+
+class Connection(asyncio.Protocol):
+    """One keep-alive connection, one request at a time."""
+
+    def __init__(self, responses: Responses, loop: asyncio.AbstractEventLoop) -> None:
+        self.responses = responses
+        self.loop = loop
+        self.received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # a TCP server makes no other
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:  # noqa: D102
+        self.received += data
+        while (end := self.received.find(b"\r\n\r\n")) >= 0:
+            request, self.received = self.received[:end], self.received[end + 4 :]
+            response = self.responses.find(request)
+            if self.responses.listing.latency:
+                self.loop.call_later(self.responses.listing.latency, self.transport.write, response)
+            else:
+                self.transport.write(response)
+
+
+async def serve(listing: Listing) -> None:
+    """Serve until killed; print the port and the size of a page once the pages are rendered."""
+    loop = asyncio.get_running_loop()
+    responses = Responses(listing)
+    server = await loop.create_server(lambda: Connection(responses, loop), "127.0.0.1", 0, backlog=512)
+    first = responses.find(f"GET {_PREFIX}/orgs/{organization_id(0)}/batches HTTP/1.1".encode())
+    print(server.sockets[0].getsockname()[1], len(first) - first.index(b"\r\n\r\n") - 4, flush=True)
+    await server.serve_forever()
+
+
+@contextmanager
+def serving(listing: Listing) -> Iterator[Server]:
+    """Run a server in a process of its own while the block runs."""
+    command = [sys.executable, "-m", "benchmarks.server", msgspec.json.encode(listing).decode()]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  # our own
+        try:
+            assert process.stdout is not None  # noqa: S101  # a pipe was asked for
+            port, size = process.stdout.readline().split()
+            organizations = [organization_id(number) for number in range(listing.organizations)]
+            yield Server(f"http://127.0.0.1:{port}{_PREFIX}", organizations, listing, int(size))
+        finally:
+            process.kill()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(msgspec.json.decode(sys.argv[1], type=Listing)))

@@ -1,0 +1,238 @@
+"""What is repeated, when, and how long to wait before: values in, a decision out, nothing awaited.
+
+`decide` holds the whole rule as one table. Waits of our own are backoff's exponential series with full jitter; a
+``Retry-After`` is never undercut, jitter is only added to it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from typing import Final, NamedTuple
+
+import backoff
+import msgspec
+
+from amili_async.errors import ConfigurationError
+
+Jitter = Callable[[float], float]
+"""Takes a bound in seconds and returns how many of them to wait."""
+
+REFUSED: Final = frozenset({425, 429})
+"""Statuses that say the request was not processed."""
+
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]*)?")
+_LONGEST = 1e9
+"""Thirty years: a bound that keeps a number of a thousand digits from becoming infinity."""
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a call may be sent and how long it may wait in between.
+
+    Raises:
+        ConfigurationError: a value that cannot be right; the message names it.
+    """
+
+    attempts: int = 3
+    """Requests of one call, the first included; 1 repeats nothing. The replay after a 401 does not count."""
+    trust_idempotency_key: bool = False
+    """Repeat a write with an idempotency key as if it were a read: only once Amili has confirmed that keys hold."""
+    max_wait: float = 20.0
+    """Seconds that a wait of our own lasts at most."""
+    max_retry_after: float = 120.0
+    """Seconds that a ``Retry-After`` may ask for; a longer one ends the call at once."""
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise ConfigurationError(f"attempts is {self.attempts}; the first request counts, so it is at least 1")
+        for name, seconds in (("max_wait", self.max_wait), ("max_retry_after", self.max_retry_after)):
+            if not (math.isfinite(seconds) and seconds >= 0):
+                raise ConfigurationError(f"{name} is {seconds}; it is a number of seconds, 0 or more")
+
+
+class Failure(Enum):
+    """How an attempt failed."""
+
+    NEVER_SENT = "never sent"
+    """DNS, connect, TLS, the wait for a free connection, or a token that could not be had for the moment."""
+    INTERRUPTED = "interrupted"
+    """Sent, then a timeout, a disconnect or a reset."""
+    STATUS = "status"
+    """Answered with a status that is no success."""
+    TRUNCATED = "truncated"
+    """A success whose body was cut short, or is JSON that ends early."""
+    MALFORMED = "malformed"
+    """A success whose body is not what was asked for, or is larger than allowed."""
+    DEADLINE = "deadline"
+    """The call's deadline passed while the request was in flight."""
+    CLOSED = "closed"
+    """The client was closed while the request was in flight."""
+
+
+class Action(Enum):
+    """What to do about a failed attempt."""
+
+    REPEAT = "repeat"
+    """Send again after `Decision.wait` seconds."""
+    REPLAY = "replay"
+    """Send again at once with a new token, outside attempts and budget."""
+    RAISE = "raise"
+    """Raise the failure's own class: nothing happened, or the call was safe to repeat."""
+    OUTCOME_UNKNOWN = "outcome unknown"
+    """Raise `OutcomeUnknownError`: the write may have taken effect."""
+
+
+class Decision(NamedTuple):
+    """What to do, after how many seconds, and whether the repeat costs the budget a token."""
+
+    action: Action
+    wait: float = 0.0
+    charged: bool = False
+
+
+def decide(
+    failure: Failure,
+    *,
+    status: int | None,
+    repeatable: bool,
+    retry_after: float | None,
+    attempt: int,
+    replayed: bool,
+    policy: RetryPolicy,
+    pause: float,
+    remaining: float | None,
+    budget: bool,
+) -> Decision:
+    """Return what becomes of a call whose attempt failed.
+
+    | what happened | GET | write (every POST; `request()` with another method unless `repeatable=True`) |
+    | --- | --- | --- |
+    | never opened: DNS, connect, TLS, waiting for the pool | repeat, then `ConnectError` | same |
+    | sent, then timeout, disconnect, reset | repeat, then `TransportError` | `OutcomeUnknownError` |
+    | 408 500 502 504 | repeat, then its class | `OutcomeUnknownError`, status kept, the `APIError` as its cause |
+    | 503 | repeat | repeat with `Retry-After` (I), else `OutcomeUnknownError` |
+    | 425 429 | repeat | repeat: refused before processing |
+    | 401 | new token, one replay, outside attempts and budget | same |
+    | 3xx, 501, all other 4xx | its class, at once | same |
+    | 2xx, body cut short or JSON that ends early (msgspec: "truncated") | repeat, then `TransportError` | `OutcomeUnknownError(status)`: accepted, batch id unknown |
+    | 2xx, malformed (HTML, text), wrong shape, or no batch id where one is due | `DecodeError` | `OutcomeUnknownError`, the `DecodeError` as its cause |
+    | deadline while in flight | `DeadlineExceededError` | `OutcomeUnknownError`, the deadline as its cause |
+
+    A 5xx that no row names counts as 500; closing the client while a call is in flight counts as its deadline. With
+    `RetryPolicy(trust_idempotency_key=True)` and a key given, a write follows the GET column. Where a row says repeat and
+    attempts, deadline or budget do not allow it, or ``Retry-After`` asks for more than ``policy.max_retry_after``, the
+    call ends at once: with its class where it is safe to repeat or was refused before processing.
+
+    Args:
+        failure: how the attempt failed.
+        status: the answer's status, where there was one.
+        repeatable: whether the GET column holds.
+        retry_after: seconds that the server asked to wait; for `NEVER_SENT`, until the token endpoint is asked again.
+        attempt: which attempt failed, from 1, not counting the replay after a 401.
+        replayed: whether the call has had that replay.
+        policy: the limits.
+        pause: this call's own wait in seconds, drawn beforehand; added to ``retry_after`` where there is one.
+        remaining: seconds to the deadline, ``None`` for no limit.
+        budget: whether the retry budget has a token. A repeat that a 429 with ``Retry-After``, or the token endpoint,
+            puts off is not charged: it is load that the server has made room for.
+    """  # noqa: E501  # the table stands here as it stands in the README
+    if status == 401 and failure is Failure.STATUS:  # noqa: PLR2004  # a status reads best as its number
+        return Decision(Action.RAISE if replayed else Action.REPLAY)
+    repeat, otherwise = _row(failure, status, repeatable=repeatable, told=retry_after is not None)
+    if not repeat or attempt >= policy.attempts:
+        return Decision(otherwise)
+    charged = retry_after is None or status not in {None, 429}
+    if charged and not budget:
+        return Decision(otherwise)
+    wait = pause
+    if retry_after is not None:
+        if retry_after > policy.max_retry_after:
+            return Decision(otherwise)
+        # Jitter that would not fit in the time left is left out: going at the moment named is allowed.
+        wait = retry_after + pause if remaining is None or retry_after + pause < remaining else retry_after
+    if remaining is not None and wait >= remaining:
+        return Decision(otherwise)
+    return Decision(Action.REPEAT, wait, charged)
+
+
+def _row(failure: Failure, status: int | None, *, repeatable: bool, told: bool) -> tuple[bool, Action]:
+    """Return whether the table's row says repeat, and what ends the call where it is not repeated."""
+    if failure is Failure.NEVER_SENT:
+        return True, Action.RAISE
+    if failure is Failure.STATUS and status is not None:
+        if status in REFUSED or (status == 503 and told):  # noqa: PLR2004  # a status reads best as its number
+            return True, Action.RAISE
+        if (status < 500 and status != 408) or status == 501:  # noqa: PLR2004  # the same
+            return False, Action.RAISE
+    if not repeatable:
+        return False, Action.OUTCOME_UNKNOWN
+    return failure in {Failure.INTERRUPTED, Failure.STATUS, Failure.TRUNCATED}, Action.RAISE
+
+
+def pauses(policy: RetryPolicy, *, jitter: Jitter = backoff.full_jitter) -> Iterator[float]:
+    """Yield the waits of one call in seconds: up to 1, 2, 4 … and never above ``policy.max_wait``."""
+    bounds = backoff.expo(max_value=policy.max_wait)
+    next(bounds)  # its first value is None, there to be sent to
+    for bound in bounds:
+        yield jitter(bound)
+
+
+def read_retry_after(value: str | None, now: float) -> float | None:
+    """Return how many seconds a ``Retry-After`` asks to wait, or ``None`` where it says nothing that can be kept.
+
+    Seconds may have a fraction; a date that has passed gives 0. A negative number is nonsense, not zero: a write is
+    repeated after a 503 only on the strength of a header that means something.
+
+    Args:
+        value: the header as received.
+        now: Unix seconds of the moment that the answer was made.
+    """
+    text = (value or "").strip()
+    if _SECONDS.fullmatch(text):
+        return min(float(text), _LONGEST)
+    moment = read_date(text)
+    return None if moment is None else min(max(0.0, moment - now), _LONGEST)
+
+
+def read_date(value: str | None) -> float | None:
+    """Return the Unix seconds of an HTTP date in any of its three forms, ``None`` where it is none."""
+    try:
+        moment = parsedate_to_datetime(value or "")
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return moment.timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+class Budget:
+    """Keeps retries under a fifth of the traffic while everything fails: a bucket that calls fill and retries empty.
+
+    It starts full, so a client's first hiccup is retried.
+    """
+
+    def __init__(self, capacity: int = 100) -> None:
+        """Hold at most ``capacity`` retries."""
+        # Counted in fifths of a retry: whole numbers neither drift nor round.
+        self._most = self._fifths = 5 * capacity
+
+    @property
+    def available(self) -> bool:
+        """Whether a retry may go out."""
+        return self._fifths >= 5  # noqa: PLR2004  # five fifths
+
+    def deposit(self) -> None:
+        """Count the first attempt of a call: a fifth of a retry."""
+        if self._fifths < self._most:
+            self._fifths += 1
+
+    def withdraw(self) -> bool:
+        """Take one retry out, or return ``False`` where there is none."""
+        if not self.available:
+            return False
+        self._fifths -= 5
+        return True

@@ -1,0 +1,20 @@
+"""The ``amili`` command. What it is built with (typer, rich) comes with the extra ``cli`` and is imported only here."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+
+
+def main() -> int:
+    """Run the command line; return its exit status: 0, 1 (failed), 2 (usage), 130 (interrupted)."""
+    if find_spec("typer") is None or find_spec("rich") is None:
+        print("amili: the command line is an extra: pip install 'amili-async[cli,sync]'", file=sys.stderr)  # noqa: T201  # there is no rich to print with
+        return 2
+    try:
+        from amili_async.cli.application import app  # noqa: PLC0415  # only where the extra is installed
+
+        app(prog_name="amili")
+    except KeyboardInterrupt:
+        return 130
+    return 0

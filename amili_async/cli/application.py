@@ -1,0 +1,36 @@
+"""The ``amili`` command line put together: which commands there are and what they are called."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from amili_async.cli.routes import routes
+
+app = typer.Typer(
+    help="Read, follow and bulk-sync what an Amili Collection API holds. Credentials come from AMILI_CLIENT_ID and "
+    "AMILI_CLIENT_SECRET, or AMILI_TOKEN; the server from AMILI_ENVIRONMENT, or AMILI_BASE_URL and AMILI_TOKEN_URL.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+app.command()(routes)
+
+
+def _print_version(*, asked: bool) -> None:
+    if asked:
+        typer.echo(f"amili-async {version('amili-async')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version.")
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""

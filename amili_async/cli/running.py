@@ -1,0 +1,112 @@
+"""Runs a command's work to its end and says how it ended: an exit status and, where it failed, one line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from amili_async.errors import AmiliError, APIError, ConfigurationError, TokenError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+DONE = 0
+FAILED = 1
+USAGE = 2
+INTERRUPTED = 130
+
+EXTRAS = {
+    "aiosqlite": "sync",
+    "asyncpg": "postgres",
+    "dask": "dask",
+    "distributed": "dask",
+    "greenlet": "sync",
+    "sqlalchemy": "sync",
+}
+"""Which extra brings a module that a command imports."""
+
+
+def run(work: Callable[[], Coroutine[object, object, int]], *, resume: str | None = None) -> None:
+    """Run the work in an event loop of its own and leave with the exit status that it returns.
+
+    Control-C cancels the work, so that what it holds is put back in order, and then prints ``resume``, where the
+    command has a line that goes on.
+
+    Raises:
+        typer.Exit: always; that is how a command leaves.
+    """
+    raise typer.Exit(_status(work, resume))
+
+
+def _status(work: Callable[[], Coroutine[object, object, int]], resume: str | None) -> int:
+    try:
+        status = asyncio.run(work())
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        _close_standard_output()
+        say(f"Interrupted. This goes on from there:\n  {resume}" if resume else "Interrupted.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our lines, such as `head`, has had enough of them.
+        _close_standard_output()
+        return DONE
+    except ConfigurationError as error:
+        return _failed(error.message, USAGE)
+    except AmiliError as error:
+        return _failed(describe(error))
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        return _failed(f"this needs an extra: pip install 'amili-async[cli,{extra}]'", USAGE)
+    except OSError as error:
+        _close_standard_output()
+        where = f": {error.filename}" if error.filename else ""
+        return _failed(f"{error.strerror or error}{where}")
+    return status
+
+
+def _failed(message: str, status: int = FAILED) -> int:
+    fail(message)
+    return status
+
+
+def describe(error: AmiliError) -> str:
+    """Return an error as one line, with what to do about it where that is known.
+
+    What the server itself wrote may quote personal data: a person at a terminal sees it, a log does not.
+    """
+    line = str(error)
+    if isinstance(error, TokenError) and error.retry_after is None:
+        line += "; check AMILI_CLIENT_ID and AMILI_CLIENT_SECRET"
+    if isinstance(error, APIError) and error.detail and sys.stderr.isatty():
+        line += f"; the server says: {printable(error.detail)}"
+    return line
+
+
+def say(message: str) -> None:
+    """Print to standard error, where notes go, as standard output holds results alone."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(Text(message))
+
+
+def fail(message: str) -> None:
+    """Print an error as one line."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(Text.assemble(("Error: ", "bold red"), message))
+
+
+def printable(text: str) -> str:
+    """Return a server's text without what would steer the terminal or break the line."""
+    return "".join(character if character.isprintable() else "�" for character in text)
+
+
+def _close_standard_output() -> None:
+    """Let what is still buffered go nowhere: Python's own flush at exit would fail on it again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -1,0 +1,140 @@
+"""Where Amili's servers are, which of them a user may name instead, and the proxy on the way there."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import msgspec
+
+from amili_async import protocol
+from amili_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+PRODUCTION = "production"
+
+
+class Environment(msgspec.Struct, frozen=True):
+    """Where one of Amili's environments is (D: example-workflow-359631m0)."""
+
+    base_url: str
+    token_url: str
+
+
+ENVIRONMENTS: dict[str, Environment] = {
+    PRODUCTION: Environment("https://api.amili.no/collection/v1", "https://auth.amili.no/token"),
+    "staging": Environment("https://api.staging.amili.no/collection/v1", "https://auth.staging.amili.no/token"),
+}
+
+
+def check_url(url: str, name: str) -> str:
+    """Return a server's root without a trailing slash.
+
+    Raises:
+        ConfigurationError: it is no absolute URL, holds credentials or a query, or is http to a host that is not
+            loopback, which would send the token in the clear.
+    """
+    if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+        raise ConfigurationError(f"{name} must be text, not {type(url).__name__}")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ConfigurationError(f"{name} is not a URL; it should look like https://api.amili.no/…") from None
+    if parts.scheme not in {"http", "https"} or not host:
+        raise ConfigurationError(f"{name} must be an absolute https URL, such as https://api.amili.no/collection/v1")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigurationError(f"{name} must hold no credentials, query or fragment")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ConfigurationError(f"{name} must be https: http to {host} would send the token in the clear")
+    return url.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host name is this machine's own."""
+    return host in LOOPBACK or host.startswith("127.") or host.endswith(".localhost")
+
+
+class Proxy(msgspec.Struct, frozen=True):
+    """A forward proxy: its URL without credentials, and the header that carries them."""
+
+    url: str
+    headers: dict[str, str] | None = None
+
+    def __repr__(self) -> str:
+        return "Proxy(...)"
+
+
+def proxy_from_environment(url: str) -> Proxy | None:
+    """Return the proxy that ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY`` name for a server, if any."""
+    parts = urlsplit(url)
+    address = getproxies().get(parts.scheme)
+    if not address or proxy_bypass(parts.netloc):
+        return None
+    proxy = urlsplit(address if "://" in address else f"http://{address}")
+    if not proxy.username:
+        return Proxy(urlunsplit(proxy))
+    credentials = aiohttp.encode_basic_auth(unquote(proxy.username), unquote(proxy.password or ""))
+    bare = proxy._replace(netloc=proxy.netloc.rpartition("@")[2])
+    return Proxy(urlunsplit(bare), {"Proxy-Authorization": credentials})
+
+
+def from_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the settings that ``AMILI_*`` variables hold, by the names that `AmiliClient` knows."""
+    source = os.environ if environment is None else environment
+    names = {
+        "environment": "AMILI_ENVIRONMENT",
+        "base_url": "AMILI_BASE_URL",
+        "token_url": "AMILI_TOKEN_URL",
+        "autocollect_url": "AMILI_AUTOCOLLECT_URL",
+    }
+    return {name: source[variable] for name, variable in names.items() if source.get(variable)}
+
+
+class Servers:
+    """The roots that one client sends to, and what may go there: the token to its own servers only."""
+
+    def __init__(self, *, base_url: str, token_url: str, autocollect_url: str | None, trust_env: bool) -> None:
+        self.base_url = check_url(base_url, "base_url")
+        self.token_url = check_url(token_url, "token_url")
+        self.autocollect_url = None if autocollect_url is None else check_url(autocollect_url, "autocollect_url")
+        self._trusted = {protocol.origin(url) for url in (self.base_url, self.autocollect_url) if url}
+        # The environment is read once: a job's environment does not change, and reading it for every request costs more
+        # than the request's own preparation.
+        self._proxies: dict[tuple[str, str, int], Proxy | None] | None = {} if trust_env else None
+
+    def url(self, call: protocol.Call) -> str:
+        """Return the absolute URL of a call.
+
+        Raises:
+            ConfigurationError: it is one of AutoCollect's, and no ``autocollect_url`` was given.
+        """
+        if call.absolute:
+            return call.target
+        if call.route.server == "api":
+            return self.base_url + call.target
+        if self.autocollect_url is None:
+            raise ConfigurationError(
+                "autocollect_url is not set: AutoCollect's address is not documented, "
+                "so pass AmiliClient(autocollect_url=...) as Amili gave it to you"
+            )
+        return self.autocollect_url + call.target
+
+    def trusted(self, call: protocol.Call) -> bool:
+        """Return whether the bearer token may go where this call goes."""
+        return not call.absolute or protocol.origin(call.target) in self._trusted
+
+    def proxy(self, url: str) -> Proxy | None:
+        """Return the proxy on the way to a URL."""
+        if self._proxies is None:
+            return None
+        place = protocol.origin(url)
+        if place not in self._proxies:
+            self._proxies[place] = proxy_from_environment(url)
+        return self._proxies[place]

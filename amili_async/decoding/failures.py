@@ -1,0 +1,62 @@
+"""What msgspec says of a body that does not fit, as errors that name the place and never the value."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import msgspec
+
+from amili_async.errors import DecodeError
+
+READING_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""All that msgspec raises for a body: its own, invalid UTF-8, nesting past the interpreter's limit."""
+
+_SAFE = ("Expected ", "Object missing required field ", "Invalid RFC3339 ", "Invalid date", "Invalid decimal")
+
+
+class Misfit(NamedTuple):
+    """Where something does not fit, and what was expected there."""
+
+    path: str
+    reason: str
+
+
+def misfit(error: Exception) -> Misfit:
+    """Return the place and the expectation out of an error of msgspec's, without any value that it quotes."""
+    reason, _, path = str(error).rpartition(" - at `")
+    if not path.endswith("`"):
+        return Misfit("$", _without_value(str(error)))
+    return Misfit(path[:-1], _without_value(reason))
+
+
+def _without_value(reason: str) -> str:
+    return reason if reason.startswith(_SAFE) else "the value does not fit"
+
+
+def decode_error(body: bytes | bytearray, error: Exception, *, within: str = "$") -> DecodeError:
+    """Return the error for a body that msgspec could not read. ``within`` is where the part that it read stands."""
+    if isinstance(error, msgspec.ValidationError):
+        path, reason = misfit(error)
+        path = within + path[1:]
+        return DecodeError(f"the answer does not fit: {reason} at {path}", path=path, body=bytes(body))
+    if ends_early(body, error):
+        return DecodeError("the answer is JSON that ends early", truncated=True, body=bytes(body))
+    if isinstance(error, RecursionError):
+        return DecodeError("the answer is JSON nested too deeply to be read", body=bytes(body))
+    return DecodeError(f"the answer is not JSON{_kind(body)}", body=bytes(body))
+
+
+def ends_early(body: bytes | bytearray, error: Exception) -> bool:
+    """Return whether a body is JSON that stops before its end, which is what a cut connection leaves."""
+    if isinstance(error, UnicodeDecodeError | RecursionError) or isinstance(error, msgspec.ValidationError):
+        return False
+    if not body.strip():
+        return True
+    at = re.search(r"\(byte (\d+)\)$", str(error))
+    # A number is cut without msgspec calling it truncated: it finds the end of input where a digit is due.
+    return "truncated" in str(error) or (at is not None and int(at[1]) >= len(body))
+
+
+def _kind(body: bytes | bytearray) -> str:
+    return " but HTML" if body.lstrip()[:1] == b"<" else ""

@@ -1,0 +1,39 @@
+"""The base of every model: frozen, keyword-only, camelCase on the wire, silent about people in ``repr``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A value as Amili sends it: hashable where its members are, comparable, picklable.
+
+    ``repr`` leaves out what is absent and shows `private` members as ``...``: models end up in logs.
+    """
+
+    private: ClassVar[frozenset[str]] = frozenset()
+    """The members that hold personal data or bytes as received, which ``repr`` does not show."""
+
+    def wire(self) -> object:
+        """Return what stands for this model in JSON; what holds raw parts or extra members overrides it."""
+        return self
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
+        for field in msgspec.structs.fields(type(self)):
+            value: object = getattr(self, field.name)
+            if field.required or value != field.default:
+                yield field.name, _Hidden() if field.name in self.private else value
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"{type(self).__name__}({shown})"
+
+
+class _Hidden:
+    def __repr__(self) -> str:
+        return "..."

@@ -1,0 +1,52 @@
+"""Open enums: text with known values, which keeps an unknown one instead of refusing it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar, Self
+
+MAX_KEPT = 256
+"""The unknown values of one enum that are kept as shared members, at most; further ones are made anew each time."""
+
+MAX_KEPT_LENGTH = 64
+"""The characters of an unknown value that is kept, at most."""
+
+
+class Misses:
+    """Tells whether an unknown value was met meanwhile: ``latest`` is another object after each one.
+
+    An object and not a number, since two threads that count up at once may lose a count.
+    """
+
+    latest: ClassVar[object] = object()
+
+
+class OpenEnum(StrEnum):
+    """Text with known values. An unknown value becomes a member of its own: it compares, hashes and pickles as its text.
+
+    The lists of values are what has been seen, not what exists.
+    """
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, str):
+            return None
+        Misses.latest = object()
+        kept = _kept.setdefault(cls, {})
+        known = kept.get(value)
+        if isinstance(known, cls):
+            return known
+        member = str.__new__(cls, value)
+        member._name_ = value
+        member._value_ = value
+        if len(kept) < MAX_KEPT and len(value) <= MAX_KEPT_LENGTH:
+            kept[value] = member
+        return member
+
+    @property
+    def known(self) -> bool:
+        """Whether this value is one of those listed in the class."""
+        return self._name_ in type(self).__members__
+
+
+_kept: dict[type[OpenEnum], dict[str, OpenEnum]] = {}

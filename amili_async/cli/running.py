@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from contextlib import suppress
+from io import UnsupportedOperation
 from typing import TYPE_CHECKING
 
 import typer
@@ -106,7 +108,8 @@ def printable(text: str) -> str:
 
 
 def _close_standard_output() -> None:
-    """Let what is still buffered go nowhere: Python's own flush at exit would fail on it again."""
+    """Let what is still buffered go nowhere: Python's own flush at exit would fail on it once more."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    with suppress(UnsupportedOperation):  # a caller that captures the output has no file to redirect
+        os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

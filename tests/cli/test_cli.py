@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import amili_async.cli
+
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+
+    import pytest
+
+
+def test_without_its_extra_the_command_says_how_to_get_it_and_exits_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def find_spec(name: str) -> ModuleSpec | None:
+        assert name in {"typer", "rich"}
+        return None
+
+    monkeypatch.setattr(amili_async.cli, "find_spec", find_spec)
+    assert amili_async.cli.main() == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "amili: the command line is an extra: pip install 'amili-async[cli,sync]'\n"
+
+
+def test_rich_alone_missing_is_told_the_same_way(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def find_spec(name: str) -> ModuleSpec | None:
+        return importlib.util.find_spec("typing") if name == "typer" else None
+
+    monkeypatch.setattr(amili_async.cli, "find_spec", find_spec)
+    assert amili_async.cli.main() == 2
+    assert "pip install" in capsys.readouterr().err
+
+
+def test_the_command_is_installed_and_starts_without_the_client_or_the_store() -> None:
+    code = (
+        "import sys; from amili_async.cli import main; sys.argv[1:] = ['--version']\n"
+        "try: main()\n"
+        "except SystemExit as left: print(left.code)\n"
+        "print(sorted({'aiohttp', 'sqlalchemy', 'distributed', 'asyncpg'} & set(sys.modules)))"
+    )
+    lines = subprocess.check_output([sys.executable, "-c", code], text=True).splitlines()  # noqa: S603  # our own code
+    assert lines[0].startswith("amili-async ")
+    assert lines[1:] == ["0", "[]"]

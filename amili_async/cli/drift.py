@@ -41,7 +41,9 @@ class DriftNotes:
             say("Not quite as documented, and read all the same:")
             _tell([f"{record.operation} {record.path}: {WORDS[record.kind]}{record.found}" for record in self.drift])
         if self.quarantined:
-            say(f"{len(self.quarantined)} rows could not be read and were left out:")
+            count = len(self.quarantined)
+            rows = "1 row could not be read and was" if count == 1 else f"{count:,} rows could not be read and were"
+            say(f"{rows} left out:")
             _tell([f"{record.operation} {record.path}: {record.reason}" for record in self.quarantined])
 
 

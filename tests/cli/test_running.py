@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from io import UnsupportedOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+import typer
+
+from amili_async.cli import running
+from amili_async.errors import AmiliError, ConfigurationError, NotFoundError, TokenError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TextIO
+
+
+@pytest.fixture
+def output(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[TextIO]:
+    """Put a file of the test's own in the place of standard output, as `run` may redirect it."""
+    with (tmp_path / "output").open("w", encoding="utf-8") as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        yield file
+
+
+def status_of(error: BaseException | None = None, *, resume: str | None = None, returned: int = 0) -> int:
+    async def work() -> int:
+        if error is not None:
+            raise error
+        return returned
+
+    with pytest.raises(typer.Exit) as left:
+        running.run(work, resume=resume)
+    return left.value.exit_code
+
+
+@pytest.mark.parametrize("returned", [0, 1])
+def test_a_command_leaves_with_the_status_that_its_work_returns(returned: int) -> None:
+    assert status_of(returned=returned) == returned
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (ConfigurationError("AMILI_CLIENT_ID is not set"), 2, "AMILI_CLIENT_ID is not set"),
+        (AmiliError("it is broken", operation="batches.get"), 1, "batches.get: it is broken"),
+        (TokenError("refused"), 1, "refused; check AMILI_CLIENT_ID and AMILI_CLIENT_SECRET"),
+        (TokenError("unreachable", retry_after=3.0), 1, "unreachable"),
+        (
+            ModuleNotFoundError("no asyncpg", name="asyncpg"),
+            2,
+            "this needs an extra: pip install 'amili-async[cli,postgres]'",
+        ),
+        (
+            ModuleNotFoundError("no", name="sqlalchemy.ext"),
+            2,
+            "this needs an extra: pip install 'amili-async[cli,sync]'",
+        ),
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "No space left on device"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "orgs.txt"), 1, "No such file: orgs.txt"),
+        (OSError("odd"), 1, "odd"),
+    ],
+)
+def test_an_error_is_one_line_and_a_status(
+    error: Exception, status: int, line: str, output: TextIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of(error) == status
+    assert capsys.readouterr().err == f"Error: {line}\n"
+    assert Path(output.name).read_text("utf-8") == ""
+
+
+def test_a_module_that_no_extra_brings_is_no_users_mistake_and_keeps_its_traceback() -> None:
+    async def work() -> int:
+        raise ModuleNotFoundError("no such module", name="antigravitation")
+
+    with pytest.raises(ModuleNotFoundError):
+        running.run(work)
+
+
+@pytest.mark.parametrize(
+    ("resume", "said"),
+    [(None, "Interrupted.\n"), ("amili sync --org a", "Interrupted. This goes on from there:\n  amili sync --org a\n")],
+)
+def test_control_c_prints_the_line_that_resumes_and_exits_130(
+    resume: str | None, said: str, output: TextIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not output.closed
+    assert status_of(KeyboardInterrupt(), resume=resume) == 130
+    assert capsys.readouterr().err == said
+
+
+def test_output_that_nobody_captures_in_a_file_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Captured:
+        def fileno(self) -> NoReturn:
+            raise UnsupportedOperation("fileno")
+
+    monkeypatch.setattr(sys, "stdout", Captured())
+    assert status_of(BrokenPipeError()) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_the_server_wrote_is_shown_to_a_person_and_to_no_log(
+    *, terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    error = NotFoundError("no such batch", status=404, body=b'{"message": "Ola Nordmann has\\u001b[31m none"}')
+    said = "; the server says: Ola Nordmann has�[31m none"
+    assert running.describe(error) == f"no such batch (status 404){said if terminal else ''}"
+
+
+WRITE_LINES = """
+import sys
+from amili_async.cli import output, running
+async def work():
+    for _ in range(int(sys.argv[1])):
+        output.write_json(b"[1, 2]")
+    return 0
+try:
+    running.run(work)
+except running.typer.Exit as left:
+    sys.exit(left.exit_code)
+"""
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_reader_that_has_had_enough_is_no_failure(lines: int) -> None:
+    reading, writing = os.pipe()
+    process = subprocess.Popen(  # noqa: S603  # our own code
+        [sys.executable, "-X", "dev", "-c", WRITE_LINES, str(lines)], stdout=writing, stderr=subprocess.PIPE
+    )
+    os.close(writing)
+    os.close(reading)
+    _, said = process.communicate()
+    assert (process.returncode, said) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_full_disk_is_one_line_and_exit_status_1(lines: int) -> None:
+    with Path("/dev/full").open("wb") as full:
+        process = subprocess.run(  # noqa: S603  # our own code
+            [sys.executable, "-c", WRITE_LINES, str(lines)], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert (process.returncode, process.stderr) == (1, b"Error: No space left on device\n")

@@ -145,7 +145,8 @@ def decide(
     repeat, otherwise = _row(failure, status, repeatable=repeatable, told=retry_after is not None)
     if not repeat or attempt >= policy.attempts:
         return Decision(otherwise)
-    charged = retry_after is None or status not in {None, 429}
+    told_to_come_back = failure is Failure.NEVER_SENT or status == 429  # noqa: PLR2004  # the same
+    charged = retry_after is None or not told_to_come_back
     if charged and not budget:
         return Decision(otherwise)
     wait = pause
@@ -174,11 +175,10 @@ def _row(failure: Failure, status: int | None, *, repeatable: bool, told: bool) 
 
 
 def pauses(policy: RetryPolicy, *, jitter: Jitter = backoff.full_jitter) -> Iterator[float]:
-    """Yield the waits of one call in seconds: up to 1, 2, 4 … and never above ``policy.max_wait``."""
+    """Return the waits of one call in seconds, without end: up to 1, 2, 4 … and never above ``policy.max_wait``."""
     bounds = backoff.expo(max_value=policy.max_wait)
     next(bounds)  # its first value is None, there to be sent to
-    for bound in bounds:
-        yield jitter(bound)
+    return map(jitter, bounds)
 
 
 def read_retry_after(value: str | None, now: float) -> float | None:

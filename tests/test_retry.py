@@ -129,8 +129,9 @@ def test_a_retry_after_past_the_limit_ends_the_call_at_once_with_its_class(statu
         assert decided.action is action
 
 
-def test_a_token_endpoint_that_rests_is_waited_for() -> None:
-    decided = decision(Failure.NEVER_SENT, status=None, repeatable=False, retry_after=3.0, budget=False)
+@pytest.mark.parametrize("status", [None, 503])
+def test_a_token_endpoint_that_rests_is_waited_for(status: int | None) -> None:
+    decided = decision(Failure.NEVER_SENT, status=status, repeatable=False, retry_after=3.0, budget=False)
     assert decided == Decision(Action.REPEAT, 3.5, charged=False)
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -159,9 +159,7 @@ class Stopwatch:
         return Sample(self.wall, self.cpu, units)
 
 
-async def interleave(
-    sides: Mapping[str, Callable[[], Awaitable[Sample]]], rounds: int, *, seed: int = 1
-) -> dict[str, list[Sample]]:
+def interleave(sides: Mapping[str, Callable[[], Sample]], rounds: int, *, seed: int = 1) -> dict[str, list[Sample]]:
     """Run every side once a round, in an order that is shuffled each time; return the samples of each side."""
     order = list(sides)
     shuffle = random.Random(seed)
@@ -169,7 +167,7 @@ async def interleave(
     for _ in range(rounds):
         shuffle.shuffle(order)
         for name in order:
-            samples[name].append(await sides[name]())
+            samples[name].append(sides[name]())
     return samples
 
 
@@ -180,14 +178,17 @@ class Heartbeat:
         self.every = every
         self.longest = 0.0
         """Seconds by which the worst beat came late."""
+        self.longest_cpu = 0.0
+        """The most CPU that this thread used between two beats: what remains on a busy machine."""
 
     async def _beat(self) -> None:
-        last = time.perf_counter()
+        last, last_cpu = time.perf_counter(), time.thread_time()
         while True:
             await asyncio.sleep(self.every)
-            now = time.perf_counter()
+            now, now_cpu = time.perf_counter(), time.thread_time()
             self.longest = max(self.longest, now - last - self.every)
-            last = now
+            self.longest_cpu = max(self.longest_cpu, now_cpu - last_cpu)
+            last, last_cpu = now, now_cpu
 
 
 @asynccontextmanager
@@ -196,7 +197,7 @@ async def heartbeat() -> AsyncIterator[Heartbeat]:
     watch = Heartbeat()
     task = asyncio.create_task(watch._beat())  # noqa: SLF001  # the task is the block's, not the reader's
     await asyncio.sleep(0.01)
-    watch.longest = 0.0
+    watch.longest = watch.longest_cpu = 0.0
     try:
         yield watch
         # The stall may be the very last thing that happened: let the beat that it delayed come.
@@ -206,8 +207,13 @@ async def heartbeat() -> AsyncIterator[Heartbeat]:
 
 
 def resident_peak() -> int:
-    """Return the most memory that this process has held so far, in bytes (VmHWM; Linux)."""
+    """Return the most memory that this process has held since `forget_peak`, in bytes (VmHWM; Linux)."""
     return _status("VmHWM")
+
+
+def forget_peak() -> None:
+    """Let the peak begin anew at what the process holds."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def resident() -> int:
@@ -224,10 +230,10 @@ def _status(name: str) -> int:
 
 
 def in_subprocess(module: str, *arguments: str) -> dict[str, float]:
-    """Run ``python -m module arguments`` in a process of its own and return the JSON numbers of its last line.
+    """Run a module (or a script, after ``-c``) in a process of its own and return the JSON numbers of its last line.
 
     Peaks of memory and costs of importing can be measured in a fresh process only.
     """
-    command = [sys.executable, "-m", module, *arguments]
+    command = [sys.executable, *([] if module == "-c" else ["-m"]), module, *arguments]
     output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout  # noqa: S603  # our own module
     return msgspec.json.decode(output.splitlines()[-1], type=dict[str, float])

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 TOKEN = "benchmark"  # noqa: S105  # a word that nobody checks
 """The bearer token that every peer sends."""
 
+WARM_UP_PAGES = 10
 _PREFIX = "/collection/v1"
 _RENDERED = 200 * 2**20
 """Up to so many bytes each response is kept whole; past it the rows are kept, and the envelope is put around them."""
@@ -43,11 +44,18 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds before each answer."""
 
 
+    def pages_of(self, organization: int) -> int:
+        """Return how many pages an organization has: the one past the last is for warming up, and short."""
+        return self.pages if organization < self.organizations else min(WARM_UP_PAGES, self.pages)
+
+
 class Server(NamedTuple):
     """A server that runs."""
 
     base_url: str
     organization_ids: list[str]
+    warm_up_id: str
+    """One organization more, with a few pages: walked before the clock starts."""
     listing: Listing
     page_bytes: int
     """The size of the first page's body."""
@@ -99,29 +107,32 @@ class Responses:
 
     def __init__(self, listing: Listing) -> None:
         self.listing = listing
-        distinct = min(listing.distinct or listing.pages, listing.pages)
-        self.bodies = [
-            [render_rows(listing, organization, page) for page in range(distinct)]
-            for organization in range(listing.organizations)
-        ]
-        total = sum(len(self.bodies[0][page % distinct]) for page in range(listing.pages)) * listing.organizations
+        self.rows: dict[int, list[bytes]] = {}
         self.whole: dict[tuple[bytes, bytes], bytes] = {}
         self.pieces: dict[tuple[bytes, bytes], tuple[int, int]] = {}
-        for organization in range(listing.organizations):
+        total = 0
+        for organization in range(listing.organizations + 1):
+            pages = listing.pages_of(organization)
+            distinct = min(listing.distinct or pages, pages)
+            self.rows[organization] = [render_rows(listing, organization, page) for page in range(distinct)]
+            total += pages * len(self.rows[organization][0])
+        for organization in range(listing.organizations + 1):
             owner = organization_id(organization).encode()
-            for page in range(listing.pages):
+            for page in range(listing.pages_of(organization)):
                 key = (owner, page_token(organization, page).encode() if page else b"")
                 if total <= _RENDERED:
                     self.whole[key] = self._render(organization, page)
                 else:
                     self.pieces[key] = (organization, page)
         if self.whole:
-            self.bodies.clear()
+            self.rows.clear()
 
     def _render(self, organization: int, page: int) -> bytes:
-        rows = self.bodies[organization][page % len(self.bodies[organization])]
+        rows = self.rows[organization][page % len(self.rows[organization])]
         following = page + 1
-        token = f',"nextPageToken":"{page_token(organization, following)}"' if following < self.listing.pages else ""
+        token = ""
+        if following < self.listing.pages_of(organization):
+            token = f',"nextPageToken":"{page_token(organization, following)}"'
         start = f'{{"summary":{{"status":"SUCCESS"{token}}},"data":'.encode()
         head = (
             "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n"
@@ -189,8 +200,14 @@ def serving(listing: Listing) -> Iterator[Server]:
         try:
             assert process.stdout is not None  # noqa: S101  # a pipe was asked for
             port, size = process.stdout.readline().split()
-            organizations = [organization_id(number) for number in range(listing.organizations)]
-            yield Server(f"http://127.0.0.1:{port}{_PREFIX}", organizations, listing, int(size))
+            organizations = [organization_id(number) for number in range(listing.organizations + 1)]
+            yield Server(
+                base_url=f"http://127.0.0.1:{port}{_PREFIX}",
+                organization_ids=organizations[:-1],
+                warm_up_id=organizations[-1],
+                listing=listing,
+                page_bytes=int(size),
+            )
         finally:
             process.kill()
 

@@ -1,0 +1,66 @@
+"""Many organizations at a time: pages a second through `batches.stream` and through what a user would write instead."""
+
+from __future__ import annotations
+
+import statistics
+from functools import partial
+from typing import TYPE_CHECKING
+
+from benchmarks.measuring import Row, Sample, Settings, interleave, rates, ratio
+from benchmarks.peers.peer import BARE, HTTPX2, HTTPX_PYDANTIC, OURS
+from benchmarks.report import main
+from benchmarks.server import Listing, serving
+from benchmarks.worker import workers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def _rows(
+    samples: dict[str, list[Sample]], latency: float, concurrency: int, names: Sequence[str], *, target: float | None
+) -> list[Row]:
+    rows: list[Row] = []
+    ours = samples[OURS]
+    for name in names:
+        if name == OURS or name not in samples:
+            continue
+        against = ratio(rates(ours), rates(samples[name]))
+        rows.append(
+            Row(
+                what=f"50 organizations, {latency * 1000:.0f} ms, {concurrency} at a time: pages/s against {name}",
+                value=against.value,
+                noise=against.noise,
+                at_least=target if name == BARE else None,
+                detail=f"{statistics.median(rates(ours)):,.0f} : {statistics.median(rates(samples[name])):,.0f} pages/s",
+            )
+        )
+    return rows
+
+
+def measure(settings: Settings) -> list[Row]:
+    """Walk 50 organizations of 10 pages, 1, 8 and 32 at a time, with 0 and 20 ms of latency."""
+    names = [OURS, BARE, HTTPX2, HTTPX_PYDANTIC]
+    rows: list[Row] = []
+    with workers(names) as running:
+        for latency in (0.0, 0.02):
+            listing = Listing(organizations=max(8, settings.scaled(50)), pages=10, latency=latency)
+            with serving(listing) as server:
+                for concurrency in (1, 8, 32):
+                    sides = {
+                        name: partial(worker.walk, server, server.organization_ids, concurrency)
+                        for name, worker in running.items()
+                    }
+                    samples = interleave(sides, settings.rounds)
+                    print(
+                        f"\n{listing.organizations} organizations of 10 pages, {latency * 1000:.0f} ms, "
+                        f"{concurrency} at a time; medians of {settings.rounds} rounds"
+                    )
+                    for name, runs in samples.items():
+                        print(f"{name:30}{statistics.median(rates(runs)):>10,.0f} pages/s")
+                    held = 0.95 if latency and concurrency > 1 else None
+                    rows += _rows(samples, latency, concurrency, names, target=held)
+    return rows
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(measure))

@@ -4,10 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import warnings
+from contextvars import ContextVar
+
+from typing import Any
 
 import aiohttp
 
 from amili_async.errors import ClientClosedError, ConfigurationError, WrongLoopError
+
+
+_TURNS_TO_CONNECT = 8
+
+
+class Handover:
+    """Tells when a request is on the wire: ``done``, to be looked at for at most ``turns`` turns of the event loop."""
+
+    __slots__ = ("done", "turns")
+
+    def __init__(self, turns: int) -> None:
+        self.done = False
+        self.turns = turns
+
+
+handing_over: ContextVar[Handover | None] = ContextVar("handing_over", default=None)
+"""The handover of the request that the running task makes."""
+
+
+class _Response(aiohttp.ClientResponse):
+    """A response, which aiohttp makes in the moment that it has written the request."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        handover = handing_over.get()
+        if handover is not None:
+            handover.done = True
 
 
 class Connection:
@@ -55,7 +85,10 @@ class Connection:
         # requests and downloads hold no slot and need some more.
         connector = aiohttp.TCPConnector(limit=self._limit + 16)
         session = aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None)
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            response_class=_Response,
+            timeout=aiohttp.ClientTimeout(total=None),
         )
         # aiohttp sends a GET whose connection dropped a second time by itself; our count of attempts would be wrong,
         # and there is no public switch.
@@ -63,12 +96,20 @@ class Connection:
         self._session = session
         return session
 
+    def handover(self) -> Handover:
+        """Return what tells when a request is on the wire; a session that was given cannot tell, so it gets two turns."""
+        return Handover(_TURNS_TO_CONNECT if self._given is None else 2)
+
     async def close(self) -> None:
         """Close the session, unless it was given. Closing twice does nothing."""
         self.closed = True
         session, self._session = self._session, None
-        if session is not None and session is not self._given:
+        if session is None or session is self._given:
+            return
+        if asyncio.get_running_loop() is self._loop:
             await session.close()
+        else:
+            _abandon(session)
 
     def __del__(self) -> None:
         session = self._session
@@ -80,9 +121,16 @@ class Connection:
             source=self,
             stacklevel=1,
         )
-        # A finaliser cannot await: `connector.close()` is a coroutine, and `_close()` is what it runs. Without it aiohttp
-        # warns of its own connector, which the user never made.
-        connector = session.connector
-        session.detach()
-        if connector is not None:
-            connector._close()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # see above
+        _abandon(session)
+
+
+def _abandon(session: aiohttp.ClientSession) -> None:
+    """Close a session without awaiting, as a finaliser or another event loop must.
+
+    `connector.close()` is a coroutine, and `_close()` is what it runs. Without it aiohttp warns of a connector of its own,
+    which the user never made.
+    """
+    connector = session.connector
+    session.detach()
+    if connector is not None:
+        connector._close()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the only way without awaiting

@@ -10,7 +10,15 @@ import msgspec
 from amili_async.errors import ConfigurationError
 
 
-class Cursor(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="1", tag_field="v", rename={"row": "r", "token": "t", "fingerprint": "f"}):
+class Cursor(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    tag="1",
+    tag_field="v",
+    rename={"row": "r", "token": "t", "fingerprint": "f"},
+):
     """Where a walk stands: the page, how many of its rows have been handed out, and which list it is.
 
     The page token comes from the server and may hold data, so it is no part of ``repr``; ``encode()`` holds it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -60,7 +60,7 @@ def changed(
     deadline: float | UnsetType | None = UNSET,
     retry: RetryPolicy | None = None,
     timeout: Timeout | float | None = None,
-    headers: dict[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
     on_invalid: OnInvalid | None = None,
 ) -> Options:
     """Return the options with those that are given in place of the base's; headers are added to the base's.

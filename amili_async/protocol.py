@@ -94,14 +94,13 @@ def identifier(value: object, name: str) -> str:
     return value
 
 
-def fill(template: str, values: Iterable[object]) -> str:
-    """Return the path of a template, its placeholders filled in order, each value kept to one path segment."""
-    remaining = iter(values)
+def fill(template: str, values: Mapping[str, object]) -> str:
+    """Return the path of a template with its placeholders filled in, each value kept to one path segment.
 
-    def segment(found: re.Match[str]) -> str:
-        return quote(identifier(next(remaining, None), found[1]), safe="")
-
-    return _PLACEHOLDER.sub(segment, template)
+    Raises:
+        ConfigurationError: a value that is no id; the placeholder's name is in the message.
+    """
+    return _PLACEHOLDER.sub(lambda found: quote(identifier(values.get(found[1]), found[1]), safe=""), template)
 
 
 def placeholders(template: str) -> tuple[str, ...]:
@@ -127,7 +126,7 @@ def check_headers(headers: Mapping[str, str] | None, argument: str = "headers") 
     """
     checked: dict[str, str] = {}
     for name, value in (headers or {}).items():
-        if not isinstance(name, str) or not _HEADER_NAME.match(name):
+        if not isinstance(name, str) or not _HEADER_NAME.match(name):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
             raise ConfigurationError(f"{argument}: {name!r} is no header name; use letters, digits and hyphens")
         if not isinstance(value, str) or _CONTROL.search(value):
             raise ConfigurationError(f"{argument}: the value of {name!r} must be text of one line")
@@ -157,9 +156,7 @@ def request_id(headers: Mapping[str, str]) -> str | None:
     return None
 
 
-def error_for(
-    status: int, headers: Mapping[str, str], body: Body, *, retry_after: float | None = None
-) -> APIError:
+def error_for(status: int, headers: Mapping[str, str], body: Body, *, retry_after: float | None = None) -> APIError:
     """Return the error of an answer that is no success, readable in one line whatever its body."""
     kind = _BY_STATUS.get(status) or (ServerError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else APIError)
     parts = [_phrase(status)]
@@ -211,5 +208,3 @@ def _describe(body: Body) -> str:
     if isinstance(answer, dict) and {"type", "title", "detail"} & answer.keys():
         return f"problem details ({size})"
     return f"JSON ({size})"
-
-

@@ -21,7 +21,7 @@ class Route(NamedTuple):
 
     operation: str
     """Resource and method name, as in ``client.batches.list``."""
-    method: Literal["GET", "POST"]
+    method: str
     path: str
     """Path template, relative to the server's root."""
     query: tuple[str, ...] = ()

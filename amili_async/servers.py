@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -12,9 +10,6 @@ import msgspec
 
 from amili_async import protocol
 from amili_async.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 PRODUCTION = "production"
@@ -85,16 +80,15 @@ def proxy_from_environment(url: str) -> Proxy | None:
     return Proxy(urlunsplit(bare), {"Proxy-Authorization": credentials})
 
 
-def from_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the settings that ``AMILI_*`` variables hold, by the names that `AmiliClient` knows."""
-    source = os.environ if environment is None else environment
-    names = {
-        "environment": "AMILI_ENVIRONMENT",
-        "base_url": "AMILI_BASE_URL",
-        "token_url": "AMILI_TOKEN_URL",
-        "autocollect_url": "AMILI_AUTOCOLLECT_URL",
-    }
-    return {name: source[variable] for name, variable in names.items() if source.get(variable)}
+def environment(name: str) -> Environment:
+    """Return where an environment is.
+
+    Raises:
+        ConfigurationError: there is none of this name.
+    """
+    if name not in ENVIRONMENTS:
+        raise ConfigurationError(f"environment must be one of {', '.join(ENVIRONMENTS)}, not {name!r}")
+    return ENVIRONMENTS[name]
 
 
 class Servers:

@@ -19,6 +19,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from amili_async import protocol
+from amili_async.connection import handing_over
 from amili_async.errors import (
     MAX_BODY,
     AmiliError,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
     from amili_async.auth import TokenProvider
     from amili_async.clock import Clock
-    from amili_async.connection import Connection
+    from amili_async.connection import Connection, Handover
     from amili_async.hooks import Hooks
     from amili_async.options import Options, Timeout
     from amili_async.protocol import Body, Call
@@ -206,17 +207,25 @@ class Transport:
         self._plain_headers: tuple[str | None, Mapping[str, str], CIMultiDict[str]] | None = None
         self._client_timeout: tuple[Timeout, aiohttp.ClientTimeout] | None = None
 
-    async def send(self, call: Call, read: Callable[[Body], T], options: Options) -> T:
+    async def send(
+        self, call: Call, read: Callable[[Body], T], options: Options, handover: Handover | None = None
+    ) -> T:
         """Return what ``read`` makes of the body of a success.
 
         ``read`` is called for every 2xx, after the response is closed, and raises `DecodeError` for what it cannot read.
         Any `AmiliError` may come of it; `retry.decide` says what is repeated before.
         """
         self._connection.open()
+        if handover is not None:
+            handing_over.set(handover)
         run = _Run(call, options, next(self._numbers), self.clock.monotonic())
         if self.hooks.calls:
             return await self._observed(run, read)
         return await self._repeated(run, read)
+
+    def handover(self) -> Handover:
+        """Return what tells when a request is on the wire, to be passed to `send` in a task of its own."""
+        return self._connection.handover()
 
     async def close(self) -> None:
         """End every call that is under way with `ClientClosedError`, then close the session."""
@@ -579,9 +588,7 @@ class Transport:
         return bytes(body)
 
     def _token_told(self, outcome: Literal["renewed", "failed"], begun: float, status: int | None) -> None:
-        self.hooks.token(
-            TokenRequested(outcome=outcome, seconds=self.clock.monotonic() - begun, status=status)
-        )
+        self.hooks.token(TokenRequested(outcome=outcome, seconds=self.clock.monotonic() - begun, status=status))
 
     # Timers and headers
 

@@ -1,0 +1,173 @@
+"""Batches: what every write becomes, listed, read, and streamed over many organizations at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from amili_async.models.batches import Batch
+from amili_async.resources.merging import merged
+from amili_async.resources.resource import Resource, number, text
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+
+    from amili_async.cursor import Cursor
+    from amili_async.models.batches import BatchState, BatchType
+    from amili_async.options import OnInvalid
+    from amili_async.pagination import Pager
+    from amili_async.protocol import Identifier
+
+Sort: TypeAlias = Literal["ASC", "DESC"]
+"""Order of a list by age (I: the values are not documented)."""
+
+
+class Batches(Resource):
+    """``client.batches``."""
+
+    def list(
+        self,
+        organization_id: Identifier,
+        *,
+        state: BatchState | str | None = None,
+        type: BatchType | str | None = None,
+        subject_id: str | None = None,
+        idempotency_key: str | None = None,
+        page_size: int | None = None,
+        sort: Sort | None = None,
+        page_token: str | None = None,
+        limit: int | None = None,
+        cursor: Cursor | None = None,
+        prefetch: bool = True,
+        on_invalid: OnInvalid | None = None,
+    ) -> Pager[Batch]:
+        """Return a pager over an organization's batches.
+
+        Documented (D): getbatchesbyorganization-4148061e0; ``subject_id`` and ``idempotency_key`` since G3, the values
+        of ``sort`` are inferred (I). Each page is a read, so it is retried on timeouts and 5xx.
+
+        Args:
+            organization_id: whose batches.
+            state: only those in this state, such as ``"PARTIAL"``.
+            type: only those of this type, such as ``"INVOICE"``.
+            subject_id: only those about this subject.
+            idempotency_key: only those made by a write with this key.
+            page_size: rows a page; the server's own choice without it. Limits are not documented.
+            sort: ``"ASC"`` or ``"DESC"``.
+            page_token: start at this page; `Cursor` can do more.
+            limit: hand out at most so many batches.
+            cursor: go on where an earlier walk with the same filters stood.
+            prefetch: request the next page while this one is worked on.
+            on_invalid: ``"raise"`` (the default), ``"skip"``, or a function that takes the `QuarantinedRow`.
+
+        Raises:
+            ConfigurationError: an argument that cannot be right. Iterating may raise any other `AmiliError`.
+        """
+        query = (
+            ("State", text(state, "state")),
+            ("Type", text(type, "type")),
+            ("SubjectId", text(subject_id, "subject_id")),
+            ("IdempotencyKey", text(idempotency_key, "idempotency_key")),
+            ("PageSize", number(page_size, "page_size")),
+            ("SortDirection", text(sort, "sort")),
+        )
+        return self._caller.pager(
+            "batches.list",
+            organization_id,
+            row_type=Batch,
+            query=query,
+            page_token=page_token,
+            limit=limit,
+            cursor=cursor,
+            prefetch=prefetch,
+            on_invalid=on_invalid,
+        )
+
+    def list_all(
+        self,
+        *,
+        state: BatchState | str | None = None,
+        type: BatchType | str | None = None,
+        page_size: int | None = None,
+        sort: Sort | None = None,
+        page_token: str | None = None,
+        limit: int | None = None,
+        cursor: Cursor | None = None,
+        prefetch: bool = True,
+        on_invalid: OnInvalid | None = None,
+    ) -> Pager[Batch]:
+        """Return a pager over the batches of all organizations. Only G1 servers have it; options as for `list`.
+
+        Documented (D): get-all-batches-3939027e0.
+        """
+        query = (
+            ("State", text(state, "state")),
+            ("Type", text(type, "type")),
+            ("PageSize", number(page_size, "page_size")),
+            ("SortDirection", text(sort, "sort")),
+        )
+        return self._caller.pager(
+            "batches.list_all",
+            row_type=Batch,
+            query=query,
+            page_token=page_token,
+            limit=limit,
+            cursor=cursor,
+            prefetch=prefetch,
+            on_invalid=on_invalid,
+        )
+
+    async def get(self, organization_id: Identifier, batch_id: Identifier) -> Batch:
+        """Return one batch with its outcome so far.
+
+        Safe to repeat, so it is retried on timeouts and 5xx. Documented (D): getbatchbyid-4148060e0; G3 only, see
+        `get_by_id` for older servers.
+
+        Raises:
+            NotFoundError: no such batch in this organization.
+            DecodeError: the answer is not a batch; its bytes are on the error.
+        """
+        return await self._caller.get("batches.get", organization_id, batch_id, type=Batch)
+
+    async def get_by_id(self, batch_id: Identifier) -> Batch:
+        """Return one batch by its id alone.
+
+        Documented (D) and marked "Legacy (To be removed)": get-batch-by-id-3939029e0. Retried like `get`.
+
+        Raises:
+            NotFoundError: no such batch.
+            DecodeError: the answer is not a batch; its bytes are on the error.
+        """
+        return await self._caller.get("batches.get_by_id", batch_id, type=Batch)
+
+    def stream(
+        self,
+        organization_ids: Iterable[Identifier] | AsyncIterable[Identifier],
+        *,
+        concurrency: int = 8,
+        state: BatchState | str | None = None,
+        type: BatchType | str | None = None,
+        subject_id: str | None = None,
+        page_size: int | None = None,
+        sort: Sort | None = None,
+        on_invalid: OnInvalid | None = None,
+    ) -> AsyncGenerator[tuple[str, Batch], None]:
+        """Yield ``(organization_id, batch)`` from many organizations, ``concurrency`` of them walked at once.
+
+        Within an organization the order is the server's, between them it is that of arrival. At most a page or two of
+        each walk is held in memory. Ids are taken from the iterable as walks end, so it may be endless. An error ends the
+        stream, with a note of its organization and the `Cursor` of its walk. Leave it with ``contextlib.aclosing`` to
+        stop all walks at once. Options and source as for `list`.
+        """
+
+        def walk(organization_id: Identifier) -> Pager[Batch]:
+            return self.list(
+                organization_id,
+                state=state,
+                type=type,
+                subject_id=subject_id,
+                page_size=page_size,
+                sort=sort,
+                on_invalid=on_invalid,
+            )
+
+        return merged(organization_ids, walk, concurrency=concurrency)

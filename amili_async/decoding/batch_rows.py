@@ -1,26 +1,37 @@
 """Batches, whose entries are told apart by a tag that may be unknown, or missing, or anywhere in the entry.
 
-msgspec decodes a page of tagged entries in one pass, and refuses all of it for one unknown tag. So the decoder learns: on
-the first miss of a tag it is given an empty placeholder struct for it, and the next page passes whole. A placeholder
-tells when it is made, so only pages that hold one are looked at again, and only their unknown entries are kept raw.
+msgspec decodes a page of tagged entries in one pass, and refuses all of it for one tag that it does not know. So the
+decoder learns: on the first miss of a tag it is taught an empty placeholder struct for it, and from then on pages with
+that tag pass whole. A placeholder tells when one is made, so only pages that hold some are looked at again, and only
+their unknown entries are kept raw. What no decoder reads whole, such as a page where some entries have a tag and others
+have none, is read entry by entry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Union
 
 import msgspec
 
-from amili_async.decoding.rows import Note, PageBody
-from amili_async.models.batches import Batch
-from amili_async.models.entries import FailedEntry, SucceededEntry, UnknownEntry, read_failed, types_by_tag
-from amili_async.models.envelope import Summary
+from amili_async.decoding.entries import Entries, EntryReader
+from amili_async.decoding.notes import Kept, Note
+from amili_async.decoding.rows import PageBody, Rows
+from amili_async.decoding.shapes import JSON, Members, Shape
+from amili_async.models.batches import Batch, batch_of
+from amili_async.models.entries import SucceededEntry, UnknownEntry, read_failed, types_by_tag
+from amili_async.models.open_enum import Misses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from amili_async.models.envelope import Summary
+
+F = TypeVar("F")
 
 MAX_PLACEHOLDERS = 64
 """The unknown tags that a decoder learns, at most. Entries of further ones are read one by one."""
 
-MAX_TAG_LENGTH = 128
+MAX_TAG_LENGTH = 64
 """The characters of a tag that is learnt, at most."""
 
 
@@ -42,23 +53,40 @@ class _RawEntries(msgspec.Struct, frozen=True):
     succeeded: tuple[msgspec.Raw, ...] = ()
 
 
-class _Decoders:
-    """The decoders of one form in which batches come: a page of them, or one."""
+_pages: Any = PageBody
+_raw_page: msgspec.json.Decoder[PageBody[_RawEntries]] = msgspec.json.Decoder(PageBody[_RawEntries])
+_raw_row = msgspec.json.Decoder(_RawEntries)
+_by_entry: msgspec.json.Decoder[Batch] = msgspec.json.Decoder(batch_of(msgspec.Raw, msgspec.Raw))
 
-    def __init__(self, form: Callable[[object], Any]) -> None:
+
+class _Form(Generic[F]):
+    """The strict decoders for one form in which batches come: a page of them, or a single one."""
+
+    def __init__(self, known: Sequence[type[SucceededEntry]], form: Callable[[object], Any]) -> None:
+        self._known = known
         self._form = form
-        self.tags = msgspec.json.Decoder(form(_Tags))
-        self.order: tuple[msgspec.json.Decoder[Any], ...] = ()
+        self._without_tags: dict[type[SucceededEntry], msgspec.json.Decoder[F]] = {}
+        self.tags: msgspec.json.Decoder[PageBody[_Tags] | _Tags] = msgspec.json.Decoder(form(_Tags))
+        self.teach(())
+        self.tagless = False
+        """Whether what came last had no tags, so that the next is likely to have none either."""
 
-    def teach(self, known: Sequence[type[SucceededEntry]], placeholders: Sequence[type]) -> None:
-        types = [Union[(*known, *placeholders)]]
-        if len(known) == 1 and placeholders:
-            # Of a single struct, outside of any union, msgspec takes the tag as optional.
-            types.append(known[0])
-        self.order = tuple(msgspec.json.Decoder(self._form(Batch[entries, msgspec.Raw])) for entries in types)
+    def _decoder(self, entry: object) -> msgspec.json.Decoder[F]:
+        return msgspec.json.Decoder(self._form(batch_of(entry, msgspec.Raw)))
+
+    def teach(self, placeholders: Iterable[type]) -> None:
+        """Make the decoder for entries with a tag know these too."""
+        self.tagged = self._decoder(Union[(*self._known, *placeholders)])
+
+    def without_tags(self, known: type[SucceededEntry]) -> msgspec.json.Decoder[F]:
+        """Return the decoder for entries of one type. Of a single struct, msgspec takes the tag as optional."""
+        decoder = self._without_tags.get(known)
+        if decoder is None:
+            decoder = self._without_tags[known] = self._decoder(known)
+        return decoder
 
 
-class BatchRows:
+class BatchRows(Rows[Batch]):
     """Decodes batches with the entry types that one client was taught."""
 
     def __init__(self, entry_types: Sequence[type[SucceededEntry]]) -> None:
@@ -66,125 +94,120 @@ class BatchRows:
         self._placeholders: dict[type, str] = {}
         self._met: object = None
         """Another object after each placeholder that was decoded."""
-        self._pages = _Decoders(lambda row: PageBody[row])
-        self._one = _Decoders(lambda row: row)
-        self._raw_pages = msgspec.json.Decoder(PageBody[_RawEntries])
-        self._raw_entries = msgspec.json.Decoder(_RawEntries)
-        self._by_entry = msgspec.json.Decoder(Batch[msgspec.Raw, msgspec.Raw])
-        self._tag = msgspec.json.Decoder(_Tag)
-        self._entries = {tag: msgspec.json.Decoder(kind) for tag, kind in self._known.items()}
-        self._teach(())
+        types = tuple(self._known.values())
+        self._page_form: _Form[PageBody[Batch]] = _Form(types, lambda row: _pages[row])
+        self._row_form: _Form[Batch] = _Form(types, lambda row: row)
+        self._entries = EntryReader(self._known)
 
-    def page(self, body: bytes | bytearray, note: Note | None) -> tuple[Summary | None, list[Batch]]:
+    def make_shape(self) -> Shape:
+        """Return what the annotations say, and for the entries what their own types say."""
+        return Members(batch_of(msgspec.Raw, msgspec.Raw), {"succeeded": Entries(self._entries)})
+
+    def page(self, body: JSON) -> tuple[Summary | None, list[Batch]]:
         """Return a whole page in one pass."""
         before = self._met
-        page = self._strict(self._pages, body)
-        rows: list[Batch] = page.data
+        page = self._strict(self._page_form, body)
         if self._met is not before:
-            self._keep_unknown(rows, body, note)
-        for row in rows:
+            self._keep_unknown(page.data, body)
+        for row in page.data:
             if row.failed:
                 _keep_failed(row)
-        return page.summary, rows
+        return page.summary, page.data
 
-    def row(self, raw: bytes | msgspec.Raw, note: Note | None) -> Batch:
+    def row(self, raw: JSON) -> Batch:
         """Return one row, read strictly."""
         before = self._met
-        row: Batch = self._strict(self._one, raw)
-        if self._met is not before and self._unknown(row):
-            self._keep(row, self._raw_entries.decode(raw).succeeded, note)
+        row = self._strict(self._row_form, raw)
+        if self._met is not before and self._has_placeholders(row):
+            self._keep(row, _raw_row.decode(raw).succeeded)
         if row.failed:
             _keep_failed(row)
         return row
 
-    def bent(self, raw: bytes | msgspec.Raw, note: Note | None) -> Batch:
+    def bent(self, raw: JSON, note: Note | None) -> Batch:
         """Return one row, read leniently and entry by entry."""
-        row = self._by_entry.decode(raw)
-        raws: tuple[Any, ...] = row.succeeded
-        msgspec.structs.force_setattr(row, "succeeded", tuple(self._entry(one, note) for one in raws))
+        kept = Kept()
+        row = _by_entry.decode(self.shape.bend(raw, "$", kept))
+        msgspec.structs.force_setattr(row, "succeeded", self._entries.read_all(row.succeeded, kept))
         if row.failed:
             _keep_failed(row)
+        kept.pass_on(note)
         return row
 
-    def _strict(self, decoders: _Decoders, data: bytes | bytearray | msgspec.Raw) -> Any:
+    def _strict(self, form: _Form[F], data: JSON) -> F:
+        found = self._without_tags(form, data) if form.tagless else None
+        if found is not None:
+            return found
         try:
-            return decoders.order[0].decode(data)
+            found = form.tagged.decode(data)
         except msgspec.ValidationError as error:
             if "$type" not in str(error):
                 raise
             failure = error
-        for decoder in decoders.order[1:]:
-            try:
-                found = decoder.decode(data)
-            except msgspec.ValidationError:
-                continue
-            # What fitted this time is likely to fit the next.
-            decoders.order = (decoder, *(other for other in decoders.order if other is not decoder))
+        else:
+            form.tagless = False
             return found
-        if not self._learn(decoders, data):
-            raise failure
-        return decoders.order[0].decode(data)
+        found = self._without_tags(form, data)
+        if found is not None:
+            form.tagless = True
+            return found
+        if self._learn(form, data):
+            return form.tagged.decode(data)
+        raise failure
 
-    def _learn(self, decoders: _Decoders, data: bytes | bytearray | msgspec.Raw) -> bool:
+    def _without_tags(self, form: _Form[F], data: JSON) -> F | None:
+        """Return what came, if all its entries can only be of one type; else nothing."""
+        possible = self._entries.possible(data)
+        if len(possible) != 1:
+            return None
+        try:
+            return form.without_tags(possible[0]).decode(data)
+        except msgspec.ValidationError:
+            return None
+
+    def _learn(self, form: _Form[F], data: JSON) -> bool:
         """Teach placeholders for the unknown tags in ``data``; return whether there were any."""
-        found = decoders.tags.decode(data)
+        found = form.tags.decode(data)
         rows: Iterable[_Tags] = found.data if isinstance(found, PageBody) else (found,)
         taught = {*self._known, *self._placeholders.values()}
         tags = {entry.tag for row in rows for entry in row.succeeded if isinstance(entry.tag, str)} - taught
-        learnt = sorted(tag for tag in tags if len(tag) <= MAX_TAG_LENGTH)
-        learnt = learnt[: MAX_PLACEHOLDERS - len(self._placeholders)]
+        room = MAX_PLACEHOLDERS - len(self._placeholders)
+        learnt = sorted(tag for tag in tags if len(tag) <= MAX_TAG_LENGTH)[:room]
+        for tag in learnt:
+            self._placeholders[self._placeholder(tag)] = tag
         if learnt:
-            self._teach(learnt)
+            self._page_form.teach(self._placeholders)
+            self._row_form.teach(self._placeholders)
         return bool(learnt)
 
-    def _teach(self, tags: Iterable[str]) -> None:
-        def noted(_entry: object) -> None:
+    def _placeholder(self, tag: str) -> type:
+        def tell(_made: object) -> None:
             self._met = object()
 
-        for tag in tags:
-            placeholder = msgspec.defstruct(
-                "Placeholder", (), tag=tag, tag_field="$type", frozen=True, gc=False, namespace={"__post_init__": noted}
-            )
-            self._placeholders[placeholder] = tag
-        for decoders in (self._pages, self._one):
-            decoders.teach(tuple(self._known.values()), tuple(self._placeholders))
+        return msgspec.defstruct(
+            "Placeholder", (), tag=tag, tag_field="$type", frozen=True, gc=False, namespace={"__post_init__": tell}
+        )
 
-    def _unknown(self, row: Batch) -> bool:
+    def _has_placeholders(self, row: Batch) -> bool:
         return not self._placeholders.keys().isdisjoint(map(type, row.succeeded))
 
-    def _keep_unknown(self, rows: list[Batch], body: bytes | bytearray, note: Note | None) -> None:
-        raws: list[_RawEntries] | None = None
-        for index, row in enumerate(rows):
-            if self._unknown(row):
-                raws = raws or self._raw_pages.decode(body).data
-                self._keep(row, raws[index].succeeded, note)
+    def _keep_unknown(self, rows: list[Batch], body: JSON) -> None:
+        held = [index for index, row in enumerate(rows) if self._has_placeholders(row)]
+        if held:
+            raws = _raw_page.decode(body).data
+            for index in held:
+                self._keep(rows[index], raws[index].succeeded)
 
-    def _keep(self, row: Batch, raws: tuple[msgspec.Raw, ...], note: Note | None) -> None:
-        tags = [self._placeholders.get(type(entry)) for entry in row.succeeded]
+    def _keep(self, row: Batch, raws: tuple[msgspec.Raw, ...]) -> None:
+        tag_of = self._placeholders.get
         entries = tuple(
-            entry if tag is None else UnknownEntry(type=tag, raw=bytes(raw))
-            for entry, tag, raw in zip(row.succeeded, tags, raws, strict=True)
+            entry if (tag := tag_of(type(entry))) is None else UnknownEntry(type=tag, raw=bytes(raw))
+            for entry, raw in zip(row.succeeded, raws, strict=True)
         )
         msgspec.structs.force_setattr(row, "succeeded", entries)
-
-    def _entry(self, raw: msgspec.Raw, note: Note | None) -> SucceededEntry:
-        try:
-            tag = self._tag.decode(raw).tag
-        except msgspec.ValidationError:
-            return UnknownEntry(raw=bytes(raw))
-        if tag in self._entries:
-            return self._entries[tag].decode(raw)
-        if isinstance(tag, str):
-            return UnknownEntry(type=tag, raw=bytes(raw))
-        for decoder in self._entries.values():
-            try:
-                return decoder.decode(raw)
-            except msgspec.ValidationError:
-                continue
-        return UnknownEntry(raw=bytes(raw))
+        Misses.latest = object()
 
 
 def _keep_failed(row: Batch) -> None:
     raws: tuple[Any, ...] = row.failed
-    failed: tuple[FailedEntry, ...] = tuple(read_failed(bytes(raw)) for raw in raws)
-    msgspec.structs.force_setattr(row, "failed", failed)
+    msgspec.structs.force_setattr(row, "failed", tuple(read_failed(bytes(raw)) for raw in raws))

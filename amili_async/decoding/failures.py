@@ -24,10 +24,8 @@ class Misfit(NamedTuple):
 
 def misfit(error: Exception) -> Misfit:
     """Return the place and the expectation out of an error of msgspec's, without any value that it quotes."""
-    reason, _, path = str(error).rpartition(" - at `")
-    if not path.endswith("`"):
-        return Misfit("$", _without_value(str(error)))
-    return Misfit(path[:-1], _without_value(reason))
+    reason, found, path = str(error).rpartition(" - at `")
+    return Misfit(path[:-1], _without_value(reason)) if found else Misfit("$", _without_value(path))
 
 
 def _without_value(reason: str) -> str:
@@ -49,7 +47,7 @@ def decode_error(body: bytes | bytearray, error: Exception, *, within: str = "$"
 
 def ends_early(body: bytes | bytearray, error: Exception) -> bool:
     """Return whether a body is JSON that stops before its end, which is what a cut connection leaves."""
-    if isinstance(error, UnicodeDecodeError | RecursionError) or isinstance(error, msgspec.ValidationError):
+    if not isinstance(error, msgspec.DecodeError) or isinstance(error, msgspec.ValidationError):
         return False
     if not body.strip():
         return True

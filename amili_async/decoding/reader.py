@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
 from amili_async.decoding.batch_rows import BatchRows
+from amili_async.decoding.envelope import SplitPage, open_many, open_one
 from amili_async.decoding.failures import READING_ERRORS, decode_error, misfit
-from amili_async.decoding.plain_rows import PlainRows
-from amili_async.decoding.rows import Note, PageBody, Rows
-from amili_async.errors import DecodeError
+from amili_async.decoding.rows import PlainRows, Rows
 from amili_async.events import Drift, DriftKind, QuarantinedRow
 from amili_async.models.batches import Batch
 from amili_async.models.entries import SucceededEntry, types_by_tag
 from amili_async.models.envelope import Summary
-from amili_async.models.model import Model
+from amili_async.models.open_enum import Misses
+
+if TYPE_CHECKING:
+    from amili_async.decoding.notes import Note
+    from amili_async.decoding.shapes import JSON
 
 T = TypeVar("T")
 
 DriftSink = Callable[[Drift], None]
+
+MAX_FOUND = 64
+"""The characters of what was found that a `Drift` tells, at most."""
 
 
 class DecodedPage(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
@@ -33,23 +39,12 @@ class DecodedPage(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """How many of ``rows`` could not be read."""
 
 
-class SplitPage(msgspec.Struct, frozen=True, kw_only=True):
-    """A page, taken apart into the JSON of its rows. Each is a view that keeps the whole body alive."""
-
-    summary: Summary | None
-    rows: list[msgspec.Raw]
-
-
-class _One(Model, frozen=True, kw_only=True):
-    data: msgspec.Raw
-
-
-_split = msgspec.json.Decoder(PageBody[msgspec.Raw])
-_one = msgspec.json.Decoder(_One)
-
-
 class Reader(Generic[T]):
-    """Reads answers whose rows are of one type."""
+    """Reads answers that hold objects of one type. Cheap to make: decoders are built when they are first used.
+
+    ``entry_types`` are what batches may hold beside the documented type. A ``drift`` of ``None`` means that nobody
+    listens, and nothing is looked for.
+    """
 
     def __init__(self, row_type: type[T], *, entry_types: Sequence[type[SucceededEntry]] = ()) -> None:
         types_by_tag(entry_types)
@@ -58,7 +53,11 @@ class Reader(Generic[T]):
 
     @cached_property
     def _rows(self) -> Rows[T]:
-        rows: Any = BatchRows(self._entry_types) if self._row_type is Batch else PlainRows(self._row_type)
+        if self._row_type is not Batch:
+            return PlainRows(self._row_type)
+        # Rows of T, since T is Batch; a type checker cannot follow.
+        batches: Any = BatchRows(self._entry_types)
+        rows: Rows[T] = batches
         return rows
 
     def one(self, body: bytes | bytearray, drift: DriftSink | None) -> T:
@@ -67,38 +66,38 @@ class Reader(Generic[T]):
         Raises:
             DecodeError: no envelope, or ``data`` is not what was asked for.
         """
-        try:
-            raw = _one.decode(body).data
-        except READING_ERRORS as error:
-            raise decode_error(body, error) from None
-        return self._single(body, raw, drift, "$.data")
+        return self._single(body, open_one(body, _noting(drift, "$")), drift, "$.data")
 
     def bare(self, body: bytes | bytearray, drift: DriftSink | None) -> T:
-        """Return the whole body of an answer without an envelope.
+        """Return the whole of an answer that comes without an envelope.
 
         Raises:
-            DecodeError: the body is not what was asked for.
+            DecodeError: the answer is not what was asked for.
         """
-        return self._single(body, bytes(body), drift, "$")
+        return self._single(body, body, drift, "$")
 
     def page(self, body: bytes | bytearray, drift: DriftSink | None) -> DecodedPage[T]:
-        """Return a list, decoded whole in one pass; row by row where that fails.
+        """Return a list, decoded in one pass; row by row where that fails.
 
         Raises:
-            DecodeError: no envelope, or ``data`` is no list. A row that does not fit is a `QuarantinedRow`.
+            DecodeError: no envelope, or ``data`` is no list. A row that does not fit is a `QuarantinedRow` instead.
         """
         note = _noting(drift, "$.data[...]")
+        misses = Misses.latest
         try:
-            summary, rows = self._rows.page(body, note)
+            summary, rows = self._rows.page(body)
         except msgspec.ValidationError:
-            split = self.split(body)
-            read = [self.row(raw, index, drift) for index, raw in enumerate(split.rows)]
-            quarantined = sum(type(row) is QuarantinedRow for row in read)
-            return DecodedPage(summary=split.summary, rows=read, quarantined=quarantined)
+            return self._by_row(body, drift)
         except READING_ERRORS as error:
             raise decode_error(body, error) from None
-        found: Any = rows
-        return DecodedPage(summary=summary, rows=found)
+        if note is not None and rows:
+            self._rows.shape.find_strangers(open_many(body, None).rows[0], "$", note)
+            if Misses.latest is not misses:
+                for row in rows:
+                    self._rows.shape.find_unknowns(row, "$", note)
+        # A list of rows is one of rows and quarantined rows; only a type checker has to be told.
+        read: list[Any] = rows
+        return DecodedPage(summary=summary, rows=read)
 
     def split(self, body: bytes | bytearray) -> SplitPage:
         """Return a list as the JSON of its rows, undecoded.
@@ -106,40 +105,48 @@ class Reader(Generic[T]):
         Raises:
             DecodeError: no envelope, or ``data`` is no list.
         """
-        try:
-            page = _split.decode(body)
-        except READING_ERRORS as error:
-            raise decode_error(body, error) from None
-        return SplitPage(summary=page.summary, rows=page.data)
+        return open_many(body, None)
 
-    def row(self, raw: bytes | msgspec.Raw, index: int, drift: DriftSink | None) -> T | QuarantinedRow:
+    def row(self, raw: msgspec.Raw | bytes, index: int, drift: DriftSink | None) -> T | QuarantinedRow:
         """Return one row of a list: read strictly, else leniently, else set aside with its JSON."""
-        note = _noting(drift, "$.data[...]")
         try:
-            return self._rows.row(raw, note)
-        except READING_ERRORS:
-            try:
-                return self._rows.bent(raw, note)
-            except READING_ERRORS as error:
-                path, reason = misfit(error)
-                return QuarantinedRow(index=index, path=path, reason=reason, raw=bytes(raw))
+            return self._read(raw, _noting(drift, "$.data[...]"), strangers=index == 0)
+        except READING_ERRORS as error:
+            path, reason = misfit(error)
+            return QuarantinedRow(index=index, path=path, reason=reason, raw=bytes(raw))
 
-    def _single(self, body: bytes | bytearray, raw: bytes | msgspec.Raw, drift: DriftSink | None, within: str) -> T:
-        note = _noting(drift, within)
+    def _by_row(self, body: bytes | bytearray, drift: DriftSink | None) -> DecodedPage[T]:
+        split = open_many(body, _noting(drift, "$"))
+        rows = [self.row(raw, index, drift) for index, raw in enumerate(split.rows)]
+        quarantined = sum(isinstance(row, QuarantinedRow) for row in rows)
+        return DecodedPage(summary=split.summary, rows=rows, quarantined=quarantined)
+
+    def _single(self, body: bytes | bytearray, raw: JSON, drift: DriftSink | None, within: str) -> T:
         try:
-            return self._rows.row(raw, note)
-        except READING_ERRORS:
-            try:
-                return self._rows.bent(raw, note)
-            except READING_ERRORS as error:
-                raise decode_error(body, error, within=within) from None
+            return self._read(raw, _noting(drift, within), strangers=True)
+        except READING_ERRORS as error:
+            raise decode_error(body, error, within=within) from None
+
+    def _read(self, raw: JSON, note: Note | None, *, strangers: bool) -> T:
+        misses = Misses.latest
+        try:
+            row = self._rows.row(raw)
+        except msgspec.ValidationError:
+            row = self._rows.bent(raw, note)
+        if note is not None:
+            if strangers:
+                self._rows.shape.find_strangers(raw, "$", note)
+            if Misses.latest is not misses:
+                self._rows.shape.find_unknowns(row, "$", note)
+        return row
 
 
 def _noting(drift: DriftSink | None, within: str) -> Note | None:
+    """Return what turns the drift found in one part of a body into records, paths counted from the whole of it."""
     if drift is None:
         return None
 
     def note(kind: DriftKind, path: str, found: str) -> None:
-        drift(Drift(kind=kind, path=within + path[1:], found=found[:64]))
+        drift(Drift(kind=kind, path=within + path[1:], found=found[:MAX_FOUND]))
 
     return note

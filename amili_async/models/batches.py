@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 import msgspec
 
 from amili_async.models.encoding import members_of
-from amili_async.models.entries import FailedEntry, SucceededEntry
 from amili_async.models.legacy_status import LegacyStatus
 from amili_async.models.model import Model
 from amili_async.models.open_enum import OpenEnum
@@ -40,13 +39,15 @@ class BatchType(OpenEnum):
 
 
 if TYPE_CHECKING:
+    from amili_async.models.entries import FailedEntry, SucceededEntry
+
     Succeeded = SucceededEntry
     Failed = FailedEntry
 
     class _ByEntry: ...
 else:
-    # msgspec refuses an untagged struct in a union, so no annotation can say "InvoiceSuccess or anything else". A generic
-    # struct decoded as `Batch[A | B, Raw]` can be told per client what its entries are, and still makes plain batches.
+    # msgspec refuses an untagged struct in a union, so no annotation can say "InvoiceSuccess or anything else". What a
+    # batch holds is therefore given when it is decoded: `Batch[A | B, Raw]` still makes plain batches.
     Succeeded = TypeVar("Succeeded")
     Failed = TypeVar("Failed")
     _ByEntry = Generic[Succeeded, Failed]
@@ -96,3 +97,9 @@ class Batch(Model, _ByEntry, frozen=True, kw_only=True, gc=False):
         members["succeeded"] = [entry.wire() for entry in self.succeeded]
         members["failed"] = [entry.wire() for entry in self.failed]
         return members
+
+
+def batch_of(succeeded: object, failed: object) -> Any:
+    """Return the type that batches with such entries are decoded as; what comes out is a plain `Batch`."""
+    generic: Any = Batch
+    return generic[succeeded, failed]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from amili_async.models.model import Model
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])

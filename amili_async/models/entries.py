@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from amili_async.errors import ConfigurationError
 from amili_async.models.model import Model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 _MESSAGES = ("message", "errorMessage", "error", "reason", "detail", "description", "title")
 _REFERENCES = (
@@ -23,7 +26,9 @@ _REFERENCES = (
 
 
 class SucceededEntry(Model, frozen=True, kw_only=True, tag_field="$type"):
-    """The base of the entries in ``Batch.succeeded``. Subclass it, with a ``tag``, to teach a client another type::
+    """The base of the entries in ``Batch.succeeded``.
+
+    Subclass it, with a ``tag``, to teach a client another type::
 
         class PaymentSuccess(SucceededEntry, tag="paymentSuccess", frozen=True, kw_only=True):
             payment_id: str
@@ -76,7 +81,7 @@ class FailedEntry(Model, frozen=True, kw_only=True, gc=False):
 
 def read_failed(raw: bytes) -> FailedEntry:
     """Return what can be made of an entry of ``failed``, whatever its JSON is."""
-    members: object = msgspec.json.decode(raw)
+    members: Any = msgspec.json.decode(raw)
     if isinstance(members, str):
         return FailedEntry(raw=raw, message=members)
     if not isinstance(members, dict):
@@ -84,7 +89,7 @@ def read_failed(raw: bytes) -> FailedEntry:
     return FailedEntry(raw=raw, message=_first(members, _MESSAGES), reference=_first(members, _REFERENCES))
 
 
-def _first(members: dict[object, object], names: tuple[str, ...]) -> str | None:
+def _first(members: Mapping[str, object], names: tuple[str, ...]) -> str | None:
     for name in names:
         found = members.get(name)
         if isinstance(found, int) and not isinstance(found, bool):
@@ -94,14 +99,16 @@ def _first(members: dict[object, object], names: tuple[str, ...]) -> str | None:
     return None
 
 
-def types_by_tag(entry_types: Sequence[type[SucceededEntry]]) -> dict[str, type[SucceededEntry]]:
+def types_by_tag(entry_types: Iterable[object]) -> dict[str, type[SucceededEntry]]:
     """Return the taught types and the documented one by their tags.
 
     Raises:
-        ConfigurationError: one is no subclass of `SucceededEntry`, or two have the same tag.
+        ConfigurationError: one is no subclass of `SucceededEntry` with a tag, or two have the same tag.
     """
     found: dict[str, type[SucceededEntry]] = {}
     for entry_type in (*entry_types, InvoiceSuccess):
+        if not (isinstance(entry_type, type) and issubclass(entry_type, SucceededEntry)):
+            raise ConfigurationError(f"entry_types: {entry_type!r} is no subclass of SucceededEntry")
         tag = _tag(entry_type)
         if tag in found:
             raise ConfigurationError(
@@ -112,11 +119,9 @@ def types_by_tag(entry_types: Sequence[type[SucceededEntry]]) -> dict[str, type[
     return found
 
 
-def _tag(entry_type: object) -> str:
-    name = getattr(entry_type, "__name__", repr(entry_type))
-    if not (isinstance(entry_type, type) and issubclass(entry_type, SucceededEntry)):
-        raise ConfigurationError(f"entry_types: {name} is no subclass of SucceededEntry")
+def _tag(entry_type: type[SucceededEntry]) -> str:
     config = entry_type.__struct_config__
     if entry_type in {SucceededEntry, UnknownEntry} or not isinstance(config.tag, str) or config.tag_field != "$type":
-        raise ConfigurationError(f'entry_types: {name} needs a tag: class {name}(SucceededEntry, tag="…", …)')
+        name = entry_type.__name__
+        raise ConfigurationError(f'entry_types: {name} needs a tag: class {name}(SucceededEntry, tag="...", ...)')
     return config.tag

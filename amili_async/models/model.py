@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import msgspec
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -23,11 +20,13 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
         """Return what stands for this model in JSON; what holds raw parts or extra members overrides it."""
         return self
 
-    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
-        for field in msgspec.structs.fields(type(self)):
-            value: object = getattr(self, field.name)
-            if field.required or value != field.default:
-                yield field.name, _Hidden() if field.name in self.private else value
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        values = ((field, getattr(self, field.name)) for field in msgspec.structs.fields(type(self)))
+        return [
+            (field.name, _Hidden() if field.name in self.private else value)
+            for field, value in values
+            if field.required or value != field.default
+        ]
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())

@@ -13,16 +13,16 @@ MAX_KEPT_LENGTH = 64
 
 
 class Misses:
-    """Tells whether an unknown value was met meanwhile: ``latest`` is another object after each one.
+    """Tells whether something unknown was met meanwhile: ``latest`` is another object after each time.
 
-    An object and not a number, since two threads that count up at once may lose a count.
+    An object and not a number, since two threads that count at once may lose a count.
     """
 
     latest: ClassVar[object] = object()
 
 
 class OpenEnum(StrEnum):
-    """Text with known values. An unknown value becomes a member of its own: it compares, hashes and pickles as its text.
+    """Text with known values, which keeps an unknown one: as a member that compares, hashes and pickles as its text.
 
     The lists of values are what has been seen, not what exists.
     """

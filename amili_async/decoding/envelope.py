@@ -1,0 +1,70 @@
+"""The envelope of an answer, taken apart before its data is looked at."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from amili_async.decoding.failures import READING_ERRORS, decode_error
+from amili_async.decoding.notes import Kept, Note
+from amili_async.decoding.shapes import Members
+from amili_async.models.envelope import Summary
+from amili_async.models.model import Model
+
+
+class _One(Model, frozen=True, kw_only=True):
+    summary: Summary | None = None
+    data: msgspec.Raw
+
+
+class _Many(Model, frozen=True, kw_only=True):
+    summary: Summary | None = None
+    data: list[msgspec.Raw] | None
+
+
+_one = msgspec.json.Decoder(_One)
+_many = msgspec.json.Decoder(_Many)
+
+
+E = TypeVar("E", _One, _Many)
+
+
+class SplitPage(NamedTuple):
+    """A list, taken apart into the JSON of its rows. Each is a view that keeps the whole body alive."""
+
+    summary: Summary | None
+    rows: list[msgspec.Raw]
+
+
+def open_one(body: bytes | bytearray, note: Note | None) -> msgspec.Raw:
+    """Return the ``data`` of an answer, whatever it is."""
+    return _open(_one, body, note).data
+
+
+def open_many(body: bytes | bytearray, note: Note | None) -> SplitPage:
+    """Return the rows of an answer. ``null`` is taken as none, unless the summary tells of a failure."""
+    page = _open(_many, body, note)
+    if page.data is not None:
+        return SplitPage(page.summary, page.data)
+    status = page.summary.status if page.summary else None
+    if status not in {None, "SUCCESS"}:
+        raise decode_error(body, msgspec.ValidationError("Expected `array`, got `null` - at `$.data`"))
+    if note is not None:
+        note("leniency", "$.data", "null taken as an empty list")
+    return SplitPage(page.summary, [])
+
+
+def _open(decoder: msgspec.json.Decoder[E], body: bytes | bytearray, note: Note | None) -> E:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as strict:
+        kept = Kept()
+        try:
+            found = decoder.decode(Members(decoder.type).bend(body, "$", kept))
+        except READING_ERRORS as error:
+            raise decode_error(body, error) from strict
+        kept.pass_on(note)
+        return found
+    except READING_ERRORS as error:
+        raise decode_error(body, error) from None

@@ -9,7 +9,7 @@ import msgspec
 
 from amili_async.decoding.failures import misfit
 from amili_async.decoding.notes import Kept, Note
-from amili_async.decoding.shapes import JSON, Members, Shape
+from amili_async.decoding.shapes import JSON, Members, Shape, items_of
 from amili_async.models.entries import SucceededEntry, UnknownEntry
 from amili_async.models.open_enum import Misses
 
@@ -124,11 +124,11 @@ class Entries(Shape):
             if shape is not None:
                 shape.find_strangers(item, f"{path}[...]", note)
 
-    def find_unknowns(self, value: Any, path: str, note: Note) -> None:
+    def find_unknowns(self, value: object, path: str, note: Note) -> None:
         """Report the types that were not taught, and look into the entries of known types."""
-        for tag in {entry.type for entry in value if isinstance(entry, UnknownEntry)}:
+        for tag in {entry.type for entry in items_of(value) if isinstance(entry, UnknownEntry)}:
             note("type", f"{path}[...].$type", "no tag, and members that fit no known type" if tag is None else tag)
-        for entry in value if self._open_shapes else ():
+        for entry in items_of(value) if self._open_shapes else ():
             shape = self._open_shapes.get(type(entry))
             if shape is not None:
                 shape.find_unknowns(entry, f"{path}[...]", note)

@@ -9,12 +9,15 @@ from __future__ import annotations
 import types
 from datetime import date, datetime
 from enum import Enum
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 
 from amili_async.decoding.notes import Kept, Note
 from amili_async.models.open_enum import OpenEnum
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 JSON = bytes | bytearray | msgspec.Raw
 
@@ -45,7 +48,7 @@ class Shape:
     def find_strangers(self, raw: JSON, path: str, note: Note) -> None:
         """Report the members that no model names."""
 
-    def find_unknowns(self, value: Any, path: str, note: Note) -> None:
+    def find_unknowns(self, value: object, path: str, note: Note) -> None:
         """Report the values that no enum lists, and the types of entry that were not taught."""
 
     @property
@@ -69,7 +72,7 @@ class Text(Shape):
         note("leniency", path, "a number taken as text")
         return b'"' + digits + b'"'
 
-    def find_unknowns(self, value: Any, path: str, note: Note) -> None:
+    def find_unknowns(self, value: object, path: str, note: Note) -> None:
         """Report a value that the enum does not list."""
         if isinstance(value, OpenEnum) and not value.known:
             note("value", path, value)
@@ -159,7 +162,7 @@ class Choice(Shape):
                 shape.find_strangers(raw, path, note)
                 return
 
-    def find_unknowns(self, value: Any, path: str, note: Note) -> None:
+    def find_unknowns(self, value: object, path: str, note: Note) -> None:
         """Look below all that the value may be."""
         for shape in self._shapes:
             shape.find_unknowns(value, path, note)
@@ -191,10 +194,10 @@ class Items(Shape):
         for item in _arrays.decode(raw):
             self._item.find_strangers(item, f"{path}[...]", note)
 
-    def find_unknowns(self, value: Any, path: str, note: Note) -> None:
+    def find_unknowns(self, value: object, path: str, note: Note) -> None:
         """Look into each item."""
-        if self._item.open and isinstance(value, tuple | list):
-            for item in value:
+        if self._item.open:
+            for item in items_of(value):
                 self._item.find_unknowns(item, f"{path}[...]", note)
 
     @property
@@ -246,7 +249,7 @@ class Members(Shape):
             elif name != self._tag:
                 note("member", f"{path}.{name[:64]}", name)
 
-    def find_unknowns(self, value: Any, path: str, note: Note) -> None:
+    def find_unknowns(self, value: object, path: str, note: Note) -> None:
         """Look into the members that may hold an enum."""
         if isinstance(value, msgspec.Struct):
             for field, shape in self._open_fields:
@@ -256,6 +259,11 @@ class Members(Shape):
     def open(self) -> bool:
         """Whether one of the members does."""
         return bool(self._open_fields)
+
+
+def items_of(value: Any) -> Sequence[object]:
+    """Return what an array was decoded to; nothing for any other value."""
+    return value if type(value) in {tuple, list} else ()
 
 
 def shape_of(annotation: Any) -> Shape:
@@ -275,7 +283,7 @@ def shape_of(annotation: Any) -> Shape:
     return _scalar(annotation, kind)
 
 
-def _scalar(annotation: object, kind: type) -> Shape:
+def _scalar(annotation: object, kind: Any) -> Shape:
     if issubclass(kind, str):
         return Text(annotation, kind)
     if issubclass(kind, Enum):

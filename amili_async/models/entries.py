@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -81,7 +81,7 @@ class FailedEntry(Model, frozen=True, kw_only=True, gc=False):
 
 def read_failed(raw: bytes) -> FailedEntry:
     """Return what can be made of an entry of ``failed``, whatever its JSON is."""
-    members: Any = msgspec.json.decode(raw)
+    members: dict[str, object] | list[object] | str | float | bool | None = msgspec.json.decode(raw)
     if isinstance(members, str):
         return FailedEntry(raw=raw, message=members)
     if not isinstance(members, dict):

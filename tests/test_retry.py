@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from datetime import UTC, datetime
 from email.utils import format_datetime, formatdate
 from itertools import islice
@@ -198,6 +199,15 @@ def test_a_retry_after_is_read(value: str, told: float) -> None:
 )
 def test_nonsense_says_nothing(value: str | None) -> None:
     assert read_retry_after(value, NOW) is None
+
+
+def test_a_date_without_a_zone_is_utc_wherever_the_machine_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        told = read_retry_after("Sun Nov  6 08:49:37 1994", NOW)
+    time.tzset()
+    assert told == 7.0
 
 
 @given(st.text())

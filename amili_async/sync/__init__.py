@@ -1,0 +1,59 @@
+"""Bulk sync: the lists of many organizations into a database, exactly once, incrementally, resumable at any moment.
+
+    async with AmiliClient.from_env() as client, SqlStore("sqlite:///amili.db") as store:
+        report = await sync(client, organization_ids, store)
+
+`sync` does the work, `SqlStore` keeps it (extra ``sync``; ``postgres`` for PostgreSQL), `Store` is the protocol for
+those with another database, and `sync_on_dask` spreads the work over a Dask cluster (extra ``dask``).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from amili_async.sync.bookmark import Bookmark
+    from amili_async.sync.report import Counts, Failure, Progress, Restart, SyncReport
+    from amili_async.sync.store import Held, Portion, Row, Store, Written
+
+_MODULES = {
+    "Bookmark": "bookmark",
+    "Counts": "report",
+    "Failure": "report",
+    "Held": "store",
+    "Portion": "store",
+    "Progress": "report",
+    "Restart": "report",
+    "Row": "store",
+    "Store": "store",
+    "SyncReport": "report",
+    "Written": "store",
+}
+
+__all__ = [
+    "Bookmark",
+    "Counts",
+    "Failure",
+    "Held",
+    "Portion",
+    "Progress",
+    "Restart",
+    "Row",
+    "Store",
+    "SyncReport",
+    "Written",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name's module at its first use: the store needs SQLAlchemy, and only Dask needs Dask."""
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(f"{__name__}.{module}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -115,7 +115,7 @@ def read_grant(body: bytes, now: float) -> Grant:
     """
     try:
         answer = msgspec.json.decode(body, type=_Answer)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, RecursionError):
         raise TokenError("the token endpoint's answer holds no access_token") from None
     except msgspec.DecodeError as error:
         if not body or "truncated" in str(error):
@@ -336,7 +336,7 @@ def _oauth_code(body: bytes | None) -> str | None:
     """Return the error's name in RFC 6749 section 5.2 (I); any other text is the server's own and is not repeated."""
     try:
         code = msgspec.json.decode(body or b"", type=_Refusal).error
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
     return code if code in _RFC_6749_CODES else None
 

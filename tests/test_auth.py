@@ -363,7 +363,10 @@ def test_a_refusal_says_that_asking_again_is_pointless(status: int) -> None:
     with_credentials(main)
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b'{"error": 1}', b'{"error": "card 4711 unknown"}'])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"<html>", b"[]", b'{"error": 1}', b'{"error": "card 4711 unknown"}', b'{"x":' + b"[" * 60_000],
+)
 def test_only_words_of_rfc_6749_become_the_code(content: bytes) -> None:
     async def main(credentials: ClientCredentials, endpoint: Endpoint, _clock: VirtualClock) -> None:
         endpoint.failure = refused(400, content)
@@ -490,6 +493,7 @@ def test_an_endpoint_that_names_no_time_is_not_asked_for_every_call(lifetime: ob
         (b"<html>abcdef</html>", "no JSON", False),
         (b"{}", "holds no access_token", False),
         (b"[]", "holds no access_token", False),
+        (b'{"x":' + b"[" * 100_000, "holds no access_token", False),
         (b'{"access_token": null}', "holds no access_token", False),
         (b'{"access_token": ""}', "empty or has characters", False),
         (b'{"access_token": "abcdef\\r\\nX: 1"}', "empty or has characters", False),

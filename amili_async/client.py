@@ -24,6 +24,7 @@ from amili_async.retry import Budget, RetryPolicy
 from amili_async.servers import Servers
 from amili_async.throttle import Gate, Slots
 from amili_async.transport import Transport
+from amili_async.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -63,7 +64,7 @@ class ClientSettings(TypedDict, total=False):
 class AmiliClient:
     """A client of the Amili Collection API, for one event loop.
 
-    Use it with ``async with``, or ``await client.aclose()`` at the end. One client serves any number of tasks: it shares
+    Use it with ``async with``, or ``await client.aclose()`` at the end. One client serves any number of tasks: they share
     connections, token, rate-limit gate and concurrency limit among them.
 
     Args:
@@ -123,22 +124,29 @@ class AmiliClient:
             )
         limit = count(concurrency, "concurrency", least=1) or 1
         time = clock.current()
+        connection = Connection(session, limit=limit, label=type(self).__name__)
+        roots = Servers(
+            base_url=base_url or place.base_url,
+            token_url=token_url or place.token_url,
+            autocollect_url=autocollect_url,
+            trust_env=trust_env,
+        )
+        wire = Wire(
+            connection,
+            roots,
+            user_agent=_agent(user_agent),
+            max_response_bytes=count(max_response_bytes, "max_response_bytes", least=1) or 1,
+        )
         transport = Transport(
-            connection=Connection(session, limit=limit, label=type(self).__name__),
-            servers=Servers(
-                base_url=base_url or place.base_url,
-                token_url=token_url or place.token_url,
-                autocollect_url=autocollect_url,
-                trust_env=trust_env,
-            ),
+            connection=connection,
+            servers=roots,
+            wire=wire,
             provider=provider,
             gate=Gate(time),
             slots=Slots(limit),
             budget=Budget(),
             hooks=Hooks(hooks),
             clock=time,
-            user_agent=_agent(user_agent),
-            max_response_bytes=count(max_response_bytes, "max_response_bytes", least=1) or 1,
             token_timeout=options.timeout,
         )
         self._owns = True
@@ -191,8 +199,10 @@ class AmiliClient:
             on_invalid=on_invalid,
         )
         copy = type(self).__new__(type(self))
-        copy._owns = False
-        copy._attach(self._caller.with_options(options))
+        copy._owns = False  # noqa: SLF001  # a copy of itself
+        copy._attach(  # noqa: SLF001  # the same
+            self._caller.with_options(options)
+        )
         return copy
 
     @overload

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 
 class Clock(Protocol):
@@ -56,7 +56,7 @@ def current() -> Clock:
 
 
 @contextmanager
-def installed(clock: Clock) -> Iterator[None]:
+def installed(clock: Clock) -> Generator[None]:
     """Put another clock in force for clients that are made inside the block."""
     _installed.append(clock)
     try:

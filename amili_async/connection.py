@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import warnings
 from contextvars import ContextVar
-
 from typing import Any
 
 import aiohttp
 
 from amili_async.errors import ClientClosedError, ConfigurationError, WrongLoopError
-
 
 _TURNS_TO_CONNECT = 8
 
@@ -97,7 +95,7 @@ class Connection:
         return session
 
     def handover(self) -> Handover:
-        """Return what tells when a request is on the wire; a session that was given cannot tell, so it gets two turns."""
+        """Return what tells when a request is on the wire; a given session cannot tell, so it gets two turns."""
         return Handover(_TURNS_TO_CONNECT if self._given is None else 2)
 
     async def close(self) -> None:
@@ -127,7 +125,7 @@ class Connection:
 def _abandon(session: aiohttp.ClientSession) -> None:
     """Close a session without awaiting, as a finaliser or another event loop must.
 
-    `connector.close()` is a coroutine, and `_close()` is what it runs. Without it aiohttp warns of a connector of its own,
+    `connector.close()` is a coroutine, and `_close()` is what it runs. Without it aiohttp warns of its own connector,
     which the user never made.
     """
     connector = session.connector

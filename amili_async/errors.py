@@ -39,7 +39,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +52,9 @@ MAX_BODY = 64 * 1024
 
 MAX_DETAIL = 300
 """The characters of `AmiliError.detail`, at most."""
+
+
+_SAYING = ("detail", "title", "message", "error_description", "error", "errors", "summary", "status")
 
 
 class ErrorContext(TypedDict, total=False):
@@ -141,27 +144,22 @@ def _rebuild(
 def _detail(body: bytes) -> str | None:
     text = body.decode("utf-8", "replace").strip()
     try:
-        answer = json.loads(text)
-    except ValueError:
+        said = _said(json.loads(text))
+    except (ValueError, RecursionError):
         return _plain(text)
-    said = _said(answer)
     return _one_line(said) if said else None
 
 
-def _said(answer: object) -> str | None:
+def _said(answer: Any) -> str | None:
     """Return the first readable text among the members that error bodies are known to use."""
     if isinstance(answer, str):
         return answer
+    if isinstance(answer, list):
+        return _said(answer[0]) if answer else None
     if not isinstance(answer, dict):
         return None
-    for name in ("detail", "title", "message", "error_description", "error", "errors", "summary", "status"):
-        said = answer.get(name)
-        if isinstance(said, list) and said:
-            said = said[0]
-        text = _said(said)
-        if text:
-            return text
-    return None
+    members: dict[str, Any] = dict(answer)  # pyright: ignore[reportUnknownArgumentType]  # JSON of any shape
+    return next((text for name in _SAYING if (text := _said(members.get(name)))), None)
 
 
 def _plain(text: str) -> str | None:
@@ -183,8 +181,7 @@ class ConfigurationError(AmiliError, ValueError):
 class TokenError(AmiliError):
     """The token endpoint refused the credentials, or its answer holds no token.
 
-    ``code`` is OAuth's own word (``invalid_client``) where the endpoint gave one that RFC 6749 knows. ``retry_after`` is
-    how many seconds remain until the endpoint will be asked again; ``None`` where asking again is pointless.
+    ``code`` is OAuth's own word (``invalid_client``) where the endpoint gave one of RFC 6749's. ``retry_after`` is how many seconds remain until the endpoint will be asked again; ``None`` where asking again is pointless.
     """
 
     shown = (*AmiliError.shown, "code", "retry_after")
@@ -320,7 +317,7 @@ class DecodeError(AmiliError):
     """A success whose body is not what was asked for: no JSON, no envelope, HTML, or members of the wrong kind.
 
     ``path`` is where in the body (``$.data[3].createdAt``), without the value. ``truncated`` is true for JSON that ends
-    early, which is what a cut body looks like.
+    early, as a cut body is.
     """
 
     shown = (*AmiliError.shown, "path")

@@ -8,14 +8,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Literal
 
-import msgspec
-
 from amili_async.errors import ConfigurationError
 from amili_async.events import Hook
 from amili_async.protocol import check_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    import msgspec
 
     from amili_async.events import AttemptEnded, CallStarted, Drift, GateClosed, RetryPlanned, TokenRequested
 

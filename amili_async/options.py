@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from amili_async.errors import ConfigurationError
-from amili_async.events import QuarantinedRow
 from amili_async.protocol import check_headers
 from amili_async.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from amili_async.events import QuarantinedRow
 
 OnInvalid: TypeAlias = "Literal['raise', 'skip'] | Callable[[QuarantinedRow], object]"
 """What becomes of a row that cannot be read: an error, left out, or left out and handed to a function."""

@@ -7,34 +7,24 @@ the walk with `PaginationLoopError`. A walk can stop anywhere and go on from its
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
-from urllib.parse import quote
 
 import msgspec
 
 from amili_async.cursor import Cursor
 from amili_async.errors import AmiliError, ConfigurationError, DecodeError, PaginationLoopError
 from amili_async.events import QuarantinedRow
-from amili_async.protocol import Call, encode_query, join
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Generator, Iterator
     from types import TracebackType
 
-    from amili_async.connection import Handover
-    from amili_async.decoding import DriftSink, Reader
-    from amili_async.events import Drift
+    from amili_async.decoding import Reader
+    from amili_async.listing import Listing, Loaded
     from amili_async.models.envelope import Summary
-    from amili_async.options import Options
     from amili_async.protocol import Body
-    from amili_async.routes import Route
-    from amili_async.transport import Transport
 
 T = TypeVar("T")
-
-LARGE = 2**20
-"""Bytes from which a page is decoded row by row, so that the event loop never stalls for long."""
 
 BITE = 2**18
 """Bytes of rows decoded between two turns of the event loop."""
@@ -86,89 +76,6 @@ class Page(Generic[T]):
         return iter(self._reader.split(self._body).rows[self._rows])
 
 
-class _Loaded(Generic[T]):
-    """A page as it came: decoded whole, or split into rows that are decoded one by one."""
-
-    __slots__ = ("body", "quarantined", "raw_rows", "rows", "summary")
-
-    def __init__(
-        self,
-        body: Body,
-        summary: Summary | None,
-        rows: Sequence[T | QuarantinedRow],
-        quarantined: int,
-        raw_rows: Sequence[msgspec.Raw] | None,
-    ) -> None:
-        self.body = body
-        self.summary = summary
-        self.rows = rows
-        self.quarantined = quarantined
-        self.raw_rows = raw_rows
-
-    def __len__(self) -> int:
-        return len(self.rows if self.raw_rows is None else self.raw_rows)
-
-
-class Listing(Generic[T]):
-    """What a list is: its route, its filters, how its rows are read. Fetches single pages."""
-
-    def __init__(
-        self,
-        transport: Transport,
-        options: Options,
-        reader: Reader[T],
-        *,
-        route: Route,
-        path: str,
-        query: Sequence[tuple[str, str | None]] = (),
-        token_name: str,
-    ) -> None:
-        self.reader = reader
-        self.options = options
-        self.route = route
-        self._transport = transport
-        fixed = encode_query(query)
-        self._first = join(path, fixed)
-        self._later = join(path, f"{fixed}&{token_name}=" if fixed else f"{token_name}=")
-        self.fingerprint = hashlib.sha256(f"{route.operation} {self._first}".encode()).hexdigest()[:16]
-
-    async def fetch(self, token: str | None, handover: Handover | None = None) -> _Loaded[T]:
-        """Return one page; the first for no token."""
-        target = self._first if token is None else self._later + quote(token, safe="")
-        call = Call(route=self.route, method=self.route.method, target=target)
-        return await self._transport.send(call, self._read, self.options, handover)
-
-    def row(self, loaded: _Loaded[T], index: int) -> tuple[T | QuarantinedRow, int]:
-        """Return one row of a page, and how many bytes were decoded for it."""
-        if loaded.raw_rows is None:
-            return loaded.rows[index], 0
-        raw = loaded.raw_rows[index]
-        return self.reader.row(raw, index, self.drift), memoryview(raw).nbytes
-
-    def handover(self) -> Handover:
-        """Return what tells when a request is on the wire."""
-        return self._transport.handover()
-
-    def _read(self, body: Body) -> _Loaded[T]:
-        if len(body) < LARGE:
-            page = self.reader.page(body, self.drift)
-            return _Loaded(body, page.summary, page.rows, page.quarantined, None)
-        split = self.reader.split(body)
-        return _Loaded(body, split.summary, (), 0, split.rows)
-
-    @property
-    def drift(self) -> DriftSink | None:
-        """Where differences from the documentation go; ``None`` where nobody listens."""
-        return self._tell_drift if self._transport.hooks.listening("on_drift") else None
-
-    def _tell_drift(self, drift: Drift) -> None:
-        self._transport.hooks.drift(msgspec.structs.replace(drift, operation=self.route.operation))
-
-    def tell_quarantined(self, row: QuarantinedRow) -> None:
-        """Tell hooks of a row that could not be read."""
-        self._transport.hooks.tell("on_quarantine", row)
-
-
 class Pager(Generic[T]):
     """A list, iterated once: ``async for item in pager`` or ``async for page in pager.pages()``.
 
@@ -195,7 +102,7 @@ class Pager(Generic[T]):
             self._token, self._row = _start(cursor, page_token, listing.fingerprint)
         self._next: str | None = self._token
         self._seen: set[int] = set()
-        self._ahead: asyncio.Task[_Loaded[T]] | None = None
+        self._ahead: asyncio.Task[Loaded[T]] | None = None
         self._begun = self._iterated = self._stopped = False
         self._left = limit
 
@@ -303,7 +210,7 @@ class Pager(Generic[T]):
         finally:
             await self._cancel_ahead()
 
-    async def _page(self, loaded: _Loaded[T]) -> Page[T]:
+    async def _page(self, loaded: Loaded[T]) -> Page[T]:
         start, cursor = self._row, self.cursor
         items: list[T] = []
         quarantined: list[QuarantinedRow] = []
@@ -337,7 +244,7 @@ class Pager(Generic[T]):
         self._left -= 1
         return self._left == 0
 
-    async def _advance(self) -> _Loaded[T] | None:
+    async def _advance(self) -> Loaded[T] | None:
         """Return the next page with the one after it already requested, or ``None`` at the end."""
         if self._stopped or self._left == 0:
             return None
@@ -372,10 +279,10 @@ class Pager(Generic[T]):
             )
         self._seen.add(hash(token))
 
-    def _ends_in(self, loaded: _Loaded[T]) -> bool:
+    def _ends_in(self, loaded: Loaded[T]) -> bool:
         return self._left is not None and self._left <= len(loaded) - self._row
 
-    async def _awaited(self) -> _Loaded[T] | None:
+    async def _awaited(self) -> Loaded[T] | None:
         ahead = self._ahead
         if ahead is None:
             return await self._listing.fetch(self._token)
@@ -394,11 +301,11 @@ class Pager(Generic[T]):
         """Start the request for the next page, and let the event loop run until it is on the wire."""
         handover = self._listing.handover()
         self._ahead = asyncio.create_task(self._listing.fetch(token, handover), name="amili next page")
-        # A task has not run when it is made. One turn puts its request on a warm connection, a cold one takes some more;
-        # a caller that never awaits between two pages would otherwise have no overlap at all.
+        # A task has not run when it is made. One turn puts its request on a warm connection, a cold one takes some
+        # more; a caller that never awaits between two pages would otherwise have no overlap at all.
         for _ in range(handover.turns):
             await asyncio.sleep(0)
-            if handover.done or self._ahead is None or self._ahead.done():
+            if handover.done:
                 break
 
     async def _cancel_ahead(self) -> None:

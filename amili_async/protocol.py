@@ -128,7 +128,7 @@ def check_headers(headers: Mapping[str, str] | None, argument: str = "headers") 
     for name, value in (headers or {}).items():
         if not isinstance(name, str) or not _HEADER_NAME.match(name):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
             raise ConfigurationError(f"{argument}: {name!r} is no header name; use letters, digits and hyphens")
-        if not isinstance(value, str) or _CONTROL.search(value):
+        if not isinstance(value, str) or _CONTROL.search(value):  # pyright: ignore[reportUnnecessaryIsInstance]  # the same
             raise ConfigurationError(f"{argument}: the value of {name!r} must be text of one line")
         if name.lower() in {"authorization", "host", "content-length", "transfer-encoding"}:
             raise ConfigurationError(f"{argument}: {name!r} is set by the client and cannot be given")

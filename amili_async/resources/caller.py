@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -35,13 +35,13 @@ class Readers:
 
     def __init__(self, entry_types: Sequence[type[SucceededEntry]]) -> None:
         self._entry_types = tuple(entry_types)
-        self._readers: dict[object, object] = {}
+        self._readers: dict[object, Reader[Any]] = {}
         Reader(object, entry_types=self._entry_types)  # two types of one tag are refused while the client is made
 
     def of(self, row_type: type[T]) -> Reader[T]:
         """Return the reader for a type of row."""
         reader = self._readers.get(row_type)
-        if not isinstance(reader, Reader):
+        if reader is None:
             reader = self._readers[row_type] = Reader(row_type, entry_types=self._entry_types)
         return reader
 
@@ -100,7 +100,7 @@ class Caller:
         *ids: object,
         row_type: type[T],
         query: Query = (),
-        token_name: str = "PageToken",
+        token_name: str = "PageToken",  # noqa: S107  # a query name, no secret
         page_token: str | None = None,
         limit: int | None = None,
         cursor: Cursor | None = None,

@@ -50,7 +50,7 @@ def free_call(
     Raises:
         ConfigurationError: an argument that cannot be right, by its name.
     """
-    name = method.upper() if isinstance(method, str) else method  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+    name = str(method).upper()
     if name not in METHODS:
         raise ConfigurationError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
     target, absolute = _target(path)

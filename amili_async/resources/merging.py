@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from amili_async.errors import ConfigurationError
 from amili_async.protocol import identifier
+from amili_async.resources.resource import count
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
@@ -29,11 +30,9 @@ def merged(
     Raises:
         ConfigurationError: a concurrency below 1, or one id in place of several.
     """
-    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
-        raise ConfigurationError(f"concurrency must be a whole number of at least 1, not {concurrency!r}")
     if isinstance(organization_ids, str):
         raise ConfigurationError("organization_ids must be several ids, such as a list, not one text")
-    return _stream(organization_ids, walk, concurrency)
+    return _stream(organization_ids, walk, count(concurrency, "concurrency", least=1) or 1)
 
 
 async def _stream(
@@ -75,7 +74,7 @@ async def _stream(
                 for item in items:
                     yield organization_id, item
     finally:
-        unfinished = workers if getting is None else {getting, *workers}
+        unfinished: list[asyncio.Task[Any]] = [*workers] if getting is None else [getting, *workers]
         for task in unfinished:
             task.cancel()
         await asyncio.gather(*unfinished, return_exceptions=True)

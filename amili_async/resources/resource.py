@@ -17,7 +17,7 @@ class Resource:
         self._caller = caller
 
 
-def count(value: int | None, name: str, *, least: int) -> int | None:
+def count(value: object, name: str, *, least: int) -> int | None:
     """Return a whole number that a caller gave.
 
     Raises:
@@ -25,12 +25,12 @@ def count(value: int | None, name: str, *, least: int) -> int | None:
     """
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigurationError(f"{name} must be a whole number of at least {least}, not {value!r}")
     return value
 
 
-def text(value: str | None, name: str) -> str | None:
+def text(value: object, name: str) -> str | None:
     """Return a filter's value as it is sent.
 
     Raises:
@@ -38,18 +38,18 @@ def text(value: str | None, name: str) -> str | None:
     """
     if value is None:
         return None
-    if not isinstance(value, str) or not value:  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+    if not isinstance(value, str) or not value:
         raise ConfigurationError(f"{name} must be text that is not empty, not {type(value).__name__}")
     return str(value)
 
 
-def number(value: int | None, name: str) -> str | None:
+def number(value: object, name: str) -> str | None:
     """Return a count, such as a page size, as it is sent."""
     checked = count(value, name, least=1)
     return None if checked is None else str(checked)
 
 
-def check_key(key: str | None) -> str | None:
+def check_key(key: object) -> str | None:
     """Return an idempotency key.
 
     Raises:
@@ -57,6 +57,6 @@ def check_key(key: str | None) -> str | None:
     """
     if key is None:
         return None
-    if not isinstance(key, str) or not key.strip() or not key.isascii() or not key.isprintable():  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+    if not isinstance(key, str) or not key.strip() or not key.isascii() or not key.isprintable():
         raise ConfigurationError("idempotency_key must be one line of ASCII text that is not empty")
     return key

@@ -1,0 +1,111 @@
+"""Listing: one list of the API, fetched a page at a time: its address, its filters, how its rows are read."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Generic, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from amili_async.protocol import Call, encode_query, join
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from amili_async.connection import Handover
+    from amili_async.decoding import DriftSink, Reader
+    from amili_async.events import Drift, QuarantinedRow
+    from amili_async.models.envelope import Summary
+    from amili_async.options import Options
+    from amili_async.protocol import Body
+    from amili_async.routes import Route
+    from amili_async.transport import Transport
+
+T = TypeVar("T")
+
+LARGE = 2**20
+"""Bytes from which a page is decoded row by row, so that the event loop never stalls for long."""
+
+
+class Loaded(Generic[T]):
+    """A page as it came: decoded whole, or split into rows that are decoded one by one."""
+
+    __slots__ = ("body", "quarantined", "raw_rows", "rows", "summary")
+
+    def __init__(
+        self,
+        body: Body,
+        summary: Summary | None,
+        rows: Sequence[T | QuarantinedRow],
+        quarantined: int,
+        raw_rows: Sequence[msgspec.Raw] | None,
+    ) -> None:
+        self.body = body
+        self.summary = summary
+        self.rows = rows
+        self.quarantined = quarantined
+        self.raw_rows = raw_rows
+
+    def __len__(self) -> int:
+        return len(self.rows if self.raw_rows is None else self.raw_rows)
+
+
+class Listing(Generic[T]):
+    """What a list is: its route, its filters, how its rows are read. Fetches single pages."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        options: Options,
+        reader: Reader[T],
+        *,
+        route: Route,
+        path: str,
+        query: Sequence[tuple[str, str | None]] = (),
+        token_name: str,
+    ) -> None:
+        self.reader = reader
+        self.options = options
+        self.route = route
+        self._transport = transport
+        fixed = encode_query(query)
+        self._first = join(path, fixed)
+        self._later = join(path, f"{fixed}&{token_name}=" if fixed else f"{token_name}=")
+        self.fingerprint = hashlib.sha256(f"{route.operation} {self._first}".encode()).hexdigest()[:16]
+
+    async def fetch(self, token: str | None, handover: Handover | None = None) -> Loaded[T]:
+        """Return one page; the first for no token."""
+        target = self._first if token is None else self._later + quote(token, safe="")
+        call = Call(route=self.route, method=self.route.method, target=target)
+        return await self._transport.send(call, self._read, self.options, handover)
+
+    def row(self, loaded: Loaded[T], index: int) -> tuple[T | QuarantinedRow, int]:
+        """Return one row of a page, and how many bytes were decoded for it."""
+        if loaded.raw_rows is None:
+            return loaded.rows[index], 0
+        raw = loaded.raw_rows[index]
+        return self.reader.row(raw, index, self.drift), memoryview(raw).nbytes
+
+    def handover(self) -> Handover:
+        """Return what tells when a request is on the wire."""
+        return self._transport.handover()
+
+    def _read(self, body: Body) -> Loaded[T]:
+        if len(body) < LARGE:
+            page = self.reader.page(body, self.drift)
+            return Loaded(body, page.summary, page.rows, page.quarantined, None)
+        split = self.reader.split(body)
+        return Loaded(body, split.summary, (), 0, split.rows)
+
+    @property
+    def drift(self) -> DriftSink | None:
+        """Where differences from the documentation go; ``None`` where nobody listens."""
+        return self._tell_drift if self._transport.hooks.listening("on_drift") else None
+
+    def _tell_drift(self, drift: Drift) -> None:
+        self._transport.hooks.drift(msgspec.structs.replace(drift, operation=self.route.operation))
+
+    def tell_quarantined(self, row: QuarantinedRow) -> None:
+        """Tell hooks of a row that could not be read."""
+        self._transport.hooks.tell("on_quarantine", row)

@@ -64,8 +64,8 @@ class ClientSettings(TypedDict, total=False):
 class AmiliClient:
     """A client of the Amili Collection API, for one event loop.
 
-    Use it with ``async with``, or ``await client.aclose()`` at the end. One client serves any number of tasks: they share
-    connections, token, rate-limit gate and concurrency limit among them.
+    Use it with ``async with``, or ``await client.aclose()`` at the end. One client serves any number of tasks: they
+    share its connections, its token, its rate-limit gate and its concurrency limit.
 
     Args:
         auth: `ClientCredentials`, another `TokenProvider`, a token as text, or an async callable that returns one.

@@ -181,7 +181,8 @@ class ConfigurationError(AmiliError, ValueError):
 class TokenError(AmiliError):
     """The token endpoint refused the credentials, or its answer holds no token.
 
-    ``code`` is OAuth's own word (``invalid_client``) where the endpoint gave one of RFC 6749's. ``retry_after`` is how many seconds remain until the endpoint will be asked again; ``None`` where asking again is pointless.
+    ``code`` is OAuth's own word (``invalid_client``) where the endpoint gave one of RFC 6749's. ``retry_after`` is in
+    how many seconds the endpoint will be asked again; ``None`` where asking again is pointless.
     """
 
     shown = (*AmiliError.shown, "code", "retry_after")

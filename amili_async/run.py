@@ -96,7 +96,7 @@ class Run:
 
     def spent(self, instant: float) -> dict[str, float]:
         """Return where the seconds went."""
-        waits: dict[str, float] = {**self.waits}
+        waits: dict[str, float] = dict(self.waits.items())
         request = max(0.0, instant - self.started - sum(waits.values()))
         return {phase: round(seconds, 3) for phase, seconds in {**waits, "request": request}.items()}
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import msgspec
 
 from amili_async.decoding import Reader
+from amili_async.listing import Listing
 from amili_async.options import check_on_invalid
-from amili_async.pagination import Listing, Pager
+from amili_async.pagination import Pager
 from amili_async.protocol import Call, check_headers, encode_query, join
 from amili_async.resources.resource import check_key, count
 

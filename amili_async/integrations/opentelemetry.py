@@ -241,7 +241,5 @@ class OpenTelemetryHook:
 
 
 def _error_type(status: int | None, error: str | None) -> str | None:
-    """Return what the conventions want: the failure's class where there was one, else a status that is no success."""
-    if error is not None:
-        return error
-    return str(status) if status is not None and status >= 400 else None  # noqa: PLR2004  # HTTP's own bound
+    """Return what the conventions want: a status that is no success, else the failure's class."""
+    return str(status) if status is not None and status >= 400 else error  # noqa: PLR2004  # HTTP's own bound

@@ -215,8 +215,9 @@ def test_a_repeated_request_counts_its_resends_and_is_an_event_of_the_call(telem
     [
         (404, None, "404"),
         (503, None, "503"),
-        (404, "NotFoundError", "NotFoundError"),
-        (None, "ServerDisconnectedError", "ServerDisconnectedError"),
+        (404, "NotFoundError", "404"),
+        (200, "DecodeError", "DecodeError"),
+        (None, "TransportError", "TransportError"),
         (200, None, None),
         (302, None, None),
     ],

@@ -136,6 +136,7 @@ def _rebuild(
     kind: type[AmiliError], args: tuple[object, ...], state: Mapping[str, object], cause: AmiliError | None
 ) -> AmiliError:
     error = kind.__new__(kind, *args)
+    error.args = args  # TimeoutError, one of them, takes its arguments in __init__ alone
     error.__dict__.update(state)
     error.__cause__ = cause
     return error

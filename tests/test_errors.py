@@ -1,0 +1,256 @@
+"""Every error: what it says, what it keeps, and that it travels whole."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import re
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amili_async import errors
+from amili_async.cursor import Cursor
+from amili_async.errors import (
+    MAX_BODY,
+    MAX_DETAIL,
+    AmiliError,
+    AmiliWarning,
+    APIError,
+    ConfigurationError,
+    ConnectError,
+    DeadlineExceededError,
+    DecodeError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RateLimitedError,
+    ServerError,
+    TokenError,
+    TransportError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from amili_async.errors import ErrorContext
+
+T = TypeVar("T")
+PERSONAL = "Kari Nordmann owes 4500"
+
+
+def descendants(kind: type[T]) -> Iterator[type[T]]:
+    child: type[T]
+    for child in kind.__subclasses__():
+        if child.__module__ == errors.__name__:
+            yield child
+            yield from descendants(child)
+
+
+def through_pickle(error: AmiliError) -> AmiliError:
+    arrived: AmiliError = pickle.loads(pickle.dumps(error))  # noqa: S301  # our own bytes
+    return arrived
+
+
+KINDS: list[type[AmiliError]] = [AmiliError, *descendants(AmiliError)]
+
+CONTEXT: ErrorContext = {
+    "operation": "batches.list",
+    "method": "GET",
+    "route": "/orgs/{organization_id}/batches",
+    "status": 404,
+    "request_id": "req-17",
+    "attempts": 3,
+    "body": PERSONAL.encode(),
+    "cursor": Cursor(token=PERSONAL, row=4, fingerprint="f"),
+}
+
+
+def full(kind: type[AmiliError]) -> AmiliError:
+    """Return an error of this kind with everything set that it can hold."""
+    own: dict[type[AmiliError], Callable[[], AmiliError]] = {
+        TokenError: lambda: TokenError("no token", code="invalid_client", retry_after=1.5, **CONTEXT),
+        DeadlineExceededError: lambda: DeadlineExceededError("late", spent={"gate": 1.0, "request": 2.5}, **CONTEXT),
+        OutcomeUnknownError: lambda: OutcomeUnknownError("?", idempotency_key="k-1", recipe="look", **CONTEXT),
+        DecodeError: lambda: DecodeError("no JSON", path="$.data", truncated=True, **CONTEXT),
+    }
+    if kind in own:
+        return own[kind]()
+    if issubclass(kind, APIError):
+        return kind("refused", location="evil.example", retry_after=7.0, **CONTEXT)
+    return kind("it failed", **CONTEXT)
+
+
+# -- the tree
+
+
+def test_the_tree_in_the_docstring_is_the_tree_of_the_classes() -> None:
+    drawn: dict[str, str] = {}
+    parents: list[tuple[int, str]] = []
+    for line in (errors.__doc__ or "").splitlines():
+        found = re.match(r"^( {4}[│├└─ ]*)(\w+(?:Error|Warning))\b(?: \((\w+)\))?", line)
+        if not found:
+            continue
+        depth, name = len(found[1]), found[2]
+        while parents and parents[-1][0] >= depth:
+            parents.pop()
+        if parents:
+            drawn[name] = parents[-1][1]
+        if found[3]:
+            assert found[3] in {base.__name__ for base in getattr(errors, name).__bases__}
+        parents.append((depth, name))
+    kinds = [*descendants(AmiliError), *descendants(AmiliWarning)]
+    assert drawn == {kind.__name__: kind.__bases__[0].__name__ for kind in kinds}
+
+
+def test_errors_are_also_what_the_standard_library_calls_them() -> None:
+    assert issubclass(ConfigurationError, ValueError)
+    assert issubclass(DeadlineExceededError, TimeoutError)
+    assert issubclass(AmiliWarning, UserWarning)
+
+
+# -- travelling
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("travel", [copy.copy, copy.deepcopy, through_pickle])
+def test_an_error_travels_whole(kind: type[AmiliError], travel: Callable[[AmiliError], AmiliError]) -> None:
+    error = full(kind)
+    error.__cause__ = full(NotFoundError)
+    error.add_note("seen twice")
+    arrived = travel(error)
+    assert type(arrived) is kind
+    assert vars(arrived) == vars(error)
+    assert arrived.args == error.args
+    assert str(arrived) == str(error)
+    assert isinstance(arrived.__cause__, NotFoundError)
+    assert vars(arrived.__cause__) == vars(error.__cause__)
+
+
+def test_a_cause_of_another_library_stays_behind() -> None:
+    error = TransportError("reset")
+    error.__cause__ = OSError("a live socket")
+    assert through_pickle(error).__cause__ is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_error_is_made_of_its_message_alone(kind: type[AmiliError]) -> None:
+    error = kind("it failed")
+    assert str(error) == "it failed"
+    assert error.to_dict() == {"error": kind.__name__, "message": "it failed"} | (
+        {"spent": {}} if kind is DeadlineExceededError else {}
+    )
+    assert error.detail is None
+
+
+# -- what it says
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_error_shows_no_data(kind: type[AmiliError]) -> None:
+    error = full(kind)
+    shown = f"{error} {error!r} {error.to_dict()}"
+    assert PERSONAL not in shown
+    assert "k-1" not in shown
+    json.dumps(error.to_dict())
+
+
+def test_an_error_says_in_one_line_where_it_happened() -> None:
+    error = NotFoundError("404\r\nNot   Found", **CONTEXT)
+    assert str(error) == (
+        "batches.list: 404 Not Found (GET /orgs/{organization_id}/batches, 3 attempts, request id req-17)"
+    )
+    assert repr(error) == f"NotFoundError({str(error)!r})"
+
+
+def test_a_status_that_the_message_does_not_name_is_added() -> None:
+    assert str(OutcomeUnknownError("unknown", status=202, attempts=1)) == "unknown (status 202)"
+
+
+def test_to_dict_holds_what_is_set() -> None:
+    assert full(RateLimitedError).to_dict() == {
+        "error": "RateLimitedError",
+        "message": str(full(RateLimitedError)),
+        "operation": "batches.list",
+        "method": "GET",
+        "route": "/orgs/{organization_id}/batches",
+        "status": 404,
+        "request_id": "req-17",
+        "attempts": 3,
+        "location": "evil.example",
+        "retry_after": 7.0,
+    }
+    assert full(TokenError).to_dict()["code"] == "invalid_client"
+    assert full(DecodeError).to_dict()["path"] == "$.data"
+    assert full(OutcomeUnknownError).to_dict()["recipe"] == "look"
+    assert full(DeadlineExceededError).to_dict()["spent"] == {"gate": 1.0, "request": 2.5}
+
+
+# -- the body
+
+
+def test_a_body_is_cut_at_64_kib_and_copied() -> None:
+    answer = bytearray(b"x" * (MAX_BODY + 1))
+    error = ServerError("500", body=bytes(answer))
+    assert error.body == b"x" * MAX_BODY
+    assert type(ServerError("500", body=memoryview(answer)[:3]).body) is bytes  # type: ignore[arg-type]  # what a view becomes
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b'{"type": "about:blank", "title": "Bad", "detail": "dueDate is missing"}', "dueDate is missing"),
+        (b'{"title": "Bad"}', "Bad"),
+        (b'{"message": "no such batch"}', "no such batch"),
+        (b'{"error": "invalid_client", "error_description": "wrong secret"}', "wrong secret"),
+        (b'{"error": {"code": 7, "message": "deep"}}', "deep"),
+        (b'{"errors": [{"objectname": "x", "message": "first"}, {"message": "second"}]}', "first"),
+        (b'{"summary": {"status": "FAILED"}}', "FAILED"),
+        (b'"just text"', "just text"),
+        (b"no   such\n batch", "no such batch"),
+        (b"<!doctype html><html><head><title>502 Bad&nbsp;Gateway</title></head>", "502 Bad Gateway"),
+        (b"<html><body><H1 class='x'>Oops</H1>", "Oops"),
+        ("æøå".encode("latin-1"), "���"),
+        (b"<html>", None),
+        (b'{"detail": "", "title": null, "errors": [], "code": 7}', None),
+        (b"{}", None),
+        (b"[]", None),
+        (b"7", None),
+        (b"   ", None),
+        (b"", None),
+        (None, None),
+    ],
+)
+def test_what_the_server_said_is_read_from_any_kind_of_body(body: bytes | None, detail: str | None) -> None:
+    assert BadRequest(body).detail == detail
+
+
+def BadRequest(body: bytes | None) -> APIError:  # noqa: N802  # reads as what it makes
+    return errors.BadRequestError("400", body=body)
+
+
+def test_a_long_detail_is_cut() -> None:
+    detail = BadRequest(b"x" * 5_000).detail
+    assert detail is not None
+    assert len(detail) == MAX_DETAIL
+    assert detail.endswith("x…")
+
+
+@given(
+    st.binary() | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(lambda v: json.dumps(v).encode())
+)
+def test_no_body_breaks_the_reading(body: bytes) -> None:
+    detail = BadRequest(body).detail
+    assert detail is None or "\n" not in detail
+
+
+@pytest.mark.parametrize("body", [b"[" * 60_000, b'{"error":' * 7_000])
+def test_a_body_nested_without_end_is_only_unreadable(body: bytes) -> None:
+    assert BadRequest(body).detail is not None
+
+
+def test_never_sent_is_told_apart_from_sent() -> None:
+    assert issubclass(ConnectError, TransportError)
+    assert not issubclass(OutcomeUnknownError, TransportError)

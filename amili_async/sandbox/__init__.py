@@ -4,7 +4,9 @@ It shares nothing with the client but the route table: its JSON is written by ha
 """
 
 from amili_async.sandbox.access import Credentials
+from amili_async.sandbox.armed import Faults
+from amili_async.sandbox.faults import Fault
 from amili_async.sandbox.log import LoggedRequest, RequestLog
 from amili_async.sandbox.sandbox import Sandbox
 
-__all__ = ["Credentials", "LoggedRequest", "RequestLog", "Sandbox"]
+__all__ = ["Credentials", "Fault", "Faults", "LoggedRequest", "RequestLog", "Sandbox"]

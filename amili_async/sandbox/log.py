@@ -26,6 +26,7 @@ class LoggedRequest:
         "method",
         "number",
         "operation",
+        "reused",
         "route",
         "started",
         "status",
@@ -33,12 +34,23 @@ class LoggedRequest:
     )
 
     def __init__(
-        self, number: int, connection: int, method: str, target: str, head: bytes, body: bytes, started: float
+        self,
+        number: int,
+        connection: int,
+        method: str,
+        target: str,
+        head: bytes,
+        body: bytes,
+        started: float,
+        *,
+        reused: bool = False,
     ) -> None:
         self.number = number
         """Its place in the order of arrival, from 1."""
         self.connection = connection
         """The number of the connection that it came on, from 1: two requests with the same one shared it."""
+        self.reused = reused
+        """Whether the connection had served a request before."""
         self.method = method
         self.target = target
         """Path and query exactly as sent."""

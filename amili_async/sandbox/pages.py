@@ -55,6 +55,7 @@ class Answer(NamedTuple):
     status: int
     body: bytes = b""
     content_type: str = "application/json; charset=utf-8"
+    headers: Mapping[str, str] | None = None
 
 
 class Page(NamedTuple):
@@ -68,6 +69,8 @@ class Page(NamedTuple):
     listing: str
     generation: Generation
     last_page: LastPage
+    last_but_one: Position = ()
+    """The position of the row before the last."""
     members: str = ""
     """More members of the summary, each after a comma."""
 
@@ -113,13 +116,16 @@ class Pages:
             point = self._tokens.read(text, question.listing, question.now) if text is not None else None
         except PageTokenError as error:
             raise Refusal(400, str(error)) from None
-        found = list(islice(walk(point.position if point is not None else None), size + 1))
+        start = (point.position or None) if point is not None else None
+        found = list(islice(walk(start), size + 1))
         token = None
         if len(found) > size:
-            following = PagePoint(found[size - 1][0], (point.number if point is not None else 1) + 1)
+            number = point.number if point is not None else 1
+            following = PagePoint(found[size - 1][0], number + 1, behind=start or ())
             token = self._tokens.write(following, question.listing, question.now)
         rows = [render() for _, render in found[:size]]
-        return Page(rows, token, point, question.listing, self._generation, self._last_page)
+        last_but_one = found[size - 2][0] if token is not None and size > 1 else ()
+        return Page(rows, token, point, question.listing, self._generation, self._last_page, last_but_one)
 
     def _size(self, text: str | None) -> int:
         if text is None:

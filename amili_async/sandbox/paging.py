@@ -26,6 +26,8 @@ class PagePoint(NamedTuple):
     """The number of the page that it leads to; the first page of a list is 1."""
     empty: int = 0
     """How many pages without rows came before it: makes the tokens of empty pages differ."""
+    behind: Position = ()
+    """Where the page before it begins; empty where that is the first."""
 
 
 class PageTokens:
@@ -48,7 +50,7 @@ class PageTokens:
     def write(self, point: PagePoint, listing: str, now: float) -> str:
         """Return the token that leads to a point of a listing (its operation, organization and filters, as text)."""
         issued = int(now * 1000) if self._lifetime is not None else 0
-        values = [self._era, issued, list(point.position), point.number, point.empty]
+        values = [self._era, issued, list(point.position), point.number, point.empty, list(point.behind)]
         payload = json.dumps(values, separators=(",", ":")).encode()
         return base64.urlsafe_b64encode(self._mac(payload, listing) + payload).decode().rstrip("=")
 
@@ -65,11 +67,19 @@ class PageTokens:
         mac, payload = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
         if mac != self._mac(payload, listing):
             raise PageTokenError("the page token is not one of this list's")
-        era, issued, position, number, empty = json.loads(payload)
+        era, issued, position, number, empty, behind = json.loads(payload)
         late = self._lifetime is not None and now * 1000 - issued > self._lifetime * 1000
         if era != self._era or late:
             raise PageTokenError("the page token has expired")
-        return PagePoint(tuple(position), number, empty)
+        return PagePoint(tuple(position), number, empty, tuple(behind))
+
+    def number(self, token: str) -> int:
+        """Return the number of the page that a token leads to; 1 for text that is none of this server's."""
+        try:
+            payload = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_")[_MAC_BYTES:]
+            return int(json.loads(payload)[3])
+        except (ValueError, LookupError, TypeError):
+            return 1
 
     def _mac(self, payload: bytes, listing: str) -> bytes:
         return blake2b(payload + listing.encode(), digest_size=_MAC_BYTES, key=self._key).digest()

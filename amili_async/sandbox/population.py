@@ -28,7 +28,7 @@ FAILED = "FAILED"
 class Organization(NamedTuple):
     """A creditor."""
 
-    index: int
+    ordinal: int
     id: str
     name: str
     number: str
@@ -50,7 +50,7 @@ class Success(NamedTuple):
 class Failure(NamedTuple):
     """An entry of a batch that did not."""
 
-    index: int
+    entry: int
     reference: str
     message: str
 
@@ -134,7 +134,7 @@ class Population:
 
     def batch(self, organization: Organization, sequence: int, *, finished: bool = False) -> Batch:
         """Return a seeded batch; with ``finished``, a queued one as it will be."""
-        draw = self._draw(organization.index, sequence)
+        draw = self._draw(organization.ordinal, sequence)
         kind = draw.choices(("INVOICE", "PAYMENT", "CORRECTION", "NONE"), (82, 12, 4, 2))[0]
         lines = 1 + int(self.entries * 2 * draw.random()) if self.entries else 0
         fate = draw.random()
@@ -143,7 +143,7 @@ class Population:
             failures = lines
         elif fate < 0.18 and lines > 1:  # noqa: PLR2004  # the same
             failures = 1 + int(draw.random() * (lines - 1) * 0.4)
-        created_at = self.created_at(organization.index, sequence)
+        created_at = self.created_at(organization.ordinal, sequence)
         finished_at: int | None = created_at + 400 + int(draw.random() * 9_000)
         state = SUCCESS if not failures else FAILED if failures == lines else PARTIAL
         if not finished and sequence >= self.batches - max(1, self.batches // 100):
@@ -152,15 +152,15 @@ class Population:
         return Batch(
             organization=organization,
             sequence=sequence,
-            id=self.identifiers.make(Kind.BATCH, organization.index, sequence),
+            id=self.identifiers.make(Kind.BATCH, organization.ordinal, sequence),
             type=kind,
             state=state,
             created_at=created_at,
             finished_at=finished_at,
-            created_by=self.identifiers.make(Kind.PERSON, organization.index, 0, draw.randrange(4)),
+            created_by=self.identifiers.make(Kind.PERSON, organization.ordinal, 0, draw.randrange(4)),
             lines=lines,
             failures=failures,
-            idempotency_key=f"erp-{organization.index}-{sequence}",
+            idempotency_key=f"erp-{organization.ordinal}-{sequence}",
         )
 
     def successes(self, batch: Batch) -> tuple[Success, ...]:
@@ -169,7 +169,7 @@ class Population:
             return ()
         if batch.succeeded is not None:
             return batch.succeeded
-        organization, sequence = batch.organization.index, batch.sequence
+        organization, sequence = batch.organization.ordinal, batch.sequence
         make = self.identifiers.make
         through = range(batch.lines - batch.failures)
         if batch.type == "PAYMENT" or batch.type == "CORRECTION":
@@ -225,7 +225,7 @@ class Population:
     def invoice(self, batch: Batch, entry: int) -> Invoice:
         """Return the invoice that an entry of a seeded batch became."""
         organization = batch.organization
-        draw = self._draw(organization.index, batch.sequence, entry)
+        draw = self._draw(organization.ordinal, batch.sequence, entry)
         amount = round(draw.lognormvariate(7.6, 1.0) * 100)
         fate = draw.random()
         paid = amount if fate < 0.45 else amount // 2 if fate < 0.55 else 0  # noqa: PLR2004  # the shares of life
@@ -235,11 +235,11 @@ class Population:
             organization=organization,
             sequence=batch.sequence,
             entry=entry,
-            id=make(Kind.INVOICE, organization.index, batch.sequence, entry),
-            case_id=make(Kind.CASE, organization.index, batch.sequence, entry),
+            id=make(Kind.INVOICE, organization.ordinal, batch.sequence, entry),
+            case_id=make(Kind.CASE, organization.ordinal, batch.sequence, entry),
             batch_id=batch.id,
             number=invoice_number(batch.sequence, entry),
-            case_number=case_number(organization.index, batch.sequence, entry),
+            case_number=case_number(organization.ordinal, batch.sequence, entry),
             type=draw.choices(("NOTICE", "PAYMENT_REMINDER", "COLLECTION_NOTICE"), (4, 3, 3))[0],
             status="CLOSED" if paid == amount else "OPEN",
             created_at=batch.created_at,

@@ -61,7 +61,7 @@ class BatchReads:
             sequences = range(longest - 1, -1, -1) if descending else range(longest)
             for sequence in sequences[sequences.index(after[0]) if after else 0 :]:
                 for organization in reversed(organizations) if descending else organizations:
-                    place = (sequence, organization.index)
+                    place = (sequence, organization.ordinal)
                     if after and (place >= after if descending else place <= after):
                         continue
                     if sequence < self._world.length(organization):
@@ -120,7 +120,7 @@ class BatchReads:
         place = self._world.population.identifiers.read(subject)
         if place is None or place.kind not in {Kind.INVOICE, Kind.CASE, Kind.PAYMENT, Kind.CORRECTION}:
             return False
-        if place.organization != batch.organization.index:
+        if place.organization != batch.organization.ordinal:
             return False
         entries = self._world.population.successes(batch)
         return any(subject in {entry.invoice_id, entry.case_id, entry.own_id} for entry in entries)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Self
 
 from amili_async.sandbox.access import AccessTokens, Credentials
 from amili_async.sandbox.application import Application
+from amili_async.sandbox.armed import Faults
+from amili_async.sandbox.listener import Listener
 from amili_async.sandbox.log import RequestLog
 from amili_async.sandbox.pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Pages
 from amili_async.sandbox.paging import PageTokens
@@ -21,9 +23,11 @@ from amili_async.sandbox.wire import Server
 from amili_async.sandbox.world import World, check_size
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
+    from amili_async.sandbox.faults import Fault
     from amili_async.sandbox.shapes import Generation, LastPage
     from amili_async.sandbox.world import Order
 
@@ -58,6 +62,7 @@ class Sandbox:
         log_limit: int | None = None,
         keep_bytes: int = 64 * 2**20,
         clock: Callable[[], float] = time.time,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         check_size(organizations, batches, entries)
         if generation not in GENERATIONS:
@@ -65,10 +70,12 @@ class Sandbox:
         self.generation: Generation = generation
         self.credentials = Credentials(f"sandbox-{seed}", f"sandbox-secret-{seed}")
         self.requests = RequestLog(log_limit)
+        self.faults = Faults(seed, self._refuse)
         self._host = host
-        self._wanted_port = port
         population = Population(seed=seed, organizations=organizations, batches=batches, entries=entries)
         self._world = World(population, order=order, clock=clock)
+        self.organization_ids = [organization.id for organization in self._world.organizations]
+        """The ids of all organizations."""
         self._access = AccessTokens(
             self.credentials, seed=seed, lifetime=token_lifetime, members=token_members or {}, clock=clock
         )
@@ -94,22 +101,29 @@ class Sandbox:
                 "batches.get_by_id": batch_reads.get_by_id,
             },
             log=self.requests,
+            faults=self.faults,
+            page_tokens=self._page_tokens,
             clock=clock,
             latency=latency,
             keep=0 if self._page_tokens.mortal else keep_bytes,
         )
-        self._server = Server(application)
-        self._listening: asyncio.Server | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._listener = Listener(Server(application), host=host, port=port, tls=tls)
+        self._scheme = "http" if tls is None else "https"
+        self._ended: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
-        self.port = port
 
     # Where it is
 
     @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return self._listener.port
+
+    @property
     def origin(self) -> str:
         """Scheme, host and port."""
-        return f"http://{self._host}:{self.port}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{self._scheme}://{host}:{self.port}"
 
     @property
     def base_url(self) -> str:
@@ -126,28 +140,18 @@ class Sandbox:
         """The root of AutoCollect, as the client's ``autocollect_url`` takes it."""
         return self.origin + AUTOCOLLECT_ROOT
 
-    @property
-    def organization_ids(self) -> list[str]:
-        """The ids of all organizations."""
-        return [organization.id for organization in self._world.organizations]
-
     # Running
 
     async def start(self) -> None:
         """Listen in the running loop."""
-        self._loop = asyncio.get_running_loop()
-        self._listening = await self._loop.create_server(
-            self._server.connect, self._host, self._wanted_port, backlog=1024
-        )
-        self.port = self._listening.sockets[0].getsockname()[1]
+        await self._listener.start()
+        for fault in self.faults:
+            if fault.kind == "refuse":
+                self._refuse(fault)
 
     async def stop(self) -> None:
         """Stop listening and end every connection."""
-        if self._listening is not None:
-            self._listening.close()
-            self._server.drop_all()
-            await self._listening.wait_closed()
-            self._listening = None
+        await self._listener.stop()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -159,31 +163,40 @@ class Sandbox:
         await self.stop()
 
     def __enter__(self) -> Self:
-        ready: Future[asyncio.Event] = Future()
+        ready: Future[asyncio.AbstractEventLoop] = Future()
 
         async def serve() -> None:
-            ended = asyncio.Event()
+            self._ended = asyncio.Event()
             try:
                 await self.start()
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001  # handed to the thread that waits for it
                 ready.set_exception(error)
                 return
-            ready.set_result(ended)
-            await ended.wait()
+            ready.set_result(asyncio.get_running_loop())
+            await self._ended.wait()
             await self.stop()
 
         self._thread = threading.Thread(target=lambda: asyncio.run(serve()), name="amili sandbox", daemon=True)
         self._thread.start()
-        self._ended = ready.result()
+        self._loop = ready.result()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        assert self._loop is not None  # noqa: S101
-        assert self._thread is not None  # noqa: S101
-        self._loop.call_soon_threadsafe(self._ended.set)
-        self._thread.join()
+        if self._thread is not None and self._ended is not None:
+            self._loop.call_soon_threadsafe(self._ended.set)
+            self._thread.join()
+            self._thread = None
+
+    def _refuse(self, fault: Fault | None) -> None:
+        """Refuse connections from here on; with ``None``, take them again."""
+        if fault is None:
+            self._listener.accept()
+            return
+        self._listener.refuse()
+        if fault.seconds is not None:
+            self._listener.later(fault.seconds, lambda: self.faults.remove(fault))
 
     # Acting on it
 

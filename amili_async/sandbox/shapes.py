@@ -119,7 +119,7 @@ def _status_object(batch: Batch, succeeded: Sequence[Success], failed: Sequence[
     """Return the member ``status`` of G1."""
     errors = ",".join(
         [
-            f'{{"objectname":"invoice","objectindex":{entry.index},"message":{quoted(entry.message)}}}'
+            f'{{"objectname":"invoice","objectindex":{entry.entry},"message":{quoted(entry.message)}}}'
             for entry in failed
             if entry is not None
         ]

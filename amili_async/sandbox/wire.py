@@ -13,9 +13,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
 from amili_async.sandbox.log import LoggedRequest
+from amili_async.sandbox.misbehaviour import misbehave
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from amili_async.sandbox.faults import Fault
 
 _MAX_HEAD = 64 * 1024
 _MAX_BODY = 64 * 2**20
@@ -27,7 +30,7 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Reply:
     """An answer, ready to be sent."""
 
-    __slots__ = ("body", "content_type", "delay", "headers", "request", "status")
+    __slots__ = ("body", "content_type", "delay", "fault", "headers", "request", "status")
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class Reply:
         content_type: str | None = _JSON,
         headers: Mapping[str, str] | None = None,
         delay: float = 0.0,
+        fault: Fault | None = None,
     ) -> None:
         self.request = request
         self.status = status
@@ -46,6 +50,8 @@ class Reply:
         self.headers = headers
         self.delay = delay
         """Seconds to wait before anything of it is sent."""
+        self.fault = fault
+        """What goes wrong with it on the wire."""
 
     def head(self, *, length: int | None = None, close: bool = False) -> bytes:
         """Return status line and headers. Every answer has a request id, as real ones are likely to (I)."""
@@ -105,8 +111,9 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._last = False
         self._continued = False
-        self.served = 0
-        """How many requests came on it."""
+        self._reused = False
+        self._full = False
+        self._stream: tuple[Iterator[bytes], float, Reply] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -130,6 +137,16 @@ class Connection(asyncio.Protocol):
         self._received = self._received + data if self._received else data
         self._serve()
 
+    def pause_writing(self) -> None:
+        """Hold a stream back: the client takes it too slowly."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """Let a stream go on."""
+        self._full = False
+        if self._stream is not None and self._timer is None:
+            self._flow()
+
     def abort(self) -> None:
         """End at once."""
         self.transport.abort()
@@ -144,7 +161,6 @@ class Connection(asyncio.Protocol):
             request = self._take()
             if request is None:
                 return
-            self.served += 1
             reply = self._application.answer(request)
             self._replying = reply
             if reply.delay > 0:
@@ -189,7 +205,18 @@ class Connection(asyncio.Protocol):
         self._continued = False
         self._received = received[rest:]
         self._server.received += 1
-        return LoggedRequest(self._server.received, self.number, parts[0], parts[1], head, body, time.monotonic())
+        request = LoggedRequest(
+            self._server.received,
+            self.number,
+            parts[0],
+            parts[1],
+            head,
+            body,
+            time.monotonic(),
+            reused=self._reused,
+        )
+        self._reused = True
+        return request
 
     def _refuse(self, status: int) -> None:
         self.transport.write(
@@ -198,19 +225,44 @@ class Connection(asyncio.Protocol):
         self.transport.close()
 
     def _send(self, reply: Reply) -> None:
-        body = b"" if reply.request.method == "HEAD" else reply.body
-        self.transport.write(b"".join((reply.head(close=self._last), body)))
-        reply.request.status = reply.status
+        self._timer = None
+        if reply.fault is not None:
+            misbehave(self, reply, reply.fault)
+            return
+        self.write(reply, reply.head(close=self._last), b"" if reply.request.method == "HEAD" else reply.body)
         self.done(reply)
-        if self._last:
-            self.transport.close()
-        elif self._received:
-            self._serve()
+
+    def write(self, reply: Reply, head: bytes, body: bytes) -> None:
+        """Send status line, headers and the body, or as much of it as is given."""
+        self.transport.write(b"".join((head, body)))
+        reply.request.status = reply.status
+
+    def stream(self, pieces: Iterator[bytes], pause: float, reply: Reply) -> None:
+        """Send the rest of an answer piece by piece, no faster than the client takes it."""
+        self._stream = (pieces, pause, reply)
+        self._flow()
+
+    def _flow(self) -> None:
+        self._timer = None
+        assert self._stream is not None  # noqa: S101  # set before, unset at its end
+        pieces, pause, reply = self._stream
+        for piece in pieces:
+            self.transport.write(piece)
+            if pause:
+                self._timer = asyncio.get_running_loop().call_later(pause, self._flow)
+            if pause or self._full:
+                return
+        self._stream = None
+        self.done(reply)
 
     def done(self, reply: Reply) -> None:
-        """Note that an answer is out."""
+        """Note that an answer is out, and turn to the next request."""
         reply.request.ended = time.monotonic()
         self._replying = None
+        if self._last:
+            self.transport.close()
+        elif self._received and not self.transport.is_closing():
+            self._serve()
 
 
 def _sized(received: bytes, start: int, fields: bytes) -> tuple[bytes, int] | int | None:

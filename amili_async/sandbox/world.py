@@ -64,7 +64,7 @@ class World:
 
     def ledger(self, organization: Organization) -> Ledger:
         """Return what is known of an organization beyond the seed."""
-        return self._ledgers[organization.index]
+        return self._ledgers[organization.ordinal]
 
     # Reading
 
@@ -107,7 +107,7 @@ class World:
         length = self.length(organization)
         if ledger.order is None or len(ledger.order) != length:
             seed = self.population.seed
-            keys = [(Random(f"{seed}/{organization.index}/{n}").random(), n) for n in range(length)]  # noqa: S311  # order
+            keys = [(Random(f"{seed}/{organization.ordinal}/{n}").random(), n) for n in range(length)]  # noqa: S311  # order
             ledger.order = [sequence for _, sequence in sorted(keys)]
         return ledger.order if after is None else ledger.order[ledger.order.index(after) + 1 :]
 
@@ -140,15 +140,15 @@ class World:
             batch = Batch(
                 organization=organization,
                 sequence=sequence,
-                id=make(Kind.BATCH, organization.index, sequence),
+                id=make(Kind.BATCH, organization.ordinal, sequence),
                 type=type,
                 state=state,
                 created_at=now,
                 finished_at=None if state == QUEUED else now,
-                created_by=make(Kind.PERSON, organization.index, 0, 0),
+                created_by=make(Kind.PERSON, organization.ordinal, 0, 0),
                 lines=len(succeeded) + len(failed),
                 failures=len(failed),
-                idempotency_key=idempotency_key or f"sandbox-{organization.index}-{sequence}",
+                idempotency_key=idempotency_key or f"sandbox-{organization.ordinal}-{sequence}",
                 subject_ids=subject_ids,
                 succeeded=tuple(succeeded),
                 failed=tuple(failed),
@@ -166,9 +166,9 @@ class World:
         make = self.population.identifiers.make
         return Success(
             "invoiceSuccess",
-            make(Kind.INVOICE, organization.index, sequence, entry),
+            make(Kind.INVOICE, organization.ordinal, sequence, entry),
             number or f"F-{100_000 + sequence}-{entry:02d}",
-            make(Kind.CASE, organization.index, sequence, entry),
+            make(Kind.CASE, organization.ordinal, sequence, entry),
         )
 
     def finish(self, batch: Batch, state: str | None = None) -> Batch:

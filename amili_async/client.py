@@ -269,6 +269,17 @@ class AmiliClient:
         reader = self._caller.readers.of(type)
         return await self._caller.transport.send(call, lambda body: reader.one(body, None), self._caller.options)
 
+    async def authenticate(self) -> None:
+        """Return once the client has a token: a check of the credentials, and of readiness, without a call of the API.
+
+        A token in hand costs no request. Asked once, and not within the rate limit.
+
+        Raises:
+            TokenError: the credentials were refused, or the token endpoint failed (then with ``retry_after``).
+            DeadlineExceededError: it did not answer in time.
+        """
+        await self._caller.transport.authenticate(self._caller.options)
+
     async def aclose(self) -> None:
         """Close the session and end calls that are under way with `ClientClosedError`. Twice does nothing more."""
         if self._owns:

@@ -17,7 +17,15 @@ import aiohttp
 from yarl import URL
 
 from amili_async.connection import handing_over
-from amili_async.errors import AmiliError, ConnectError, DecodeError, RateLimitedError, TokenError, TransportError
+from amili_async.errors import (
+    AmiliError,
+    ConnectError,
+    DeadlineExceededError,
+    DecodeError,
+    RateLimitedError,
+    TokenError,
+    TransportError,
+)
 from amili_async.events import AttemptEnded, CallEnded, CallStarted, GateClosed, RetryPlanned, TokenRequested
 from amili_async.outcomes import (
     SUCCESS,
@@ -47,6 +55,9 @@ if TYPE_CHECKING:
     from amili_async.wire import Wire
 
 T = TypeVar("T")
+
+_NUMBERS = itertools.count(1)
+"""Calls are numbered through the whole process: one hook may listen to several clients."""
 
 _TURNS_TO_END = 50
 """Turns of the event loop that calls under way get to end in when the client closes."""
@@ -82,7 +93,6 @@ class Transport:
         self._slots = slots
         self._budget = budget
         self._token_timeout = token_timeout
-        self._numbers = itertools.count(1)
         self._scopes: set[asyncio.Timeout] = set()
 
     async def send(
@@ -96,10 +106,22 @@ class Transport:
         self._connection.open()
         if handover is not None:
             handing_over.set(handover)
-        run = Run(call, options, next(self._numbers), self.clock.monotonic())
+        run = Run(call, options, next(_NUMBERS), self.clock.monotonic())
         if self.hooks.calls:
             return await self._observed(run, read)
         return await self._repeated(run, read)
+
+    async def authenticate(self, options: Options) -> None:
+        """Return once a token is at hand. One that is good already costs no request; nothing is repeated."""
+        self._connection.open()
+        seconds = options.timeout.total if options.deadline is None else options.deadline
+        try:
+            async with self._scope(asyncio.get_running_loop().time() + seconds):
+                await self._provider.token(self._request_token)
+        except TimeoutError as error:
+            if self._connection.closed:
+                raise closed_error() from None
+            raise DeadlineExceededError(f"no token came within {seconds:g} s") from error
 
     def handover(self) -> Handover:
         """Return what tells when a request is on the wire, to be passed to `send` in a task of its own."""

@@ -1,4 +1,8 @@
-"""An event loop on which waiting takes no time: when every task waits, its clock jumps to the next thing due."""
+"""An event loop on which waiting takes no time: when every task waits, its clock jumps to the next thing due.
+
+Sockets are real. A server that runs in the same loop answers as always, and timeouts, pauses and latencies that would
+take minutes are exact to the microsecond and over at once.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +22,19 @@ UNIX_START = 1_700_000_000.0
 """Where Unix time begins."""
 
 
+IN_THE_KERNEL = 0.02
+"""Real seconds in which what one socket of this loop sent has surely reached another."""
+
+
 class _JumpingSelector(selectors.SelectSelector):
-    """Never blocks: where nothing is ready it moves the time on by what it was asked to wait."""
+    """Never waits for time: where nothing is ready it moves the time on by what it was asked to wait."""
 
     now = START
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
+        if not ready and timeout != 0 and len(self.get_map()) > 1:  # one is the loop's own
+            ready = super().select(IN_THE_KERNEL)
         if not ready:
             assert timeout is not None, "every task waits for something that never comes"
             self.now += max(0.0, timeout)

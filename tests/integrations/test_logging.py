@@ -160,7 +160,6 @@ async def test_no_line_shows_a_secret_an_id_a_query_value_or_a_body(
     assert page_tokens
     for private in (
         secret,
-        token,
         organization,
         "SECRETSTATE",
         "Kari",

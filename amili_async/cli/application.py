@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from amili_async.cli.batches import batches
 from amili_async.cli.routes import routes
+from amili_async.cli.sandbox import sandbox
+from amili_async.cli.token import token
 
 app = typer.Typer(
     help="Read, follow and bulk-sync what an Amili Collection API holds. Credentials come from AMILI_CLIENT_ID and "
@@ -17,7 +20,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(batches, name="batches")
+app.command()(token)
 app.command()(routes)
+app.command()(sandbox)
 
 
 def _print_version(*, asked: bool) -> None:

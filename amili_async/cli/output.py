@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,10 +29,19 @@ def write_row(values: Iterable[object]) -> None:
     sys.stdout.write("\t".join(cell(value) for value in values) + "\n")
 
 
-def cell(value: object) -> str:
-    """Return a value as the text that a table or a line shows."""
+def cell(value: object, *, short: bool = False) -> str:
+    """Return a value as text: whole for a shell, a moment to the minute (``short``) for a table. All times are UTC."""
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return value.isoformat(sep=" ", timespec="seconds")
+        value = value.astimezone(UTC)
+        return f"{value:%Y-%m-%d %H:%M}" if short else value.isoformat(timespec="seconds").replace("+00:00", "Z")
     return printable(str(value))
+
+
+def write_fields(fields: Iterable[tuple[str, object]]) -> None:
+    """Write names with their values, a line each: aligned for a person, tab-separated for a shell."""
+    pairs = list(fields)
+    width = max(len(name) for name, _ in pairs) + 2 if on_terminal() else 0
+    for name, value in pairs:
+        sys.stdout.write(f"{name:{width}}{cell(value)}\n" if width else f"{name}\t{cell(value)}\n")

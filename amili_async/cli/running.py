@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import sys
 from contextlib import suppress
 from io import UnsupportedOperation
@@ -17,6 +18,8 @@ from amili_async.errors import AmiliError, APIError, ConfigurationError, TokenEr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+
+    from amili_async.cursor import Cursor
 
 DONE = 0
 FAILED = 1
@@ -34,11 +37,11 @@ EXTRAS = {
 """Which extra brings a module that a command imports."""
 
 
-def run(work: Callable[[], Coroutine[object, object, int]], *, resume: str | None = None) -> None:
+def run(work: Callable[[], Coroutine[object, object, int]], *, resume: Callable[[], str | None] = lambda: None) -> None:
     """Run the work in an event loop of its own and leave with the exit status that it returns.
 
-    Control-C cancels the work, so that what it holds is put back in order, and then prints ``resume``, where the
-    command has a line that goes on.
+    Control-C cancels the work, so that what it holds is put back in order; ``resume`` then returns the line that goes
+    on from there, where there is one.
 
     Raises:
         typer.Exit: always; that is how a command leaves.
@@ -46,13 +49,14 @@ def run(work: Callable[[], Coroutine[object, object, int]], *, resume: str | Non
     raise typer.Exit(_status(work, resume))
 
 
-def _status(work: Callable[[], Coroutine[object, object, int]], resume: str | None) -> int:
+def _status(work: Callable[[], Coroutine[object, object, int]], resume: Callable[[], str | None]) -> int:
     try:
         status = asyncio.run(work())
         sys.stdout.flush()
     except KeyboardInterrupt:
         _close_standard_output()
-        say(f"Interrupted. This goes on from there:\n  {resume}" if resume else "Interrupted.")
+        line = resume()
+        say(f"Interrupted. This goes on from there:\n  {line}" if line else "Interrupted.")
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our lines, such as `head`, has had enough of them.
@@ -61,7 +65,10 @@ def _status(work: Callable[[], Coroutine[object, object, int]], resume: str | No
     except ConfigurationError as error:
         return _failed(error.message, USAGE)
     except AmiliError as error:
-        return _failed(describe(error))
+        status = _failed(describe(error))
+        if line := resume():
+            say(f"This goes on from there:\n  {line}")
+        return status
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
@@ -72,6 +79,17 @@ def _status(work: Callable[[], Coroutine[object, object, int]], resume: str | No
         where = f": {error.filename}" if error.filename else ""
         return _failed(f"{error.strerror or error}{where}")
     return status
+
+
+def command_line(*, cursor: Cursor | None = None) -> str:
+    """Return the line that the user typed, to be typed again; with a cursor in the place of the one it had."""
+    words = sys.argv[1:]
+    if cursor is not None:
+        at = [index for index, word in enumerate(words) if word == "--cursor" or word.startswith("--cursor=")]
+        for index in reversed(at):
+            del words[index : index + (2 if words[index] == "--cursor" else 1)]
+        words += ["--cursor", cursor.encode()]
+    return shlex.join(["amili", *words])
 
 
 def _failed(message: str, status: int = FAILED) -> int:

@@ -1,0 +1,254 @@
+"""An `AmiliClient` at home in a FastAPI app: lifespan, dependency, errors, responses, webhooks (extra ``fastapi``).
+
+``amili_lifespan`` opens one client for each worker process, ``AmiliDep`` hands it to routes, ``install_error_handlers``
+answers `AmiliError`s, ``AmiliResponse`` and ``JsonLinesResponse`` send models, ``webhook_router`` takes events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import aclosing, asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING, Annotated, TypeAlias, Unpack
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.requests import HTTPConnection  # noqa: TC002  # FastAPI reads the annotations of a dependency
+from fastapi.responses import StreamingResponse
+from msgspec import structs
+
+from amili_async.client import AmiliClient, ClientSettings
+from amili_async.errors import AmiliError, ConfigurationError
+from amili_async.integrations.deliveries import Handlers, Verifier, WebhookReceiver
+from amili_async.integrations.json_lines import CONTENT_TYPE as JSON_LINES
+from amili_async.integrations.json_lines import stream_json_lines
+from amili_async.integrations.problems import TYPE_PREFIX, problem_of
+from amili_async.integrations.seen import MemorySeenStore, SeenStore
+from amili_async.models.encoding import encode
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from starlette.types import Receive, Scope, Send
+
+    from amili_async.auth import TokenProvider
+    from amili_async.models.model import Model
+
+    Lifespan: TypeAlias = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, object]]]
+
+__all__ = [
+    "AmiliDep",
+    "AmiliResponse",
+    "JsonLinesResponse",
+    "MemorySeenStore",
+    "SeenStore",
+    "amili_client",
+    "amili_lifespan",
+    "amili_ready",
+    "install_error_handlers",
+    "stream_json_lines",
+    "webhook_router",
+]
+
+logger = logging.getLogger("amili_async")
+
+_SERVER_FAULT = 500
+_MAX_EVENT = 2**20
+
+
+def amili_lifespan(
+    auth: TokenProvider | str | Callable[[], Awaitable[str]] | None = None,
+    *,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, object] | None]] | None = None,
+    **settings: Unpack[ClientSettings],
+) -> Lifespan:
+    """Return a lifespan that opens one client for the app and closes it at shutdown: ``FastAPI(lifespan=...)``.
+
+    Without ``auth`` the client is `AmiliClient.from_env`. The app's own ``lifespan`` runs inside, with the client open
+    as ``app.state.amili_client``; or enter this one in yours: ``async with amili_lifespan()(app): ...``.
+
+    Raises:
+        ConfigurationError: at startup, for settings that cannot be right.
+    """
+
+    @asynccontextmanager
+    async def opened(app: FastAPI) -> AsyncGenerator[dict[str, object]]:
+        async with AmiliClient.from_env(**settings) if auth is None else AmiliClient(auth, **settings) as client:
+            app.state.amili_client = client
+            async with nullcontext() if lifespan is None else lifespan(app) as state:
+                yield {**(state or {}), "amili_client": client}
+
+    return opened
+
+
+async def amili_client(connection: HTTPConnection) -> AmiliClient:
+    """Return the app's client; override it in tests: ``app.dependency_overrides[amili_client] = ...``."""
+    # An app that is mounted in another sees the other's lifespan in the connection's state only.
+    client: object = getattr(connection.state, "amili_client", getattr(connection.app.state, "amili_client", None))
+    if not isinstance(client, AmiliClient):
+        raise ConfigurationError("the app has no client: make it with FastAPI(lifespan=amili_lifespan(...))")
+    return client
+
+
+AmiliDep = Annotated[AmiliClient, Depends(amili_client)]
+"""The app's client as a parameter of a route: ``async def batches(amili: AmiliDep) -> AmiliResponse``."""
+
+
+async def amili_ready(amili: AmiliDep) -> Response:
+    """Answer 200 if the client has a token or gets one, else a problem with 503.
+
+    Put it where your probes look: ``app.add_api_route("/ready", amili_ready)``. A token in hand costs no request, and
+    a token endpoint that fails is not asked again at once, so probes may be frequent. The API itself is not called: its
+    being down is no reason to take this service down too.
+    """
+    try:
+        await amili.authenticate()
+    except AmiliError as error:
+        problem = structs.replace(problem_of(error), status=503)
+        return Response(problem.encode(), problem.status, problem.headers)
+    return Response(status_code=200)
+
+
+def install_error_handlers(app: FastAPI, *, type_prefix: str = TYPE_PREFIX) -> None:
+    """Make the app answer every `AmiliError` with the problem that `problem_of` has for it.
+
+    So does one inside the ``ExceptionGroup`` of a task group, if nothing else failed there. Each answer of 500 and
+    above is one line in the log ``amili_async``.
+    """
+
+    async def answer(request: Request, raised: Exception) -> Response:
+        error = _amili_error(raised)
+        if error is None or request.scope["type"] != "http":
+            raise raised
+        problem = problem_of(error, type_prefix=type_prefix)
+        if problem.status >= _SERVER_FAULT:
+            _log(error, problem.status)
+        return Response(problem.encode(), problem.status, problem.headers)
+
+    app.add_exception_handler(AmiliError, answer)
+    app.add_exception_handler(ExceptionGroup, answer)
+
+
+def _amili_error(raised: BaseException) -> AmiliError | None:
+    if isinstance(raised, AmiliError):
+        return raised
+    # An ExceptionGroup's members; pyright knows no type of them.
+    inner: Sequence[BaseException] = getattr(raised, "exceptions", ())
+    found = [_amili_error(one) for one in inner]
+    return found[0] if found and None not in found else None
+
+
+def _log(error: AmiliError, status: int) -> None:
+    logger.log(
+        logging.ERROR if status == _SERVER_FAULT else logging.WARNING,
+        "answered %d: %s",
+        status,
+        error,
+        # Only what a programmer has to cure needs to show where it was raised.
+        exc_info=error if status == _SERVER_FAULT else None,
+        extra={
+            "amili_event": "problem",
+            "amili_error": type(error).__name__,
+            "amili_answered": status,
+            "amili_operation": error.operation,
+            "amili_route": error.route,
+            "amili_status": error.status,
+            "amili_attempts": error.attempts,
+            "amili_request_id": error.request_id,
+        },
+    )
+
+
+class AmiliResponse(Response):
+    """A model, or a sequence of models, as the JSON that Amili itself would send: ``return AmiliResponse(batch)``.
+
+    FastAPI takes no struct as a return annotation, nor one inside another value; annotate the route with this class.
+    """
+
+    media_type = "application/json"
+
+    def __init__(
+        self, model: Model | Sequence[Model], status_code: int = 200, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(encode(model), status_code, headers)
+
+
+class JsonLinesResponse(StreamingResponse):
+    """Rows as JSON lines while the list is still being read: ``return JsonLinesResponse(amili.batches.list(org))``.
+
+    The answer begins with the first row, so an error before it is still a problem with its own status; one after it
+    breaks the answer off, which a reader notices. When the reader goes away the walk stops, its request included.
+    """
+
+    media_type = JSON_LINES
+
+    def __init__(
+        self, rows: AsyncIterable[Model], status_code: int = 200, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self._lines = stream_json_lines(rows)
+        # A proxy that collects the answer before it passes it on would undo the streaming.
+        super().__init__(self._lines, status_code, {"X-Accel-Buffering": "no", **(headers or {})})
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the first chunk of rows with the head, then each as it comes."""
+        async with aclosing(self._lines) as lines:
+            chunk = await anext(lines, b"")
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            while chunk:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                chunk = await anext(lines, b"")
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # ASGI's own
+        """Stream until the rows end or the reader goes away, even while the walk waits for Amili."""
+        # Starlette's own leaves the rows to the garbage collector; under ASGI 2.4 it sees a reader go only when it
+        # sends, and takes every OSError for that, a DeadlineExceededError too.
+        answer = asyncio.create_task(self.stream_response(send), name="amili json lines response")
+        gone = asyncio.create_task(self.listen_for_disconnect(receive), name="amili json lines reader")
+        try:
+            await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            answer.cancel()
+            gone.cancel()
+            await asyncio.wait({answer, gone})
+        if not answer.cancelled():
+            answer.result()
+
+
+def webhook_router(
+    verifier: Verifier,
+    handlers: Handlers,
+    *,
+    seen: SeenStore,
+    path: str = "/amili/webhooks",
+    patience: float = 8.0,
+    max_bytes: int = _MAX_EVENT,
+) -> APIRouter:
+    """Return a router whose one route takes Amili's webhooks: ``app.include_router(webhook_router(...))``.
+
+    ``handlers`` has a function for each class of event: ``{BatchCompleted: on_batch_completed}``; ``seen`` remembers
+    what was handled. `WebhookReceiver` says what is answered when. At shutdown the handlers that still run are given
+    ``patience`` seconds to finish.
+    """
+    receiver = WebhookReceiver(verifier, handlers, seen=seen, patience=patience)
+
+    @asynccontextmanager
+    async def lifespan(_: object) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            await receiver.aclose(patience)
+
+    router = APIRouter(lifespan=lifespan)
+
+    @router.post(path, include_in_schema=False)
+    async def receive(request: Request) -> Response:
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > max_bytes:
+                return Response(status_code=413)
+        reply = await receiver.receive(bytes(body), request.headers)
+        return Response(status_code=reply.status, headers=reply.headers)
+
+    return router

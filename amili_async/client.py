@@ -296,6 +296,11 @@ class AmiliClient:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._caller.transport.servers.base_url})"
 
+    @property
+    def caller(self) -> Caller:
+        """What makes the calls: for the parts of this package that work with a client, such as `sync`."""
+        return self._caller
+
     def _attach(self, caller: Caller) -> None:
         self._caller = caller
         self.batches = Batches(caller)

@@ -6,6 +6,7 @@ A log line and the record that hooks get say the same: the line's ``extra`` hold
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from amili_async.errors import ConfigurationError
@@ -13,7 +14,7 @@ from amili_async.events import Hook
 from amili_async.protocol import check_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import msgspec
 
@@ -33,18 +34,36 @@ class Hooks:
 
     def __init__(self, hooks: Iterable[object]) -> None:
         self._listeners: dict[str, list[tuple[object, Callable[..., object]]]] = {name: [] for name in METHODS}
-        for hook in hooks:
-            methods = [name for name in METHODS if callable(getattr(hook, name, None))]
-            if not methods:
-                raise ConfigurationError(
-                    f"hooks: {type(hook).__name__} has no method of a hook; give it one of {', '.join(METHODS)}"
-                )
-            for name in methods:
-                self._listeners[name].append((hook, getattr(hook, name)))
         self._failed: set[tuple[int, str]] = set()
         self._drift_seen: set[tuple[str, str, str, str]] = set()
-        self.calls = bool(self._listeners["on_call_start"] or self._listeners["on_call"])
+        self.calls = False
         """Whether anybody wants to know of calls."""
+        for hook in hooks:
+            self._add(hook)
+
+    @contextmanager
+    def with_one_more(self, hook: object) -> Iterator[None]:
+        """Tell another hook too, while the block runs: for work that watches a client it was given."""
+        self._add(hook)
+        try:
+            yield
+        finally:
+            for name, listeners in self._listeners.items():
+                self._listeners[name] = [listener for listener in listeners if listener[0] is not hook]
+            self._look()
+
+    def _add(self, hook: object) -> None:
+        methods = [name for name in METHODS if callable(getattr(hook, name, None))]
+        if not methods:
+            raise ConfigurationError(
+                f"hooks: {type(hook).__name__} has no method of a hook; give it one of {', '.join(METHODS)}"
+            )
+        for name in methods:
+            self._listeners[name].append((hook, getattr(hook, name)))
+        self._look()
+
+    def _look(self) -> None:
+        self.calls = bool(self._listeners["on_call_start"] or self._listeners["on_call"])
 
     def listening(self, name: Listener) -> bool:
         """Return whether any hook has this method."""

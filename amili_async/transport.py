@@ -89,7 +89,8 @@ class Transport:
         self._connection = connection
         self._wire = wire
         self._provider = provider
-        self._gate = gate
+        self.gate = gate
+        """What a 429 closes for all calls of the client."""
         self._slots = slots
         self._budget = budget
         self._token_timeout = token_timeout
@@ -239,7 +240,7 @@ class Transport:
             raise run.locate(closed_error()) from outcome.error
 
     def _close_gate(self, run: Run, seconds: float) -> None:
-        self._gate.close(seconds)
+        self.gate.close(seconds)
         self.hooks.gate(GateClosed(operation=run.call.route.operation, seconds=seconds))
 
     # One attempt
@@ -274,18 +275,18 @@ class Transport:
 
     async def _admit(self, run: Run, scope: asyncio.Timeout) -> None:
         """Return with a slot held and the gate open."""
-        if not self._gate.remaining() and self._slots.free:
+        if not self.gate.remaining() and self._slots.free:
             await self._slots.acquire()
             return
         scope.reschedule(self._deadline_ends(run))
         while True:
-            while wait := self._gate.remaining():
+            while wait := self.gate.remaining():
                 self._refuse_beyond_deadline(run, wait)
                 with run.waiting("gate", self.clock):
-                    await self._gate.wait()
+                    await self.gate.wait()
             with run.waiting("slot", self.clock):
                 await self._slots.acquire()
-            if not self._gate.remaining():
+            if not self.gate.remaining():
                 break
             self._slots.release()
         scope.reschedule(self._attempt_ends(run))

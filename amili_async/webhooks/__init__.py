@@ -1,0 +1,26 @@
+"""Webhooks: verify the signature of an event's bytes, then read the event. Pure functions on bytes and headers."""
+
+from amili_async.webhooks.events import (
+    AnyEvent,
+    BatchCompleted,
+    CaseCreated,
+    CaseUpdated,
+    Event,
+    SettlementCreated,
+    UnknownEvent,
+    parse_event,
+)
+from amili_async.webhooks.verification import UnverifiedWebhooks, WebhookVerifier
+
+__all__ = [
+    "AnyEvent",
+    "BatchCompleted",
+    "CaseCreated",
+    "CaseUpdated",
+    "Event",
+    "SettlementCreated",
+    "UnknownEvent",
+    "UnverifiedWebhooks",
+    "WebhookVerifier",
+    "parse_event",
+]

@@ -15,11 +15,12 @@ import msgspec
 
 from amili_async.decoding.entries import Entries, EntryReader
 from amili_async.decoding.notes import Kept, Note
+from amili_async.decoding.placeholders import Placeholders
 from amili_async.decoding.rows import PageBody, Rows
 from amili_async.decoding.shapes import JSON, Members, Shape
 from amili_async.models.batches import Batch, batch_of
-from amili_async.models.entries import SucceededEntry, UnknownEntry, read_failed, types_by_tag
-from amili_async.models.open_enum import Misses
+from amili_async.models.entries import SucceededEntry, read_failed, types_by_tag
+from amili_async.models.open_enum import misses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -28,12 +29,6 @@ if TYPE_CHECKING:
 
 F = TypeVar("F")
 
-MAX_PLACEHOLDERS = 64
-"""The unknown tags that a decoder learns, at most. Entries of further ones are read one by one."""
-
-MAX_TAG_LENGTH = 64
-"""The characters of a tag that is learnt, at most."""
-
 
 class _Tag(msgspec.Struct, frozen=True, gc=False):
     """An entry, of which only the tag matters."""
@@ -41,13 +36,13 @@ class _Tag(msgspec.Struct, frozen=True, gc=False):
     tag: object = msgspec.field(name="$type", default=None)
 
 
-class _Tags(msgspec.Struct, frozen=True):
+class _Tags(msgspec.Struct, frozen=True, gc=False):
     """A batch, of which only the tags matter."""
 
     succeeded: tuple[_Tag, ...] = ()
 
 
-class _RawEntries(msgspec.Struct, frozen=True):
+class _RawEntries(msgspec.Struct, frozen=True, gc=False):
     """A batch, of which only the JSON of its entries matters."""
 
     succeeded: tuple[msgspec.Raw, ...] = ()
@@ -55,6 +50,7 @@ class _RawEntries(msgspec.Struct, frozen=True):
 
 _pages: Any = PageBody
 _raw_page: msgspec.json.Decoder[PageBody[_RawEntries]] = msgspec.json.Decoder(PageBody[_RawEntries])
+_split_page: msgspec.json.Decoder[PageBody[msgspec.Raw]] = msgspec.json.Decoder(PageBody[msgspec.Raw])
 _raw_row = msgspec.json.Decoder(_RawEntries)
 _by_entry: msgspec.json.Decoder[Batch] = msgspec.json.Decoder(batch_of(msgspec.Raw, msgspec.Raw))
 
@@ -91,9 +87,7 @@ class BatchRows(Rows[Batch]):
 
     def __init__(self, entry_types: Sequence[type[SucceededEntry]]) -> None:
         self._known = types_by_tag(entry_types)
-        self._placeholders: dict[type, str] = {}
-        self._met: object = None
-        """Another object after each placeholder that was decoded."""
+        self._placeholders = Placeholders()
         types = tuple(self._known.values())
         self._page_form: _Form[PageBody[Batch]] = _Form(types, lambda row: _pages[row])
         self._row_form: _Form[Batch] = _Form(types, lambda row: row)
@@ -105,10 +99,12 @@ class BatchRows(Rows[Batch]):
 
     def page(self, body: JSON) -> tuple[Summary | None, list[Batch]]:
         """Return a whole page in one pass."""
-        before = self._met
+        latest = self._placeholders.latest()
         page = self._strict(self._page_form, body)
-        if self._met is not before:
-            self._keep_unknown(page.data, body)
+        met = self._placeholders.made_since(latest)
+        if met:
+            self._keep_unknown(page.data, body, met)
+            misses.tell()
         for row in page.data:
             if row.failed:
                 _keep_failed(row)
@@ -116,10 +112,11 @@ class BatchRows(Rows[Batch]):
 
     def row(self, raw: JSON) -> Batch:
         """Return one row, read strictly."""
-        before = self._met
+        latest = self._placeholders.latest()
         row = self._strict(self._row_form, raw)
-        if self._met is not before and self._has_placeholders(row):
-            self._keep(row, _raw_row.decode(raw).succeeded)
+        if self._placeholders.made_since(latest):
+            self._placeholders.replace(row, _raw_row.decode(raw).succeeded)
+            misses.tell()
         if row.failed:
             _keep_failed(row)
         return row
@@ -127,7 +124,10 @@ class BatchRows(Rows[Batch]):
     def bent(self, raw: JSON, note: Note | None) -> Batch:
         """Return one row, read leniently and entry by entry."""
         kept = Kept()
-        row = _by_entry.decode(self.shape.bend(raw, "$", kept))
+        try:
+            row = _by_entry.decode(raw)
+        except msgspec.ValidationError:
+            row = _by_entry.decode(self.shape.bend(raw, "$", kept))
         msgspec.structs.force_setattr(row, "succeeded", self._entries.read_all(row.succeeded, kept))
         if row.failed:
             _keep_failed(row)
@@ -135,24 +135,26 @@ class BatchRows(Rows[Batch]):
         return row
 
     def _strict(self, form: _Form[F], data: JSON) -> F:
-        found = self._without_tags(form, data) if form.tagless else None
-        if found is not None:
-            return found
+        """Return what came, decoded with or without tags: first in the way that worked the last time."""
+        if form.tagless:
+            found = self._without_tags(form, data)
+            if found is not None:
+                return found
         try:
             found = form.tagged.decode(data)
         except msgspec.ValidationError as error:
-            if "$type" not in str(error):
-                raise
             failure = error
         else:
             form.tagless = False
             return found
-        found = self._without_tags(form, data)
-        if found is not None:
-            form.tagless = True
-            return found
-        if self._learn(form, data):
+        said = str(failure)
+        if said.endswith(".$type`") and self._learn(form, data):
             return form.tagged.decode(data)
+        if "`$type`" in said and not form.tagless:
+            found = self._without_tags(form, data)
+            if found is not None:
+                form.tagless = True
+                return found
         raise failure
 
     def _without_tags(self, form: _Form[F], data: JSON) -> F | None:
@@ -169,43 +171,23 @@ class BatchRows(Rows[Batch]):
         """Teach placeholders for the unknown tags in ``data``; return whether there were any."""
         found = form.tags.decode(data)
         rows: Iterable[_Tags] = found.data if isinstance(found, PageBody) else (found,)
-        taught = {*self._known, *self._placeholders.values()}
-        tags = {entry.tag for row in rows for entry in row.succeeded if isinstance(entry.tag, str)} - taught
-        room = MAX_PLACEHOLDERS - len(self._placeholders)
-        learnt = sorted(tag for tag in tags if len(tag) <= MAX_TAG_LENGTH)[:room]
-        for tag in learnt:
-            self._placeholders[self._placeholder(tag)] = tag
+        tags = {entry.tag for row in rows for entry in row.succeeded if isinstance(entry.tag, str)}
+        learnt = self._placeholders.learn(tags - {*self._known, *self._placeholders.tags.values()})
         if learnt:
-            self._page_form.teach(self._placeholders)
-            self._row_form.teach(self._placeholders)
-        return bool(learnt)
+            self._page_form.teach(self._placeholders.tags)
+            self._row_form.teach(self._placeholders.tags)
+        return learnt
 
-    def _placeholder(self, tag: str) -> type:
-        def tell(_made: object) -> None:
-            self._met = object()
-
-        return msgspec.defstruct(
-            "Placeholder", (), tag=tag, tag_field="$type", frozen=True, gc=False, namespace={"__post_init__": tell}
-        )
-
-    def _has_placeholders(self, row: Batch) -> bool:
-        return not self._placeholders.keys().isdisjoint(map(type, row.succeeded))
-
-    def _keep_unknown(self, rows: list[Batch], body: JSON) -> None:
-        held = [index for index, row in enumerate(rows) if self._has_placeholders(row)]
-        if held:
+    def _keep_unknown(self, rows: list[Batch], body: JSON, met: list[object]) -> None:
+        held = {index for blank in met for index, row in enumerate(rows) if blank in row.succeeded}
+        if len(held) * 2 > len(rows):
             raws = _raw_page.decode(body).data
             for index in held:
-                self._keep(rows[index], raws[index].succeeded)
-
-    def _keep(self, row: Batch, raws: tuple[msgspec.Raw, ...]) -> None:
-        tag_of = self._placeholders.get
-        entries = tuple(
-            entry if (tag := tag_of(type(entry))) is None else UnknownEntry(type=tag, raw=bytes(raw))
-            for entry, raw in zip(row.succeeded, raws, strict=True)
-        )
-        msgspec.structs.force_setattr(row, "succeeded", entries)
-        Misses.latest = object()
+                self._placeholders.replace(rows[index], raws[index].succeeded)
+        elif held:
+            split = _split_page.decode(body).data
+            for index in held:
+                self._placeholders.replace(rows[index], _raw_row.decode(split[index]).succeeded)
 
 
 def _keep_failed(row: Batch) -> None:

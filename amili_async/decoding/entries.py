@@ -11,7 +11,7 @@ from amili_async.decoding.failures import misfit
 from amili_async.decoding.notes import Kept, Note
 from amili_async.decoding.shapes import JSON, Members, Shape, items_of
 from amili_async.models.entries import SucceededEntry, UnknownEntry
-from amili_async.models.open_enum import Misses
+from amili_async.models.open_enum import misses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,12 +31,18 @@ class _Kind:
         self.type = entry_type
         self.names = frozenset(field.encode_name for field in fields)
         self.required = frozenset(field.encode_name for field in fields if field.required)
-        self.quoted = tuple(f'"{name}"'.encode() for name in self.required)
+        self._quoted = tuple(f'"{name}"'.encode() for name in self.required)
         self._decoder = msgspec.json.Decoder(entry_type)
 
     @cached_property
     def shape(self) -> Members:
         return Members(self.type)
+
+    def may_occur_in(self, text: bytes | bytearray) -> bool:
+        for name in self._quoted:
+            if name not in text:
+                return False
+        return bool(self.required)
 
     def read(self, raw: JSON, note: Note) -> SucceededEntry:
         try:
@@ -60,9 +66,7 @@ class EntryReader:
     def possible(self, data: JSON) -> list[type[SucceededEntry]]:
         """Return the types that entries without a tag may be of: those whose required members occur at all."""
         text = bytes(data) if isinstance(data, msgspec.Raw) else data
-        return [
-            kind.type for kind in self._kinds.values() if kind.required and all(name in text for name in kind.quoted)
-        ]
+        return [kind.type for kind in self._kinds.values() if kind.may_occur_in(text)]
 
     def read_all(self, raws: tuple[Any, ...], note: Note) -> tuple[SucceededEntry, ...]:
         """Return all entries of a batch. One whose tag is known and that does not fit makes the batch invalid."""
@@ -82,13 +86,13 @@ class EntryReader:
             return self._kinds[tag].read(raw, note)
         if tag is None:
             # A tag that is no text, such as null, says no more than none, and would not decode.
-            rest = {name: value for name, value in members.items() if name != "$type"}
-            for kind in self._by_members(rest):
+            untagged = msgspec.json.encode(members) if members.pop("$type", None) else raw
+            for kind in self._by_members(members):
                 try:
-                    return kind.read(msgspec.json.encode(rest), note)
+                    return kind.read(untagged, note)
                 except msgspec.ValidationError:
                     continue
-        Misses.latest = object()
+        misses.tell()
         return UnknownEntry(type=tag, raw=bytes(raw))
 
     def _by_members(self, members: Mapping[str, msgspec.Raw]) -> list[_Kind]:

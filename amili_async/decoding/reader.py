@@ -16,7 +16,7 @@ from amili_async.events import Drift, DriftKind, QuarantinedRow
 from amili_async.models.batches import Batch
 from amili_async.models.entries import SucceededEntry, types_by_tag
 from amili_async.models.envelope import Summary
-from amili_async.models.open_enum import Misses
+from amili_async.models.open_enum import misses
 
 if TYPE_CHECKING:
     from amili_async.decoding.notes import Note
@@ -83,7 +83,7 @@ class Reader(Generic[T]):
             DecodeError: no envelope, or ``data`` is no list. A row that does not fit is a `QuarantinedRow` instead.
         """
         note = _noting(drift, "$.data[...]")
-        misses = Misses.latest
+        before = misses.latest
         try:
             summary, rows = self._rows.page(body)
         except msgspec.ValidationError:
@@ -92,7 +92,7 @@ class Reader(Generic[T]):
             raise decode_error(body, error) from None
         if note is not None and rows:
             self._rows.shape.find_strangers(open_many(body, None).rows[0], "$", note)
-            if Misses.latest is not misses:
+            if misses.latest is not before:
                 for row in rows:
                     self._rows.shape.find_unknowns(row, "$", note)
         # A list of rows is one of rows and quarantined rows; only a type checker has to be told.
@@ -128,7 +128,7 @@ class Reader(Generic[T]):
             raise decode_error(body, error, within=within) from None
 
     def _read(self, raw: JSON, note: Note | None, *, strangers: bool) -> T:
-        misses = Misses.latest
+        before = misses.latest
         try:
             row = self._rows.row(raw)
         except msgspec.ValidationError:
@@ -136,7 +136,7 @@ class Reader(Generic[T]):
         if note is not None:
             if strangers:
                 self._rows.shape.find_strangers(raw, "$", note)
-            if Misses.latest is not misses:
+            if misses.latest is not before:
                 self._rows.shape.find_unknowns(row, "$", note)
         return row
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar, Self
+from typing import Self
 
 MAX_KEPT = 256
 """The unknown values of one enum that are kept as shared members, at most; further ones are made anew each time."""
@@ -18,7 +18,16 @@ class Misses:
     An object and not a number, since two threads that count at once may lose a count.
     """
 
-    latest: ClassVar[object] = object()
+    def __init__(self) -> None:
+        self.latest = object()
+
+    def tell(self) -> None:
+        """Remember that something unknown was met."""
+        self.latest = object()
+
+
+misses = Misses()
+"""Of the whole process: a false alarm makes a reader look twice, and nothing more."""
 
 
 class OpenEnum(StrEnum):
@@ -31,7 +40,7 @@ class OpenEnum(StrEnum):
     def _missing_(cls, value: object) -> Self | None:
         if not isinstance(value, str):
             return None
-        Misses.latest = object()
+        misses.tell()
         kept = _kept.setdefault(cls, {})
         known = kept.get(value)
         if isinstance(known, cls):

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Protocol, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import pytest
 
 from amili_async import AmiliClient, ClientCredentials
 from amili_async import clock as clock_module
 from amili_async.sandbox import Sandbox
+from tests.transport.calls import Calls, ClientMaker
 from tests.virtual_time import VirtualClock, VirtualLoop
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from amili_async.client import ClientSettings
 
@@ -23,10 +24,12 @@ def pytest_asyncio_loop_factories() -> Mapping[str, type[asyncio.AbstractEventLo
     return {"virtual": VirtualLoop}
 
 
-class ClientMaker(Protocol):
-    """Makes clients of the sandbox; they are closed when the test ends."""
-
-    def __call__(self, **settings: Unpack[ClientSettings]) -> AmiliClient: ...
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the machine's own proxies out of the tests."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
 
 
 @pytest.fixture
@@ -51,14 +54,9 @@ def credentials(sandbox: Sandbox) -> ClientCredentials:
 async def make_client(sandbox: Sandbox, credentials: ClientCredentials) -> AsyncIterator[ClientMaker]:
     async with AsyncExitStack() as open_clients:
 
-        def make(**settings: Unpack[ClientSettings]) -> AmiliClient:
-            given: ClientSettings = {
-                "base_url": sandbox.base_url,
-                "token_url": sandbox.token_url,
-                "trust_env": False,
-                **settings,
-            }
-            client = AmiliClient(credentials, **given)
+        def make(auth: str | None = None, /, **settings: Unpack[ClientSettings]) -> AmiliClient:
+            given: ClientSettings = {"base_url": sandbox.base_url, "token_url": sandbox.token_url, **settings}
+            client = AmiliClient(credentials if auth is None else auth, **given)
             open_clients.push_async_callback(client.aclose)
             return client
 
@@ -71,14 +69,11 @@ def client(make_client: ClientMaker) -> AmiliClient:
 
 
 @pytest.fixture
-def organization(sandbox: Sandbox) -> str:
-    return sandbox.organization_ids[0]
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Keep the machine's own proxies out of the tests."""
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    yield
+async def calls(sandbox: Sandbox) -> Calls:
+    """A read of a batch that there is, and a write; the log is empty."""
+    organization = sandbox.organization_ids[0]
+    async with AmiliClient(sandbox.issue_token(), base_url=sandbox.base_url) as finder:
+        batch = await finder.batches.list(organization, prefetch=False).first()
+    assert batch is not None
+    sandbox.requests.clear()
+    return Calls(organization, batch.batch_id)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+import msgspec
+
 from amili_async.models.batches import Batch
+from amili_async.options import seconds
 from amili_async.resources.merging import merged
 from amili_async.resources.resource import Resource, number, text
+from amili_async.resources.waiting import batch_and_organization, watched
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 
     from amili_async.cursor import Cursor
+    from amili_async.models.accepted import Accepted
     from amili_async.models.batches import BatchState, BatchType
     from amili_async.options import OnInvalid
     from amili_async.pagination import Pager
@@ -171,3 +176,55 @@ class Batches(Resource):
             )
 
         return merged(organization_ids, walk, concurrency=concurrency)
+
+    async def wait(
+        self,
+        batch: Accepted | Identifier,
+        *,
+        organization_id: Identifier | None = None,
+        deadline: float | None = 300.0,
+    ) -> Batch:
+        """Return a batch once it is final, whatever its outcome: look at ``batch.state``.
+
+        Polls with growing pauses. A 404 counts as "not there yet" for the first half minute, a state that this version
+        does not know as not final, and what passes, such as an outage, is waited out. Waiting again with the same id
+        goes on where this left off.
+
+        Args:
+            batch: what a write returned, or the id of a batch.
+            organization_id: whose batch; an `Accepted` knows. Without one the legacy `get_by_id` is asked.
+            deadline: seconds in all; ``None`` for no limit.
+
+        Raises:
+            DeadlineExceededError: it is not final yet; ``batch`` is what was seen last.
+            NotFoundError: there is no such batch.
+        """
+        changes = self.watch(batch, organization_id=organization_id, deadline=deadline)
+        latest = await anext(changes)
+        async for changed in changes:
+            latest = changed
+        return latest
+
+    def watch(
+        self,
+        batch: Accepted | Identifier,
+        *,
+        organization_id: Identifier | None = None,
+        deadline: float | None = 300.0,
+    ) -> AsyncGenerator[Batch, None]:
+        """Return a generator of a batch, anew each time that it has changed, ending with the final one.
+
+        Arguments and errors are those of `wait`.
+        """
+        batch_id, owner = batch_and_organization(batch, organization_id)
+        limit = None if deadline is None else seconds(deadline, "deadline")
+        options = self._caller.options
+
+        async def read(remaining: float | None) -> Batch:
+            limits = [each for each in (remaining, options.deadline) if each is not None]
+            caller = self._caller.with_options(msgspec.structs.replace(options, deadline=min(limits, default=None)))
+            if owner is None:
+                return await caller.get("batches.get_by_id", batch_id, type=Batch)
+            return await caller.get("batches.get", owner, batch_id, type=Batch)
+
+        return watched(read, self._caller.transport.clock, limit)

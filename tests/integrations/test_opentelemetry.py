@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import re
 import weakref
@@ -21,6 +22,7 @@ from opentelemetry.semconv.metrics.http_metrics import HTTP_CLIENT_REQUEST_DURAT
 from opentelemetry.semconv.schemas import Schemas
 from opentelemetry.trace import SpanKind, StatusCode
 
+from amili_async import AmiliClient, APIError, ClientCredentials, RetryPolicy
 from amili_async.events import (
     AttemptEnded,
     CallEnded,
@@ -32,9 +34,11 @@ from amili_async.events import (
     TokenRequested,
 )
 from amili_async.integrations.opentelemetry import OpenTelemetryHook
+from amili_async.sandbox import Fault, Sandbox
+from tests.integrations.serving import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 ROUTE = "/orgs/{organization_id}/batches"
 
@@ -404,3 +408,111 @@ def test_the_schema_is_one_that_the_conventions_have_published(telemetry: Teleme
     assert call.instrumentation_scope.name == "amili_async"
     assert call.instrumentation_scope.schema_url in {schema.value for schema in Schemas}
     assert re.fullmatch(r"\d+\.\d+\.\d+.*", call.instrumentation_scope.version or "")
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox(organizations=2, batches=30, page_size=10) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+async def amili(sandbox: Sandbox, telemetry: Telemetry) -> AsyncIterator[AmiliClient]:
+    async with client_of(sandbox, telemetry) as amili:
+        yield amili
+
+
+def client_of(sandbox: Sandbox, telemetry: Telemetry) -> AmiliClient:
+    return AmiliClient(
+        ClientCredentials(*sandbox.credentials),
+        base_url=sandbox.base_url,
+        token_url=sandbox.token_url,
+        retry=RetryPolicy(max_wait=0.001),
+        hooks=[telemetry.hook],
+    )
+
+
+async def test_a_walk_is_a_call_a_page_under_the_callers_span_with_its_retry(
+    sandbox: Sandbox, amili: AmiliClient, telemetry: Telemetry
+) -> None:
+    sandbox.faults.add(Fault("batches.list", status=503, page=2, count=1))
+
+    with telemetry.tracers.get_tracer("app").start_as_current_span("request") as outer:
+        await amili.batches.list(sandbox.organization_ids[0]).collect()
+
+    calls, requests = telemetry.named("amili batches.list"), telemetry.named(f"GET {ROUTE}")
+    assert [len(calls), len(requests)] == [3, 4]
+    assert {call.parent.span_id for call in calls if call.parent} == {outer.get_span_context().span_id}
+    assert [event.name for call in calls for event in call.events] == ["retry"]
+    assert sorted(str(attributes(request)["http.response.status_code"]) for request in requests) == [
+        "200", "200", "200", "503",
+    ]  # fmt: skip
+    assert {attributes(request)["server.port"] for request in requests} == {sandbox.port}
+    assert telemetry.counted("amili.client.token.requests") == [({"amili.token.outcome": "renewed"}, 1)]
+
+
+async def test_amili_is_told_which_span_each_request_belongs_to(
+    sandbox: Sandbox, amili: AmiliClient, telemetry: Telemetry
+) -> None:
+    sandbox.faults.add(Fault("batches.list", status=503, count=1))
+
+    await amili.batches.list(sandbox.organization_ids[0]).first()
+
+    (call,) = telemetry.named("amili batches.list")
+    assert call.context is not None
+    told = [request.headers["traceparent"].split("-")[1:3] for request in sandbox.requests.of("batches.list")]
+    assert told == [[f"{call.context.trace_id:032x}", f"{call.context.span_id:016x}"]] * 2
+
+
+async def test_no_span_and_no_metric_shows_an_id_a_query_value_or_a_secret(
+    sandbox: Sandbox, amili: AmiliClient, telemetry: Telemetry
+) -> None:
+    organization = sandbox.organization_ids[0]
+    rows = await amili.batches.list(organization).collect()
+    await amili.batches.get(organization, rows[0].batch_id)
+    with pytest.raises(APIError):
+        await amili.request("GET", f"/orgs/{organization}/batches/none-such", query={"Name": "Nordmann"})
+
+    metrics = telemetry.reader.get_metrics_data()
+    assert metrics is not None
+    text = metrics.to_json() + "".join(span.to_json() for span in telemetry.spans.get_finished_spans())
+    page_tokens = [request.query["PageToken"] for request in sandbox.requests if "PageToken" in request.query]
+    bearers = [request.headers["authorization"].split()[1] for request in sandbox.requests.of("batches.*")]
+    assert len(page_tokens) == 2
+    for private in (
+        organization,
+        rows[0].batch_id,
+        "Nordmann",
+        "none-such",
+        *sandbox.credentials,
+        *page_tokens,
+        *bearers,
+    ):
+        assert private not in text
+
+
+async def test_a_cancelled_call_ends_its_spans(sandbox: Sandbox, amili: AmiliClient, telemetry: Telemetry) -> None:
+    sandbox.faults.add(Fault("batches.get", "hang"))
+    call = asyncio.create_task(amili.batches.get(sandbox.organization_ids[0], "any"))
+    await until(lambda: sandbox.requests.count("batches.get"))
+
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+    (span,) = telemetry.named("amili batches.get")
+    assert attributes(span)[error_attributes.ERROR_TYPE] == "CancelledError"
+
+
+async def test_one_hook_keeps_the_calls_of_several_clients_apart(sandbox: Sandbox, telemetry: Telemetry) -> None:
+    async with client_of(sandbox, telemetry) as one, client_of(sandbox, telemetry) as other:
+        await asyncio.gather(
+            one.batches.list(sandbox.organization_ids[0]).collect(),
+            other.batches.list(sandbox.organization_ids[1]).collect(),
+        )
+
+    calls, requests = telemetry.named("amili batches.list"), telemetry.named(f"GET {ROUTE}")
+    assert sorted(request.parent.span_id for request in requests if request.parent) == sorted(
+        call.context.span_id for call in calls if call.context
+    )
+    assert len(calls) == 6

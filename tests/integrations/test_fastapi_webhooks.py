@@ -1,0 +1,121 @@
+"""The route that takes webhooks, in a FastAPI app."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+from typing import TYPE_CHECKING
+
+import httpx
+from fastapi import FastAPI
+
+from amili_async.integrations.fastapi import MemorySeenStore, webhook_router
+from amili_async.webhooks import BatchCompleted, WebhookVerifier
+from tests.integrations.serving import served
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+BODY = json.dumps(
+    {"id": "e-1", "type": "BATCH_COMPLETED", "data": {"batchId": "b-1", "organizationId": "o-1", "status": "SUCCESS"}}
+).encode()
+
+
+def signed(body: bytes, **headers: str) -> dict[str, str]:
+    return {"X-Webhook-Signature": hmac.new(b"secret", body, "sha256").hexdigest(), **headers}
+
+
+class Office:
+    """An app that notes batches as they complete."""
+
+    def __init__(self, *, path: str = "/amili/webhooks", patience: float = 30.0, max_bytes: int = 2**20) -> None:
+        self.handled: list[str] = []
+        self.begun = self.cancelled = False
+        self.proceed = asyncio.Event()
+        self.proceed.set()
+        self.app = FastAPI()
+        router = webhook_router(
+            WebhookVerifier("secret"),
+            {BatchCompleted: self.handle},
+            seen=MemorySeenStore(),
+            path=path,
+            patience=patience,
+            max_bytes=max_bytes,
+        )
+        self.app.include_router(router, prefix="/hooks")
+
+    async def handle(self, event: BatchCompleted) -> None:
+        self.begun = True
+        try:
+            await self.proceed.wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        self.handled.append(event.batch_id)
+
+    def sender(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://service")
+
+
+async def test_a_genuine_event_is_handled_and_a_forged_one_refused_without_a_word() -> None:
+    office = Office()
+    async with office.sender() as sender:
+        genuine = await sender.post("/hooks/amili/webhooks", content=BODY, headers=signed(BODY))
+        forged = await sender.post("/hooks/amili/webhooks", content=BODY, headers=signed(b"other"))
+        unsigned = await sender.post("/hooks/amili/webhooks", content=BODY)
+
+    assert (genuine.status_code, office.handled) == (204, ["b-1"])
+    for refused in (forged, unsigned):
+        assert (refused.status_code, refused.content) == (401, b"")
+
+
+async def test_the_raw_bytes_are_verified_and_not_what_they_mean() -> None:
+    office = Office()
+    spaced = json.dumps(json.loads(BODY), indent=3).encode()
+    async with office.sender() as sender:
+        right = await sender.post("/hooks/amili/webhooks", content=spaced, headers=signed(spaced))
+        wrong = await sender.post("/hooks/amili/webhooks", content=BODY, headers=signed(spaced))
+
+    assert [right.status_code, wrong.status_code] == [204, 401]
+
+
+async def test_an_event_that_comes_twice_is_handled_once() -> None:
+    office = Office(path="/elsewhere")
+    async with office.sender() as sender:
+        for key in ("a", "a", "b"):
+            await sender.post("/hooks/elsewhere", content=BODY, headers=signed(BODY, IdempotencyKey=key))
+
+    assert office.handled == ["b-1", "b-1"]
+
+
+async def test_a_body_without_end_is_not_read_to_its_end() -> None:
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += 100
+            yield b"x" * 100
+
+    office = Office(max_bytes=1000)
+    async with office.sender() as sender:
+        response = await sender.post("/hooks/amili/webhooks", content=endless())
+
+    assert response.status_code == 413
+    assert sent == 1100
+
+
+async def test_the_route_is_not_in_the_apps_documentation() -> None:
+    assert "/hooks/amili/webhooks" not in Office().app.openapi()["paths"]
+
+
+async def test_a_shutdown_leaves_no_handler_behind() -> None:
+    office = Office(patience=0.01)
+    office.proceed.clear()
+    async with served(office.app) as service, httpx.AsyncClient(base_url=service.url) as sender:
+        response = await sender.post("/hooks/amili/webhooks", content=BODY, headers=signed(BODY))
+        assert (office.begun, office.cancelled) == (True, False)
+
+    assert (response.status_code, response.headers["retry-after"]) == (503, "10")
+    assert office.cancelled

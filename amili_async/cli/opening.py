@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from amili_async.cli.drift import DriftNotes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from amili_async import AmiliClient
 
 
 @asynccontextmanager
-async def opened(*hooks: object) -> AsyncIterator[AmiliClient]:
+async def opened(*hooks: object) -> AsyncGenerator[AmiliClient, None]:
     """Yield a client with the credentials and the server that the ``AMILI_*`` variables name, and these hooks besides.
 
     Raises:

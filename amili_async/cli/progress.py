@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from amili_async.cli.running import say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from amili_async.sync import Progress as SyncProgress
 
@@ -22,7 +22,7 @@ EVERY = 5.0
 
 
 @contextmanager
-def shown_progress() -> Iterator[Callable[[SyncProgress], None]]:
+def shown_progress() -> Generator[Callable[[SyncProgress], None], None, None]:
     """Yield what takes the progress of a sync and shows it on standard error."""
     if not sys.stderr.isatty():
         yield Lines().update

@@ -102,7 +102,7 @@ def describe(error: AmiliError) -> str:
 
     What the server itself wrote may quote personal data: a person at a terminal sees it, a log does not.
     """
-    line = str(error)
+    line = str(error).replace(", kept in .body", "")  # where a program finds it, which is no use to a person
     if isinstance(error, TokenError) and error.retry_after is None:
         line += "; check AMILI_CLIENT_ID and AMILI_CLIENT_SECRET"
     if isinstance(error, APIError) and error.detail and sys.stderr.isatty():

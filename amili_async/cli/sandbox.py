@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def sandbox(
     *,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen at; 0 for any that is free.")] = 8080,
-    organizations: Annotated[int, typer.Option(min=0, help="How many organizations there are.")] = 20,
+    organizations: Annotated[int, typer.Option(min=1, help="How many organizations there are.")] = 20,
     batches: Annotated[int, typer.Option(min=0, help="How many batches each of them has.")] = 500,
     seed: Annotated[int, typer.Option(help="The same seed makes the same data.")] = 1,
     generation: Annotated[Literal["G1", "G2", "G3"], typer.Option(help="Which shape of the API.")] = "G3",
@@ -37,36 +37,38 @@ def sandbox(
     from amili_async.sandbox.faults import seconds  # noqa: PLC0415  # the same
 
     try:
-        faults = [Fault.parse(line) for line in fault or ()]
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="'--fault'") from None
-    try:
-        delay = seconds(latency)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="'--latency'") from None
-
-    async def work() -> int:
-        async with Sandbox(
+        server = Sandbox(
             organizations=organizations,
             batches=batches,
             seed=seed,
             generation=generation,
-            latency=delay,
+            latency=seconds(latency),
             port=port,
             log_limit=0,
-        ) as server:
-            for each in faults:
-                server.faults.add(each)
-            _introduce(server, batches)
+        )
+        for line in fault or ():
+            server.faults.add(Fault.parse(line))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+    async def work() -> int:
+        async with server:
+            introduce(server, batches)
             if orgs_file is not None:
                 orgs_file.write_text("".join(f"{id_}\n" for id_ in server.organization_ids), "utf-8")
-            await asyncio.Event().wait()
+            await forever()
         return DONE
 
     run(work)
 
 
-def _introduce(server: Sandbox, batches: int) -> None:
+async def forever() -> None:
+    """Wait for Control-C."""
+    await asyncio.Event().wait()
+
+
+def introduce(server: Sandbox, batches: int) -> None:
+    """Print the lines to paste, and to whom they lead."""
     settings = {
         "AMILI_BASE_URL": server.base_url,
         "AMILI_TOKEN_URL": server.token_url,
@@ -79,5 +81,4 @@ def _introduce(server: Sandbox, batches: int) -> None:
     sys.stdout.flush()
     ids = server.organization_ids
     say(f"Serving {len(ids):,} organizations with {batches:,} batches each at {server.origin} until Control-C.")
-    if ids:
-        say(f"Paste the lines above into another shell, then: amili batches list {ids[0]}")
+    say(f"Paste the lines above into another shell, then: amili batches list {ids[0]}")

@@ -34,7 +34,7 @@ def status_of(error: BaseException | None = None, *, resume: str | None = None, 
         return returned
 
     with pytest.raises(typer.Exit) as left:
-        running.run(work, resume=resume)
+        running.run(work, resume=lambda: resume)
     return left.value.exit_code
 
 

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+
+from amili_async.cli import sandbox as command
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from typer.testing import Result
+
+    from amili_async.sandbox import Sandbox
+
+    Amili = Callable[..., Result]
+
+
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Press Control-C once the sandbox serves; return the statuses of the token requests made before."""
+    forever: Callable[[], Awaitable[None]] = command.forever
+    introduce: Callable[[Sandbox, int], None] = command.introduce
+    served: list[Sandbox] = []
+    statuses: list[int] = []
+
+    def introduce_and_keep(server: Sandbox, batches: int) -> None:
+        introduce(server, batches)
+        served.append(server)
+
+    def ask_for_a_token() -> None:
+        form = b"grant_type=client_credentials&client_id=%s&client_secret=%s"
+        body = form % tuple(part.encode() for part in served[0].credentials)
+        try:
+            with urllib.request.urlopen(served[0].token_url, body, timeout=10) as answer:  # noqa: S310  # our own server
+                statuses.append(answer.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                statuses.append(error.code)
+
+    async def serve_and_interrupt() -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, ask_for_a_token)
+        loop.call_soon(os.kill, os.getpid(), signal.SIGINT)
+        await forever()
+
+    monkeypatch.setattr(command, "introduce", introduce_and_keep)
+    monkeypatch.setattr(command, "forever", serve_and_interrupt)
+    return statuses
+
+
+def test_it_serves_until_control_c_and_prints_the_lines_to_paste(
+    amili: Amili, interrupted: list[int], tmp_path: Path
+) -> None:
+    result = amili(
+        "sandbox", "--port", "0", "--organizations", "2", "--batches", "3", "--orgs-file", str(tmp_path / "orgs")
+    )
+    assert result.exit_code == 130
+    assert interrupted == [200]
+    exports = dict(line.removeprefix("export ").split("=", 1) for line in result.stdout.splitlines())
+    assert exports.keys() == {
+        "AMILI_BASE_URL",
+        "AMILI_TOKEN_URL",
+        "AMILI_AUTOCOLLECT_URL",
+        "AMILI_CLIENT_ID",
+        "AMILI_CLIENT_SECRET",
+    }
+    assert exports["AMILI_BASE_URL"].endswith("/collection/v1")
+    ids = (tmp_path / "orgs").read_text("utf-8").splitlines()
+    assert len(ids) == 2
+    assert f"amili batches list {ids[0]}" in result.stderr
+    assert result.stderr.splitlines()[0].startswith("Serving 2 organizations with 3 batches each at http://127.0.0.1:")
+
+
+def test_faults_given_on_the_command_line_happen(amili: Amili, interrupted: list[int]) -> None:
+    result = amili("sandbox", "--port", "0", "--fault", "token:status=503,count=1", "--fault", "batches.*:latency=20ms")
+    assert result.exit_code == 130
+    assert interrupted == [503]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--fault", "batches.list"], "write operation:what"),
+        (["--latency", "soon"], "is no duration"),
+        (["--generation", "G9"], "--generation"),
+        (["--organizations", "0"], "--organizations"),
+        (["--organizations", "99999999"], "organizations must be 1 to"),
+    ],
+)
+def test_a_mistake_is_a_usage_error_that_says_what_would_be_right(amili: Amili, words: list[str], said: str) -> None:
+    result = amili("sandbox", *words)
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.replace("│", "").split())
+
+
+def test_a_port_that_is_taken_is_one_line(sandbox: Sandbox, amili: Amili) -> None:
+    result = amili("sandbox", "--port", str(sandbox.port))
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: ")
+    assert "in use" in line
+
+
+def test_the_data_of_a_seed_is_served_in_the_generation_that_is_asked_for(
+    amili: Amili, interrupted: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Sandbox] = []
+
+    def keep(server: Sandbox, _batches: int) -> None:
+        kept.append(server)
+
+    monkeypatch.setattr(command, "introduce", keep)
+    monkeypatch.setattr(command, "forever", interrupt)
+    assert amili("sandbox", "--port", "0", "--generation", "G1", "--seed", "7").exit_code == 130
+    assert kept[0].generation == "G1"
+    assert interrupted == []
+
+
+async def interrupt() -> None:
+    """Press Control-C."""
+    os.kill(os.getpid(), signal.SIGINT)
+    await asyncio.sleep(60)

@@ -1,0 +1,168 @@
+"""The README's recipes for services, executed: aiohttp.web, OpenTelemetry, structlog, several workers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import io
+import json
+import logging
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+import structlog
+from aiohttp import web
+
+from amili_async import AmiliClient
+from amili_async.sandbox import Fault, Sandbox
+from tests.integrations.serving import environment, executed, point_environment, snippets, until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+async def sandbox(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
+    async with Sandbox(organizations=1, batches=100, page_size=20) as sandbox:
+        point_environment(monkeypatch, sandbox)
+        yield sandbox
+
+
+@pytest.fixture
+async def aiohttp_service(sandbox: Sandbox) -> AsyncIterator[str]:  # noqa: ARG001  # it sets the environment
+    runner = web.AppRunner(executed("readme_aiohttp", "aiohttp_service.py").application(), handler_cancellation=True)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0]
+    yield f"http://{host}:{port}"
+    await runner.cleanup()
+
+
+async def test_an_aiohttp_app_streams_lists_and_returns_batches(sandbox: Sandbox, aiohttp_service: str) -> None:
+    url = f"{aiohttp_service}/orgs/{sandbox.organization_ids[0]}/batches"
+    async with aiohttp.ClientSession() as session:
+        async with session.get(url) as listed:
+            rows = [json.loads(line) async for line in listed.content]
+        async with session.get(f"{url}/{rows[0]['batchId']}") as single:
+            assert await single.json() == rows[0]
+
+    assert listed.content_type == "application/x-ndjson"
+    assert len(rows) == 100
+
+
+async def test_an_aiohttp_app_answers_problems(sandbox: Sandbox, aiohttp_service: str) -> None:
+    sandbox.faults.add(Fault("batches.list", status=429, retry_after=600))
+    url = f"{aiohttp_service}/orgs/{sandbox.organization_ids[0]}/batches"
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{url}/nothing") as missing:
+            assert (missing.status, missing.content_type) == (404, "application/problem+json")
+        async with session.get(url) as limited:
+            assert (limited.status, limited.headers["Retry-After"]) == (503, "600")
+
+
+async def test_a_browser_that_leaves_an_aiohttp_app_stops_the_walk(sandbox: Sandbox, aiohttp_service: str) -> None:
+    sandbox.faults.add(Fault("batches.list", "hang", page=3))
+    url = f"{aiohttp_service}/orgs/{sandbox.organization_ids[0]}/batches"
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        await response.content.readline()
+        await until(lambda: sandbox.requests.count("batches.list") == 3)
+
+    await until(lambda: not sandbox.requests.under_way())
+
+    assert sandbox.requests.count("batches.list") == 3
+
+
+async def test_the_telemetry_recipe_makes_a_client(sandbox: Sandbox) -> None:
+    module = executed("readme_telemetry", "telemetry.py")
+
+    async with module.client as client:
+        assert isinstance(client, AmiliClient)
+        await client.batches.list(sandbox.organization_ids[0]).first()
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """Put the loggers back as they were."""
+    loggers = [logging.getLogger("amili_async"), logging.getLogger()]
+    before = [(logger, logger.level, list(logger.handlers)) for logger in loggers]
+    yield
+    for logger, level, handlers in before:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_the_structlog_recipe_writes_every_field_and_the_requests_context(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", written)
+    executed("readme_structlog", "structured_logs.py")
+
+    async def request(name: str) -> None:
+        structlog.contextvars.bind_contextvars(request=name)
+        async with AmiliClient.from_env() as amili:
+            await amili.batches.list(sandbox.organization_ids[0], limit=60).collect()
+
+    await asyncio.gather(
+        *(asyncio.create_task(request(name), context=contextvars.copy_context()) for name in ("first", "second"))
+    )
+
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    pages = [line for line in lines if line.get("amili_event") == "attempt"]
+    assert sorted(line["request"] for line in pages) == ["first"] * 3 + ["second"] * 3
+    assert {(line["level"], line["amili_operation"], line["amili_status"]) for line in pages} == {
+        ("debug", "batches.list", 200)
+    }
+    assert all("timestamp" in line for line in pages)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_the_logging_recipe_shows_retries_and_no_attempts() -> None:
+    executed("readme_logs", "client_logs.py")
+
+    assert logging.getLogger("amili_async").getEffectiveLevel() == logging.INFO
+
+
+async def test_two_workers_have_a_client_each_and_end_in_order(sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "service.py").write_text(snippets("service.py", "service.py, continued"), encoding="utf-8")
+    (tmp_path / "worker.py").write_text("import os\nfrom service import app\napp.get('/worker')(lambda: os.getpid())\n")
+    uvicorn = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "uvicorn", "worker:app", "--workers", "2", "--port", "0", "--timeout-graceful-shutdown", "5"),
+        cwd=tmp_path,
+        env={**os.environ, **environment(sandbox), "PYTHONUNBUFFERED": "1"},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert uvicorn.stderr is not None
+    started, url = 0, ""
+    said: list[str] = []
+    async with asyncio.timeout(60):
+        while started < 2:
+            line = (await uvicorn.stderr.readline()).decode()
+            assert line, "".join(said)
+            said.append(line)
+            started += "Application startup complete" in line
+            if "running on" in line:
+                url = line.split("running on ")[1].split()[0]
+        workers: set[str] = set()
+        while len(workers) < 2:
+            async with aiohttp.ClientSession() as session:
+                async with session.get(f"{url}/worker") as response:
+                    workers.add(await response.text())
+                async with session.get(f"{url}/orgs/{sandbox.organization_ids[0]}/batches") as response:
+                    assert (await response.read()).count(b"\n") == 100
+        uvicorn.send_signal(signal.SIGTERM)
+        _, rest = await uvicorn.communicate()
+
+    said.append(rest.decode())
+    assert "".join(said).count("Application shutdown complete") == 2
+    assert not any(word in "".join(said) for word in ("Traceback", "Unclosed", "never retrieved"))
+    # Each worker asks for a token of its own, and keeps it.
+    assert sandbox.requests.count("token") == 2

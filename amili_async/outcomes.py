@@ -16,7 +16,7 @@ from amili_async.errors import (
     TokenError,
     TransportError,
 )
-from amili_async.retry import Failure, read_retry_after
+from amili_async.retry import Failure, told_wait
 from amili_async.run import Failed
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ _CUT_SHORT = "a success whose body was cut short"
 
 
 def refused(run: Run, body: Body, now: float) -> Failed:
-    """Return the failure that an answer without success is. ``now`` is Unix time, for a ``Retry-After`` date."""
+    """Return the failure that an answer without success is. ``now`` is our Unix time."""
     headers = run.answer_headers or {}
-    retry_after = read_retry_after(headers.get("Retry-After"), now)
+    retry_after = told_wait(headers, now)
     error = protocol.error_for(run.status or 0, headers, body, retry_after=retry_after)
     return Failed(Failure.STATUS, error, retry_after)
 

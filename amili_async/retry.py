@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import Enum
@@ -179,6 +179,16 @@ def pauses(policy: RetryPolicy, *, jitter: Jitter = backoff.full_jitter) -> Iter
     bounds = backoff.expo(max_value=policy.max_wait)
     next(bounds)  # its first value is None, there to be sent to
     return map(jitter, bounds)
+
+
+def told_wait(headers: Mapping[str, str], now: float) -> float | None:
+    """Return how many seconds an answer asks to wait, as `read_retry_after` does.
+
+    A date is measured from the answer's own ``Date``: between two times of one clock it does not matter that ours is
+    off. ``now`` is our Unix time, for an answer without one.
+    """
+    made = read_date(headers.get("Date"))
+    return read_retry_after(headers.get("Retry-After"), now if made is None else made)
 
 
 def read_retry_after(value: str | None, now: float) -> float | None:

@@ -36,7 +36,7 @@ from amili_async.outcomes import (
     refused,
     unreadable,
 )
-from amili_async.retry import Action, Failure, decide, pauses, read_retry_after
+from amili_async.retry import Action, Failure, decide, pauses, told_wait
 from amili_async.run import Failed, Run
 from amili_async.wire import NEVER_SENT
 
@@ -375,7 +375,7 @@ class Transport:
             f"the token endpoint answered {answer.status}",
             status=answer.status,
             body=answer.body,
-            retry_after=read_retry_after(answer.headers.get("Retry-After"), self.clock.time()),
+            retry_after=told_wait(answer.headers, self.clock.time()),
         )
 
     def _token_told(self, outcome: Literal["renewed", "failed"], begun: float, status: int | None) -> None:

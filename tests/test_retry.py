@@ -25,6 +25,7 @@ from amili_async.retry import (
     pauses,
     read_date,
     read_retry_after,
+    told_wait,
 )
 
 seconds = st.floats(min_value=0, max_value=1_000)
@@ -208,6 +209,15 @@ def test_a_date_without_a_zone_is_utc_wherever_the_machine_stands(monkeypatch: p
         told = read_retry_after("Sun Nov  6 08:49:37 1994", NOW)
     time.tzset()
     assert told == 7.0
+
+
+def test_a_date_is_measured_from_the_answers_own_date_and_from_ours_where_it_has_none() -> None:
+    told = {"Retry-After": "Sun, 06 Nov 1994 08:49:37 GMT", "Date": "Sun, 06 Nov 1994 08:49:17 GMT"}
+    assert told_wait(told, NOW) == 20.0
+    assert told_wait({**told, "Date": "nonsense"}, NOW) == 7.0
+    assert told_wait({"Retry-After": told["Retry-After"]}, NOW) == 7.0
+    assert told_wait({"Retry-After": "3", "Date": told["Date"]}, NOW) == 3.0
+    assert told_wait({}, NOW) is None
 
 
 @given(st.text())

@@ -32,6 +32,8 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.propagators.textmap import TextMapPropagator
     from opentelemetry.trace import Span, TracerProvider
@@ -161,8 +163,15 @@ class OpenTelemetryHook:
             self._attempt_span(span, attributes, record, failed=error is not None)
 
     def _attempt_span(
-        self, parent: Span, attributes: dict[str, AttributeValue], record: AttemptEnded, *, failed: bool
+        self, parent: Span, measured: Mapping[str, AttributeValue], record: AttemptEnded, *, failed: bool
     ) -> None:
+        # A copy: the SDK may keep what it was given to measure.
+        attributes = {
+            **measured,
+            "http.request.body.size": record.sent_bytes,
+            # Not http.response.body.size: that one is the compressed size, and this the unpacked one.
+            "amili.received_bytes": record.received_bytes,
+        }
         method = attributes["http.request.method"]
         if method == "_OTHER":
             attributes["http.request.method_original"] = record.method
@@ -170,9 +179,6 @@ class OpenTelemetryHook:
             attributes["http.request.resend_count"] = record.attempt - 1
         if record.request_id is not None:
             attributes["amili.request_id"] = record.request_id
-        attributes["http.request.body.size"] = record.sent_bytes
-        # Not http.response.body.size: that one is the compressed size, and this the unpacked one.
-        attributes["amili.received_bytes"] = record.received_bytes
         ended = time.time_ns()
         span = self._tracer.start_span(
             f"{'HTTP' if method == '_OTHER' else method} {record.route}",

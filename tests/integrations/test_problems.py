@@ -19,7 +19,7 @@ SECRETS = b'{"detail": "Kari Nordmann, 01017012345, client_secret=hunter2"}'
 
 
 def table() -> dict[str, tuple[int, str]]:
-    rows = re.findall(r"^ {4}(\w+Error) +(\d{3}) +([a-z-]+)", problem_of.__doc__ or "", re.MULTILINE)
+    rows = re.findall(r"^ *(\w+Error) +(\d{3}) +([a-z-]+)", problem_of.__doc__ or "", re.MULTILINE)
     return {name: (int(status), kind) for name, status, kind in rows}
 
 

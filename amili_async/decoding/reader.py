@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_origin
 
 import msgspec
 
 from amili_async.decoding.batch_rows import BatchRows
 from amili_async.decoding.envelope import SplitPage, open_many, open_one
 from amili_async.decoding.failures import READING_ERRORS, decode_error, misfit
-from amili_async.decoding.rows import PlainRows, Rows
+from amili_async.decoding.rows import ListRows, OpenRows, PlainRows, Rows
 from amili_async.events import Drift, DriftKind, QuarantinedRow
 from amili_async.models.batches import Batch
 from amili_async.models.entries import SucceededEntry, types_by_tag
 from amili_async.models.envelope import Summary
 from amili_async.models.open_enum import misses
+from amili_async.models.open_value import OpenValue
 
 if TYPE_CHECKING:
     from amili_async.decoding.notes import Note
@@ -52,13 +53,18 @@ class Reader(Generic[T]):
         self._entry_types = tuple(entry_types)
 
     @cached_property
-    def _rows(self) -> Rows[T]:
-        if self._row_type is not Batch:
-            return PlainRows(self._row_type)
-        # Rows of T, since T is Batch; a type checker cannot follow.
-        batches: Any = BatchRows(self._entry_types)
-        rows: Rows[T] = batches
-        return rows
+    def _rows(self) -> Rows[Any]:
+        """Rows of ``T``, which no type checker can tell here."""
+        return self._rows_of(self._row_type)
+
+    def _rows_of(self, row_type: Any) -> Rows[Any]:
+        if row_type is Batch:
+            return BatchRows(self._entry_types)
+        if row_type is OpenValue:
+            return OpenRows()
+        if get_origin(row_type) is list:
+            return ListRows(self._rows_of(get_args(row_type)[0]))
+        return PlainRows(row_type)
 
     def one(self, body: bytes | bytearray, drift: DriftSink | None) -> T:
         """Return the ``data`` of an answer that holds one object.
@@ -95,9 +101,7 @@ class Reader(Generic[T]):
             if misses.latest is not before:
                 for row in rows:
                     self._rows.shape.find_unknowns(row, "$", note)
-        # A list of rows is one of rows and quarantined rows; only a type checker has to be told.
-        read: list[Any] = rows
-        return DecodedPage(summary=summary, rows=read)
+        return DecodedPage(summary=summary, rows=rows)
 
     def split(self, body: bytes | bytearray) -> SplitPage:
         """Return a list as the JSON of its rows, undecoded.
@@ -129,6 +133,7 @@ class Reader(Generic[T]):
 
     def _read(self, raw: JSON, note: Note | None, *, strangers: bool) -> T:
         before = misses.latest
+        row: T
         try:
             row = self._rows.row(raw)
         except msgspec.ValidationError:

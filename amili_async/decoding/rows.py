@@ -9,9 +9,10 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from amili_async.decoding.notes import Kept, Note
-from amili_async.decoding.shapes import JSON, Shape, shape_of
+from amili_async.decoding.shapes import JSON, Items, Shape, shape_of
 from amili_async.models.envelope import Summary
 from amili_async.models.model import Model
+from amili_async.models.open_value import OpenValue
 
 T = TypeVar("T")
 
@@ -79,3 +80,52 @@ class PlainRows(Rows[T]):
         row = self._row.decode(self.shape.bend(raw, "$", kept))
         kept.pass_on(note)
         return row
+
+
+class OpenRows(Rows[OpenValue]):
+    """Rows of which nothing is known but that they are JSON."""
+
+    def make_shape(self) -> Shape:
+        """Return the shape that anything has."""
+        return Shape(msgspec.Raw)
+
+    def page(self, body: JSON) -> tuple[Summary | None, list[OpenValue]]:
+        """Return a whole page in one pass."""
+        page = _raw_rows.decode(body)
+        return page.summary, [OpenValue(raw=bytes(raw)) for raw in page.data]
+
+    def row(self, raw: JSON) -> OpenValue:
+        """Return one row, copied."""
+        return OpenValue(raw=bytes(raw))
+
+    def bent(self, raw: JSON, note: Note | None) -> OpenValue:  # noqa: ARG002  # there is nothing to bend
+        """Return one row, copied."""
+        return self.row(raw)
+
+
+class ListRows(Rows[list[T]]):
+    """Lists of rows: what a user's own request may ask for as ``list[Batch]``."""
+
+    def __init__(self, rows: Rows[T]) -> None:
+        self._rows = rows
+
+    def make_shape(self) -> Shape:
+        """Return an array of what the rows are."""
+        return Items(list[msgspec.Raw], self._rows.shape)
+
+    def page(self, body: JSON) -> tuple[Summary | None, list[list[T]]]:
+        """Return a page of lists."""
+        page = _raw_rows.decode(body)
+        return page.summary, [self.row(raw) for raw in page.data]
+
+    def row(self, raw: JSON) -> list[T]:
+        """Return one list, read strictly."""
+        return [self._rows.row(one) for one in _raws.decode(raw)]
+
+    def bent(self, raw: JSON, note: Note | None) -> list[T]:
+        """Return one list, read leniently."""
+        return [self._rows.bent(one, note) for one in _raws.decode(raw)]
+
+
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_raw_rows: msgspec.json.Decoder[PageBody[msgspec.Raw]] = msgspec.json.Decoder(PageBody[msgspec.Raw])

@@ -65,12 +65,12 @@ class Text(Shape):
         self._open = issubclass(kind, OpenEnum)
 
     def bend(self, raw: JSON, path: str, note: Note) -> JSON:
-        """Take a number's digits as the text."""
-        digits = bytes(raw)
-        if digits[:1] not in b"-0123456789":
+        """Take the digits of a number as the text, and the two words."""
+        scalar = bytes(raw)
+        if scalar[:1] not in b"-0123456789tf":
             return raw
-        note("leniency", path, "a number taken as text")
-        return b'"' + digits + b'"'
+        note("leniency", path, "true or false taken as text" if scalar[:1] in b"tf" else "a number taken as text")
+        return b'"' + scalar + b'"'
 
     def find_unknowns(self, value: object, path: str, note: Note) -> None:
         """Report a value that the enum does not list."""

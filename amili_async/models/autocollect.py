@@ -1,0 +1,140 @@
+"""AutoCollect's batch: the older API's one object, all in lower case on the wire.
+
+Members are documented by name only (D), their kinds are inferred (I); dates are the text that Amili wrote.
+``settlement`` is cut off on the public page.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from amili_async.models.legacy_status import lower
+from amili_async.models.model import Model
+
+
+class AutoCollectContact(Model, frozen=True, kw_only=True, gc=False, rename=lower):
+    """A person at a creditor. ``repr`` shows nothing of them."""
+
+    private = frozenset({"full_name", "work_phone", "email"})
+
+    full_name: str | None = None
+    work_phone: str | None = None
+    email: str | None = None
+    is_invoice_query: bool | None = None
+    is_remittance_report: bool | None = None
+    is_order_confirmation: bool | None = None
+    is_collection_list: bool | None = None
+    is_web: bool | None = None
+
+
+class AutoCollectCreditor(Model, frozen=True, kw_only=True, gc=False, rename=lower):
+    """A creditor."""
+
+    private = frozenset({"full_name", "street", "city", "zip_code", "bank_account_no"})
+
+    id_number: str | None = None
+    parent_id_number: str | None = None
+    only_debt_collection: bool | None = None
+    vat_type: str | None = None
+    full_name: str | None = None
+    street: str | None = None
+    city: str | None = None
+    zip_code: str | None = None
+    country_code: str | None = None
+    bank_account_no: str | None = None
+    contact: AutoCollectContact | None = None
+    case_handler: AutoCollectContact | None = None
+    source_id: str | None = None
+    reminder_flow: str | None = None
+    debt_collection_transfer: str | None = None
+    invoice_archive: str | None = None
+    has_foreign_debtors: bool | None = None
+    has_foreign_currency: bool | None = None
+    disabled: bool | None = None
+    last_settlement_id: str | None = None
+
+
+class AutoCollectEvent(Model, frozen=True, kw_only=True, gc=False, rename=lower):
+    """Something that happened in a case."""
+
+    private = frozenset({"message", "subject"})
+
+    type: str | None = None
+    logged_at: str | None = None
+    message: str | None = None
+    subject: str | None = None
+    conversation_id: str | None = None
+    attachment_id: str | None = None
+    """What ``autocollect.attachment`` takes."""
+
+
+class AutoCollectPaymentDetails(Model, frozen=True, kw_only=True, gc=False):
+    """How a case is to be paid; the one object of AutoCollect that is camelCase."""
+
+    private = frozenset({"kid", "bank_account"})
+
+    payment_value: Decimal | None = None
+    currency: str | None = None
+    kid: str | None = None
+    bank_account: str | None = None
+    due_date: str | None = None
+
+
+class AutoCollectCase(Model, frozen=True, kw_only=True, gc=False, rename=lower):
+    """A case. Amounts are in major units of the currency."""
+
+    private = frozenset({"customer_ref", "customer_name"})
+
+    customer_ref: str | None = None
+    customer_name: str | None = None
+    ledger_ref: str | None = None
+    reference_number: str | None = None
+    case_number: str | None = None
+    currency_code: str | None = None
+    reg_date: str | None = None
+    closure_date: str | None = None
+    is_debt_collection: bool | None = None
+    bill_date: str | None = None
+    due_date: str | None = None
+    original_sum: Decimal | None = None
+    paid_sum: Decimal | None = None
+    remaining_sum: Decimal | None = None
+    original_principal: Decimal | None = None
+    paid_principal: Decimal | None = None
+    remaining_principal: Decimal | None = None
+    original_fee: Decimal | None = None
+    paid_fee: Decimal | None = None
+    remaining_fee: Decimal | None = None
+    original_interest: Decimal | None = None
+    paid_interest: Decimal | None = None
+    remaining_interest: Decimal | None = None
+    service_description: str | None = msgspec.field(default=None, name="service_description")
+    status_statuscode: str | None = msgspec.field(default=None, name="status_statuscode")
+    reminders: str | None = None
+    debt_collection_list: str | None = None
+    history: tuple[AutoCollectEvent, ...] = ()
+    payment_details: AutoCollectPaymentDetails | None = msgspec.field(default=None, name="paymentDetails")
+
+
+class AutoCollectSettlement(Model, frozen=True, kw_only=True, gc=False, rename=lower):
+    """A settlement, as far as the public page goes."""
+
+    private = frozenset({"customer_ref"})
+
+    creditor_id: str | None = None
+    customer_ref: str | None = None
+    ledger_ref: str | None = None
+    reference_number: str | None = None
+    case_number: str | None = None
+
+
+class AutoCollectBatch(Model, frozen=True, kw_only=True, gc=False, rename=lower):
+    """What ``autocollect.get_batch`` returns and ``autocollect.send_batch`` takes."""
+
+    batch_id: str | None = None
+    offline: bool | None = None
+    creditors: tuple[AutoCollectCreditor, ...] = msgspec.field(default=(), name="creditor")
+    cases: tuple[AutoCollectCase, ...] = msgspec.field(default=(), name="case")
+    settlements: tuple[AutoCollectSettlement, ...] = msgspec.field(default=(), name="settlement")

@@ -96,7 +96,8 @@ class AccessTokens:
             "resource": "04468334-ec11-4ef8-9e7c-e124bacbd5c1",
             **self._members,
         }
-        return TokenAnswer(200, json.dumps(answer).encode())
+        said = {name: value for name, value in answer.items() if value is not None}
+        return TokenAnswer(200, json.dumps(said).encode())
 
 
 def _refusal(status: int, code: str, description: str) -> TokenAnswer:

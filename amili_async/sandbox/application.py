@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
 
+from amili_async.routes import Route
 from amili_async.sandbox import damage, shapes
 from amili_async.sandbox.faults import INSTEAD, LISTS, ROWS
+from amili_async.sandbox.log import LoggedRequest
 from amili_async.sandbox.misbehaviour import ON_THE_WIRE
 from amili_async.sandbox.pages import Answer, Page, Question, Refusal
-from amili_async.sandbox.routing import TOKEN_PATH
+from amili_async.sandbox.routing import TOKEN_PATH, Match
 from amili_async.sandbox.wire import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from amili_async.routes import Route
     from amili_async.sandbox.access import AccessTokens
     from amili_async.sandbox.armed import Faults
     from amili_async.sandbox.faults import Fault
-    from amili_async.sandbox.log import LoggedRequest, RequestLog
+    from amili_async.sandbox.log import RequestLog
     from amili_async.sandbox.paging import PageTokens
-    from amili_async.sandbox.routing import Match, Router
+    from amili_async.sandbox.routing import Router
     from amili_async.sandbox.world import World
 
 _PROBLEM = "application/problem+json"

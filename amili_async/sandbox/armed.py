@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from amili_async.sandbox.faults import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
 
 class _Armed:
@@ -84,7 +84,7 @@ class Faults:
         self._keep(lambda _: False)
 
     @contextmanager
-    def during(self, *faults: Fault | str) -> Iterator[None]:
+    def during(self, *faults: Fault | str) -> Generator[None]:
         """Keep faults in force while the block runs."""
         before = self._armed
         self.add(*faults)

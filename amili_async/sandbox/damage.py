@@ -7,6 +7,7 @@ import json
 import zlib
 from typing import TYPE_CHECKING
 
+from amili_async.sandbox.json_text import is_array, is_object
 from amili_async.sandbox.pages import Answer, Page
 from amili_async.sandbox.paging import PagePoint
 
@@ -95,19 +96,21 @@ def damage_answer(fault: Fault, answer: Answer) -> Answer:
 def _damage_row(fault: Fault, row: dict[str, object]) -> dict[str, object]:
     match fault.kind:
         case "bad-row":
-            return {name: 7 if isinstance(value, list | dict) else value for name, value in row.items()} | {
-                name: {} for name in row if name.endswith("At")
-            }
+            return {name: _unreadable(name, value) for name, value in row.items()}
         case "lax-row":
             return {name: _lax(name, value) for name, value in row.items()}
         case "unknown-type":
             entries = row.get("succeeded")
             entry = {"$type": "sandboxNovelty", "noveltyId": 4711, "parts": [{"deep": True}]}
-            return row | {"succeeded": [entry, *(entries if isinstance(entries, list) else [])]}
+            return row | {"succeeded": [entry, *(entries if is_array(entries) else [])]}
         case "unknown-value":
             return row | {name: "SANDBOX_NOVELTY" for name in ("type", "status") if isinstance(row.get(name), str)}
         case _:
             return row | _UNSEEN
+
+
+def _unreadable(name: str, value: object) -> object:
+    return {} if name.endswith("At") else 7 if is_array(value) or is_object(value) else value
 
 
 def _lax(name: str, value: object) -> object:

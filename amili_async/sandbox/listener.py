@@ -53,8 +53,7 @@ class Listener:
             await self._listening.wait_closed()
             self._listening = None
         self._server.drop_all()
-        while self._server.connections:
-            await asyncio.sleep(0)
+        await self._server.emptied()
         self._loop = None
 
     def refuse(self) -> None:
@@ -65,7 +64,7 @@ class Listener:
         """Take connections again."""
         self._within_loop(self._reopen)
 
-    def later(self, seconds: float, action: Callable[[], None]) -> None:
+    def later(self, seconds: float, action: Callable[[], object]) -> None:
         """Do something after a while, if the server still runs then."""
         loop = self._loop
         if loop is not None:
@@ -120,7 +119,7 @@ def _bound(host: str, port: int) -> socket.socket:
     except BaseException:
         bound.close()
         raise
-    bound.setblocking(False)
+    bound.setblocking(False)  # noqa: FBT003  # positional in the standard library
     return bound
 
 

@@ -35,6 +35,7 @@ class LoggedRequest:
 
     def __init__(
         self,
+        *,
         number: int,
         connection: int,
         method: str,
@@ -42,7 +43,6 @@ class LoggedRequest:
         head: bytes,
         body: bytes,
         started: float,
-        *,
         reused: bool = False,
     ) -> None:
         self.number = number

@@ -1,20 +1,22 @@
-"""The Norwegian names that the sandbox's data is made of; none is a real person's or company's on purpose."""
+"""The Norwegian words and names that the sandbox's data is made of, put together at random: nobody is meant."""
 
 from __future__ import annotations
 
-FIRST_NAMES = (
-    "Anne Berit Camilla Dagny Elin Frida Gunn Hedda Ingrid Jorunn Kari Liv Marit Nora Oda Ragnhild Sigrid Tone Unni Vilde "
-    "Åse Arne Bjørn Dag Eirik Finn Geir Håkon Ivar Jon Kjell Lars Magnus Nils Ola Per Ragnar Sverre Terje Øystein"
+FIRST_NAMES = (  # noqa: SIM905  # a word list reads best as words
+    "Anne Berit Camilla Dagny Elin Frida Gunn Hedda Ingrid Jorunn Kari Liv Marit Nora Oda Ragnhild Sigrid "
+    "Tone Unni Vilde Åse Arne Bjørn Dag Eirik Finn Geir Håkon Ivar Jon Kjell Lars Magnus Nils Ola Per "
+    "Ragnar Sverre Terje Øystein"
 ).split()
 
-LAST_NAMES = (
-    "Aas Bakken Berge Bråten Dahl Eide Fossum Gundersen Haugen Hovland Iversen Jensen Kristoffersen Lie Lunde Moen Myhre "
-    "Nygård Næss Olsen Pettersen Rønning Sandvik Skår Solberg Strand Sæther Tangen Tveit Ødegård Østby Ås"
+LAST_NAMES = (  # noqa: SIM905  # a word list reads best as words
+    "Aas Bakken Berge Bråten Dahl Eide Fossum Gundersen Haugen Hovland Iversen Jensen Kristoffersen Lie "
+    "Lunde Moen Myhre Nygård Næss Olsen Pettersen Rønning Sandvik Skår Solberg Strand Sæther Tangen Tveit "
+    "Ødegård Østby Ås"
 ).split()
 
-COMPANY_FIRST = (
-    "Fjellheim Nordlys Bryggen Solsiden Vestfold Lofoten Havgap Skogly Granli Tindtoppen Fjordgløtt Myrdal Elvebakken "
-    "Storgata Sørøya Kvitøy Hardanger Romsdal Trøndelag Nidaros"
+COMPANY_FIRST = (  # noqa: SIM905  # the same
+    "Fjellheim Nordlys Bryggen Solsiden Vestfold Lofoten Havgap Skogly Granli Tindtoppen Fjordgløtt Myrdal "
+    "Elvebakken Storgata Sørøya Kvitøy Hardanger Romsdal Trøndelag Nidaros"
 ).split()
 
 COMPANY_TRADES = (
@@ -33,25 +35,6 @@ COMPANY_TRADES = (
     "Båtutleie",
     "Optikk",
     "Sykkel & Sport",
-)
-
-STREETS = (
-    "Storgata Kirkeveien Skolegata Fjordveien Bjørkeveien Solbakken Nedre vei Strandgata Øvre Torggate Lyngveien".split(
-        " "
-    )
-)
-
-PLACES = (
-    ("0150", "Oslo"),
-    ("4006", "Stavanger"),
-    ("5003", "Bergen"),
-    ("6002", "Ålesund"),
-    ("7011", "Trondheim"),
-    ("8006", "Bodø"),
-    ("9008", "Tromsø"),
-    ("3701", "Skien"),
-    ("2615", "Lillehammer"),
-    ("1606", "Fredrikstad"),
 )
 
 DESCRIPTIONS = (

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from amili_async.sandbox import shapes
-from amili_async.sandbox.paging import PagePoint, PageTokenError, PageTokens
+from amili_async.sandbox.json_text import array
+from amili_async.sandbox.log import LoggedRequest
+from amili_async.sandbox.paging import PagePoint, PageTokenError, PageTokens, Position
+from amili_async.sandbox.routing import Match
+from amili_async.sandbox.shapes import Generation, LastPage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
-    from amili_async.sandbox.log import LoggedRequest
-    from amili_async.sandbox.paging import Position
-    from amili_async.sandbox.routing import Match
-    from amili_async.sandbox.shapes import Generation, LastPage
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
@@ -79,7 +80,7 @@ class Page(NamedTuple):
         head = shapes.summary(token=self.token, last_page=self.last_page)
         if self.members:
             head = f"{head[:-1]}{self.members}}}"
-        return shapes.envelope(head, shapes.rows(self.rows), self.generation)
+        return shapes.envelope(head, array(self.rows), self.generation)
 
 
 class Pages:

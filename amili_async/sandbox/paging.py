@@ -1,4 +1,4 @@
-"""Page tokens: where a list goes on, opaque to the client, stable while rows are added, refused when altered or expired."""
+"""Page tokens: where a list goes on. Opaque, stable while rows are added, refused when altered or expired."""
 
 from __future__ import annotations
 

@@ -72,8 +72,6 @@ class Batch(NamedTuple):
     """How many entries it has, failed ones included."""
     failures: int
     idempotency_key: str
-    subject_ids: frozenset[str] = frozenset()
-    """Ids given by whoever added the batch, which the filter ``SubjectId`` finds besides those of its entries."""
     succeeded: tuple[Success, ...] | None = None
     """Its entries, where they were given and are not made from the seed."""
     failed: tuple[Failure | None, ...] | None = None
@@ -104,6 +102,11 @@ class Invoice(NamedTuple):
     customer_number: str
     first_name: str
     last_name: str
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """Where it is, as ids say it: organization, sequence, entry."""
+        return self.organization.ordinal, self.sequence, self.entry
 
 
 class Population:
@@ -172,7 +175,7 @@ class Population:
         organization, sequence = batch.organization.ordinal, batch.sequence
         make = self.identifiers.make
         through = range(batch.lines - batch.failures)
-        if batch.type == "PAYMENT" or batch.type == "CORRECTION":
+        if batch.type in {"PAYMENT", "CORRECTION"}:
             tag = "paymentSuccess" if batch.type == "PAYMENT" else "correctionSuccess"
             own = Kind.PAYMENT if batch.type == "PAYMENT" else Kind.CORRECTION
             earlier, there = self._invoices_before(batch)

@@ -77,14 +77,14 @@ class BatchReads:
         batch = self._world.find_batch(question.value("batch_id"))
         if batch is None or batch.organization != organization:
             raise Refusal(404, "no such batch in this organization")
-        return self._single(batch)
+        return self._single(self._world.look_at(batch))
 
     def get_by_id(self, question: Question) -> Answer:
         """Return a batch."""
         batch = self._world.find_batch(question.value("batch_id"))
         if batch is None:
             raise Refusal(404, "no such batch")
-        return self._single(batch)
+        return self._single(self._world.look_at(batch))
 
     def _single(self, batch: Batch) -> Answer:
         return Answer(200, shapes.envelope(shapes.summary(), self._render(batch), self._generation))
@@ -115,8 +115,6 @@ class BatchReads:
 
     def _concerns(self, batch: Batch, subject: str) -> bool:
         """Return whether a batch has an entry for an invoice, case or payment."""
-        if subject in batch.subject_ids:
-            return True
         place = self._world.population.identifiers.read(subject)
         if place is None or place.kind not in {Kind.INVOICE, Kind.CASE, Kind.PAYMENT, Kind.CORRECTION}:
             return False

@@ -6,12 +6,11 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
-from amili_async.routes import ROUTES
+from amili_async.routes import ROUTES, Route
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from amili_async.routes import Route
     from amili_async.sandbox.shapes import Generation
 
 API_ROOT = "/collection/v1"

@@ -11,16 +11,22 @@ from typing import TYPE_CHECKING, Self
 from amili_async.sandbox.access import AccessTokens, Credentials
 from amili_async.sandbox.application import Application
 from amili_async.sandbox.armed import Faults
+from amili_async.sandbox.autocollect import AutoCollect
+from amili_async.sandbox.collection import Collection
+from amili_async.sandbox.collection_reads import CollectionReads
+from amili_async.sandbox.handlers import handlers
 from amili_async.sandbox.listener import Listener
 from amili_async.sandbox.log import RequestLog
 from amili_async.sandbox.pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Pages
 from amili_async.sandbox.paging import PageTokens
-from amili_async.sandbox.population import Population
+from amili_async.sandbox.population import Failure, Organization, Population
 from amili_async.sandbox.reads import BatchReads
 from amili_async.sandbox.routing import API_ROOT, AUTOCOLLECT_ROOT, TOKEN_PATH, Router
 from amili_async.sandbox.shapes import GENERATIONS
+from amili_async.sandbox.webhooks import Webhooks, hmac_sha256
 from amili_async.sandbox.wire import Server
 from amili_async.sandbox.world import World, check_size
+from amili_async.sandbox.writes import Writes
 
 if TYPE_CHECKING:
     import ssl
@@ -35,8 +41,18 @@ if TYPE_CHECKING:
 class Sandbox:
     """A server of the Collection API with made-up data: ``async with`` serves in this loop, ``with`` in a thread.
 
-    ``organizations`` × ``batches`` are seeded, each batch with 1 to 2 × ``entries`` entries; the same ``seed`` gives the
-    same data. ``latency`` (seconds) comes before every answer. Lists are newest first unless ``order`` says otherwise.
+    Data: ``organizations`` with ``batches`` each, each batch with 1 to twice ``entries`` entries, the same for the same
+    ``seed``. Lists are newest first unless ``order`` says otherwise; ``heeds_sort=False`` makes a server that ignores
+    ``SortDirection``. ``last_page`` is how a list's end is marked.
+
+    Time, in seconds: ``latency`` before every answer; ``token_lifetime``; ``page_token_lifetime`` (``None``: for ever);
+    ``finish_after`` is how long a written batch stays queued (``None``: until `finish`), ``finish_polls`` ends it after
+    so many looks at it instead. ``clock`` tells the Unix time.
+
+    ``token_members`` are put into the token endpoint's answer over its own; ``None`` leaves a member out. ``routes``
+    gives operations other paths. ``heeds_idempotency_key`` answers a repeated write with the first one's batch. Events
+    go to ``webhook_url``, signed with ``webhook_secret`` or by ``webhook_sign``, which is given the body and returns
+    headers. ``log_limit`` bounds the request log, ``keep_bytes`` what rendered pages may take.
     """
 
     def __init__(
@@ -59,6 +75,12 @@ class Sandbox:
         token_lifetime: float = 3600,
         token_members: Mapping[str, object] | None = None,
         routes: Mapping[str, str] | None = None,
+        finish_after: float | None = 0.5,
+        finish_polls: int | None = None,
+        heeds_idempotency_key: bool = False,
+        webhook_url: str | None = None,
+        webhook_secret: bytes = b"sandbox",
+        webhook_sign: Callable[[bytes], Mapping[str, str]] | None = None,
         log_limit: int | None = None,
         keep_bytes: int = 64 * 2**20,
         clock: Callable[[], float] = time.time,
@@ -70,16 +92,26 @@ class Sandbox:
         self.generation: Generation = generation
         self.credentials = Credentials(f"sandbox-{seed}", f"sandbox-secret-{seed}")
         self.requests = RequestLog(log_limit)
+        """What was asked, in order."""
         self.faults = Faults(seed, self._refuse)
-        self._host = host
+        """What goes wrong."""
         population = Population(seed=seed, organizations=organizations, batches=batches, entries=entries)
-        self._world = World(population, order=order, clock=clock)
-        self.organization_ids = [organization.id for organization in self._world.organizations]
+        self._clock = clock
+        self._world = world = World(population, order=order, clock=clock)
+        self.organization_ids = [organization.id for organization in world.organizations]
         """The ids of all organizations."""
+        self.webhooks = Webhooks(
+            webhook_url,
+            sign=webhook_sign or hmac_sha256(webhook_secret),
+            identifiers=population.identifiers,
+            clock=clock,
+        )
+        """The events: those sent, and how they were taken."""
         self._access = AccessTokens(
             self.credentials, seed=seed, lifetime=token_lifetime, members=token_members or {}, clock=clock
         )
         self._page_tokens = PageTokens(seed=seed, lifetime=page_token_lifetime)
+        collection = Collection(world)
         pages = Pages(
             self._page_tokens,
             page_size=page_size,
@@ -87,19 +119,30 @@ class Sandbox:
             generation=generation,
             last_page=last_page,
         )
-        batch_reads = BatchReads(
-            self._world, pages, generation=generation, heeds_sort=heeds_sort, newest_first=order != "oldest"
-        )
         application = Application(
-            world=self._world,
+            world=world,
             access=self._access,
             router=Router(generation, routes),
-            handlers={
-                "batches.list": batch_reads.list,
-                "batches.list_all": batch_reads.list_all,
-                "batches.get": batch_reads.get,
-                "batches.get_by_id": batch_reads.get_by_id,
-            },
+            handlers=handlers(
+                world,
+                generation=generation,
+                batches=BatchReads(
+                    world, pages, generation=generation, heeds_sort=heeds_sort, newest_first=order != "oldest"
+                ),
+                collection=CollectionReads(world, collection, pages, generation=generation),
+                writes=Writes(
+                    world,
+                    collection,
+                    generation=generation,
+                    api_root=lambda: self.base_url,
+                    heeds_idempotency_key=heeds_idempotency_key,
+                    finish_after=finish_after,
+                    finish_polls=finish_polls,
+                    on_case=self.webhooks.case,
+                    on_settlement=self.webhooks.settlement_created,
+                ),
+                autocollect=AutoCollect(world, collection),
+            ),
             log=self.requests,
             faults=self.faults,
             page_tokens=self._page_tokens,
@@ -107,10 +150,17 @@ class Sandbox:
             latency=latency,
             keep=0 if self._page_tokens.mortal else keep_bytes,
         )
-        self._listener = Listener(Server(application), host=host, port=port, tls=tls)
         self._scheme = "http" if tls is None else "https"
-        self._ended: asyncio.Event | None = None
+        self._host = host
+        self._listener = Listener(Server(application), host=host, port=port, tls=tls)
         self._thread: threading.Thread | None = None
+        self._end: Callable[[], object] | None = None
+        world.on_finished = self.webhooks.batch_completed
+        # Events of finished batches are to go out even if nobody asks for anything meanwhile.
+        world.on_due = lambda instant: self._listener.later(max(0.0, instant - clock()), world.settle)
+
+    def __repr__(self) -> str:
+        return f"<Sandbox {self.base_url} {self.requests!r}>"
 
     # Where it is
 
@@ -143,14 +193,16 @@ class Sandbox:
     # Running
 
     async def start(self) -> None:
-        """Listen in the running loop."""
+        """Serve in the running loop."""
         await self._listener.start()
+        self.webhooks.start()
         for fault in self.faults:
             if fault.kind == "refuse":
                 self._refuse(fault)
 
     async def stop(self) -> None:
         """Stop listening and end every connection."""
+        await self.webhooks.stop()
         await self._listener.stop()
 
     async def __aenter__(self) -> Self:
@@ -163,31 +215,34 @@ class Sandbox:
         await self.stop()
 
     def __enter__(self) -> Self:
-        ready: Future[asyncio.AbstractEventLoop] = Future()
-
-        async def serve() -> None:
-            self._ended = asyncio.Event()
-            try:
-                await self.start()
-            except BaseException as error:  # noqa: BLE001  # handed to the thread that waits for it
-                ready.set_exception(error)
-                return
-            ready.set_result(asyncio.get_running_loop())
-            await self._ended.wait()
-            await self.stop()
-
-        self._thread = threading.Thread(target=lambda: asyncio.run(serve()), name="amili sandbox", daemon=True)
+        running: Future[Callable[[], object]] = Future()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve(running)), name="amili sandbox", daemon=True
+        )
         self._thread.start()
-        self._loop = ready.result()
+        self._end = running.result()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._thread is not None and self._ended is not None:
-            self._loop.call_soon_threadsafe(self._ended.set)
+        if self._thread is not None and self._end is not None:
+            self._end()
             self._thread.join()
-            self._thread = None
+            self._thread = self._end = None
+
+    async def _serve(self, running: Future[Callable[[], object]]) -> None:
+        """Serve in a thread of its own until told to end."""
+        ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        try:
+            await self.start()
+        except BaseException as error:  # noqa: BLE001  # handed to the thread that waits for it
+            running.set_exception(error)
+            return
+        running.set_result(lambda: loop.call_soon_threadsafe(ended.set))
+        await ended.wait()
+        await self.stop()
 
     def _refuse(self, fault: Fault | None) -> None:
         """Refuse connections from here on; with ``None``, take them again."""
@@ -198,17 +253,73 @@ class Sandbox:
         if fault.seconds is not None:
             self._listener.later(fault.seconds, lambda: self.faults.remove(fault))
 
-    # Acting on it
+    # Acting on it, from any thread
 
     def issue_token(self) -> str:
         """Return a token that is in force, for clients that have no use for the token endpoint."""
         return self._access.issue()
 
     def revoke_tokens(self) -> None:
-        """Refuse every token given out so far."""
+        """Refuse every access token given out so far."""
         self._access.revoke()
 
     def expire_page_tokens(self) -> None:
         """Refuse every page token written so far."""
         self._page_tokens.expire()
         self._world.touch()
+
+    def batch_ids(self, organization_id: str | None = None) -> list[str]:
+        """Return the ids of an organization's batches (by default the first one's), in the order of their making."""
+        organization = self._organization(organization_id)
+        return [self._world.batch(organization, number).id for number in range(self._world.length(organization))]
+
+    def add_batch(
+        self,
+        organization_id: str | None = None,
+        *,
+        type: str = "INVOICE",
+        state: str | None = None,
+        entries: int = 1,
+        failures: int = 0,
+        idempotency_key: str | None = None,
+        created_at: float | None = None,
+    ) -> str:
+        """Add a batch after all others of an organization (by default the first) and return its id.
+
+        ``state`` is what entries and failures make it, or ``QUEUED`` for one that waits for `finish`; ``created_at`` is
+        in Unix seconds, now by default.
+        """
+        organization = self._organization(organization_id)
+        with self._world.lock:
+            batch = self._world.add_batch(
+                organization,
+                type=type,
+                state=state,
+                succeeded=[
+                    self._world.invoice_success(organization, self._world.length(organization), entry)
+                    for entry in range(entries)
+                ],
+                failed=[Failure(entries + number, f"F-{number}", "refused") for number in range(failures)],
+                idempotency_key=idempotency_key,
+                created_at=None if created_at is None else int(created_at * 1000),
+            )
+        return batch.id
+
+    def finish(self, batch_id: str, state: str | None = None) -> None:
+        """End a queued batch: with what becomes of its entries, or in the state given.
+
+        Raises:
+            LookupError: there is no such batch.
+        """
+        batch = self._world.find_batch(batch_id)
+        if batch is None:
+            raise LookupError(f"no batch {batch_id} in this sandbox")
+        self._world.finish(batch, state)
+
+    def _organization(self, organization_id: str | None) -> Organization:
+        if organization_id is None:
+            return self._world.organizations[0]
+        organization = self._world.organization(organization_id)
+        if organization is None:
+            raise LookupError(f"no organization {organization_id} in this sandbox")
+        return organization

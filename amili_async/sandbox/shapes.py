@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+from amili_async.sandbox.json_text import quoted
 
-    from amili_async.sandbox.population import Batch, Failure, Invoice, Success
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from amili_async.sandbox.population import Batch, Failure, Success
 
 Generation = Literal["G1", "G2", "G3"]
 GENERATIONS: tuple[Generation, ...] = ("G1", "G2", "G3")
@@ -21,12 +22,6 @@ LastPage = Literal["absent", "null", "empty"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STATUS_CODES = {"QUEUED": 0, "SUCCESS": 1, "PARTIAL": 2, "FAILED": 3}
-
-
-@lru_cache(maxsize=4096)
-def quoted(text: str) -> str:
-    """Return text as a JSON string."""
-    return json.dumps(text, ensure_ascii=False)
 
 
 def moment(milliseconds: int, generation: Generation) -> str:
@@ -38,12 +33,6 @@ def moment(milliseconds: int, generation: Generation) -> str:
 def date(milliseconds: int) -> str:
     """Return the day of a moment."""
     return (_EPOCH + timedelta(milliseconds=milliseconds)).date().isoformat()
-
-
-def money(ore: int) -> str:
-    """Return an amount in major units, with both decimals, as a JSON number."""
-    sign = "-" if ore < 0 else ""
-    return f"{sign}{abs(ore) // 100}.{abs(ore) % 100:02d}"
 
 
 def summary(*, token: str | None = None, last_page: LastPage | None = None) -> str:
@@ -65,17 +54,9 @@ def envelope(head: str, data: str, generation: Generation) -> bytes:
     return f"{{{first},{second}}}".encode()
 
 
-def rows(items: Iterable[str]) -> str:
-    """Return rows as a JSON array."""
-    return f"[{','.join(items)}]"
-
-
 def batch(batch: Batch, succeeded: Sequence[Success], failed: Sequence[Failure | None], generation: Generation) -> str:
     """Return a batch with its entries (sections 5.1 and 5.2 of the API's description)."""
-    if generation == "G1":
-        status = _status_object(batch, succeeded, failed)
-    else:
-        status = f'"{batch.state}"'
+    status = _status_object(batch, succeeded, failed) if generation == "G1" else quoted(batch.state)
     finished = ""
     if batch.finished_at is not None:
         finished = f',"finishedAt":"{moment(batch.finished_at, generation)}"'

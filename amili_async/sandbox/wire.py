@@ -1,8 +1,8 @@
 """HTTP/1.1 as far as the sandbox needs it: requests in, answers out, straight on asyncio's transports.
 
-Written by hand for two reasons. Half of the faults are below what a web framework lets one write: a cut body, a reset, a
-gzip stream that does not end. And pages must leave faster than a client can take them: aiohttp.web spends 40 to 60 µs on
-a page of 65 kB before it has looked at a token, this 10 to 20 (measured), so one server does for tests and benchmarks.
+Written by hand for two reasons. Half of the faults are below what a web framework lets one write: a cut body, a reset,
+a gzip stream that does not end. And pages must leave faster than a client can take them: aiohttp.web spends 40 to 60 µs
+on a page of 65 kB before it has looked at a token, this 10 to 20 (measured); so one server does for all.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ class Server:
         self.connections: set[Connection] = set()
         self.accepted = 0
         self.received = 0
+        self._empty: asyncio.Event | None = None
 
     def connect(self) -> Connection:
         """Return what serves one connection."""
@@ -94,10 +95,18 @@ class Server:
         for connection in list(self.connections):
             connection.abort()
 
-    def drop_idle(self) -> None:
-        """Close the connections that wait for a request."""
-        for connection in list(self.connections):
-            connection.close_if_idle()
+    def leave(self, connection: Connection) -> None:
+        """Forget a connection that has ended."""
+        self.connections.discard(connection)
+        if self._empty is not None and not self.connections:
+            self._empty.set()
+
+    async def emptied(self) -> None:
+        """Return when the last connection has ended."""
+        if self.connections:
+            self._empty = asyncio.Event()
+            await self._empty.wait()
+            self._empty = None
 
 
 class Connection(asyncio.Protocol):
@@ -123,9 +132,9 @@ class Connection(asyncio.Protocol):
         self.number = self._server.accepted
         self._server.connections.add(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the protocol's signature
         """End, and with it what was still to be sent."""
-        self._server.connections.discard(self)
+        self._server.leave(self)
         if self._timer is not None:
             self._timer.cancel()
         if self._replying is not None:
@@ -150,11 +159,6 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """End at once."""
         self.transport.abort()
-
-    def close_if_idle(self) -> None:
-        """End if no answer is due."""
-        if self._replying is None:
-            self.transport.close()
 
     def _serve(self) -> None:
         while self._received and self._replying is None and not self.transport.is_closing():
@@ -206,13 +210,13 @@ class Connection(asyncio.Protocol):
         self._received = received[rest:]
         self._server.received += 1
         request = LoggedRequest(
-            self._server.received,
-            self.number,
-            parts[0],
-            parts[1],
-            head,
-            body,
-            time.monotonic(),
+            number=self._server.received,
+            connection=self.number,
+            method=parts[0],
+            target=parts[1],
+            head=head,
+            body=body,
+            started=time.monotonic(),
             reused=self._reused,
         )
         self._reused = True

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 Order = Literal["newest", "oldest", "shuffled"]
 
-TERMINAL = (SUCCESS, PARTIAL, FAILED)
-
 
 class Ledger:
     """What is known of one organization beyond the seed."""
@@ -57,6 +55,12 @@ class World:
         self._ledgers: defaultdict[int, Ledger] = defaultdict(Ledger)
         self._by_id = {organization.id: organization for organization in self.organizations}
         self._due: list[tuple[float, str]] = []
+        self._effects: dict[str, Callable[[], None]] = {}
+        self._polls: dict[str, int] = {}
+        self.on_finished: Callable[[Batch], None] = lambda _: None
+        """Told of every batch that is done."""
+        self.on_due: Callable[[float], None] = lambda _: None
+        """Told of every instant (Unix seconds) at which a batch will be done."""
 
     def organization(self, organization_id: str) -> Organization | None:
         """Return an organization by its id."""
@@ -117,15 +121,14 @@ class World:
         self,
         organization: Organization,
         *,
-        type: str = "INVOICE",
-        state: str = SUCCESS,
-        succeeded: Sequence[Success] | None = None,
-        failed: Sequence[Failure | None] | None = None,
+        type: str,
+        succeeded: Sequence[Success],
+        failed: Sequence[Failure | None],
+        state: str | None = None,
         idempotency_key: str | None = None,
         created_at: int | None = None,
-        subject_ids: frozenset[str] = frozenset(),
     ) -> Batch:
-        """Add a batch after all others of its organization; without entries given, one invoice that came through."""
+        """Add a batch after all others of its organization; its state is what its entries make it, unless given."""
         with self.lock:
             ledger = self.ledger(organization)
             sequence = self.length(organization)
@@ -133,23 +136,18 @@ class World:
                 raise ValueError(f"an organization of the sandbox holds {SEQUENCES} batches at most")
             now = int(self._clock() * 1000) if created_at is None else created_at
             make = self.population.identifiers.make
-            if succeeded is None:
-                succeeded = (self.invoice_success(organization, sequence, 0),) if state in {SUCCESS, PARTIAL} else ()
-            if failed is None:
-                failed = (Failure(len(succeeded), "unknown", "refused"),) if state in {FAILED, PARTIAL} else ()
             batch = Batch(
                 organization=organization,
                 sequence=sequence,
                 id=make(Kind.BATCH, organization.ordinal, sequence),
                 type=type,
-                state=state,
+                state=outcome(len(succeeded), len(failed)) if state is None else state,
                 created_at=now,
                 finished_at=None if state == QUEUED else now,
                 created_by=make(Kind.PERSON, organization.ordinal, 0, 0),
                 lines=len(succeeded) + len(failed),
                 failures=len(failed),
                 idempotency_key=idempotency_key or f"sandbox-{organization.ordinal}-{sequence}",
-                subject_ids=subject_ids,
                 succeeded=tuple(succeeded),
                 failed=tuple(failed),
             )
@@ -158,6 +156,11 @@ class World:
                 ledger.keys[idempotency_key] = sequence
             self.touch()
             return batch
+
+    def next_batch(self, organization: Organization, created_at: int) -> Batch:
+        """Return what the next batch of an organization would be, for what has to know it beforehand."""
+        sequence = self.length(organization)
+        return self.population.batch(organization, sequence, finished=True)._replace(created_at=created_at)
 
     def invoice_success(
         self, organization: Organization, sequence: int, entry: int, number: str | None = None
@@ -180,19 +183,41 @@ class World:
             if batch.succeeded is None:
                 done = self.population.batch(batch.organization, batch.sequence, finished=True)
             else:
-                natural = SUCCESS if not batch.failures else FAILED if batch.failures == batch.lines else PARTIAL
-                done = batch._replace(state=natural, finished_at=max(now, batch.created_at))
+                state_by_entries = outcome(batch.lines - batch.failures, batch.failures)
+                done = batch._replace(state=state_by_entries, finished_at=max(now, batch.created_at))
             if state is not None:
                 done = done._replace(state=state)
             ledger = self.ledger(batch.organization)
             ledger.changed[batch.sequence] = done
+            self._polls.pop(batch.id, None)
             self.touch()
+            self._effects.pop(batch.id, _nothing)()
+            self.on_finished(done)
             return done
+
+    def when_finished(self, batch: Batch, effect: Callable[[], None]) -> None:
+        """Do something when a queued batch is done."""
+        self._effects[batch.id] = effect
+
+    def finish_at_poll(self, batch: Batch, polls: int) -> None:
+        """End a queued batch after so many looks at it."""
+        self._polls[batch.id] = polls
+
+    def look_at(self, batch: Batch) -> Batch:
+        """Return a batch as someone sees who asks for it alone, which may be what ends it."""
+        remaining = self._polls.get(batch.id)
+        if remaining is None:
+            return batch
+        if remaining > 0:
+            self._polls[batch.id] = remaining - 1
+            return batch
+        return self.finish(batch)
 
     def finish_at(self, batch: Batch, instant: float) -> None:
         """End a queued batch when the clock reaches an instant (Unix seconds)."""
         with self.lock:
             heapq.heappush(self._due, (instant, batch.id))
+        self.on_due(instant)
 
     def settle(self) -> list[Batch]:
         """End the batches whose time has come, and return them."""
@@ -209,6 +234,17 @@ class World:
     def touch(self) -> None:
         """Take every page rendered so far for stale."""
         self.version += 1
+
+
+def outcome(succeeded: int, failed: int) -> str:
+    """Return the state of a batch that is done."""
+    if not failed:
+        return SUCCESS
+    return PARTIAL if succeeded else FAILED
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def check_size(organizations: int, batches: int, entries: int) -> None:

@@ -81,5 +81,5 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 @pytest.fixture
 async def caller(sandbox: Sandbox, session: aiohttp.ClientSession) -> Caller:
     # aiohttp repeats a dropped GET by itself; the tests count requests.
-    session._retry_connection = False
+    session._retry_connection = False  # pyright: ignore[reportPrivateUsage]  # there is no public switch
     return Caller(sandbox, session)

@@ -8,9 +8,8 @@ from typing import Annotated
 
 import msgspec
 
-from amili_async.models.case_number import CaseNumber, text_of_number
 from amili_async.models.invoices import InvoiceType
-from amili_async.models.model import Model
+from amili_async.models.number_text import Numbered, NumberText
 from amili_async.models.open_enum import OpenEnum
 
 
@@ -33,11 +32,13 @@ class DebtorType(OpenEnum):
     PRIVATE = "PRIVATE"
 
 
-class CaseInvoice(Model, frozen=True, kw_only=True, gc=False):
+class CaseInvoice(Numbered, frozen=True, kw_only=True, gc=False):
     """An invoice within a case (D). Amounts are in major units of the currency."""
 
+    numbers = ("invoice_number",)
+
     invoice_id: str | None = None
-    invoice_number: CaseNumber | None = None
+    invoice_number: NumberText | None = None
     case_id: str | None = None
     invoice_date: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     due_date: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
@@ -52,38 +53,34 @@ class CaseInvoice(Model, frozen=True, kw_only=True, gc=False):
     currency: str | None = None
     """ISO 4217; ``None`` where Amili sends the empty object that its page prints."""
 
-    def __post_init__(self) -> None:
-        text_of_number(self, "invoice_number")
 
-
-class Debtor(Model, frozen=True, kw_only=True, gc=False):
+class Debtor(Numbered, frozen=True, kw_only=True, gc=False):
     """Who owes (D up to ``full_name``, where the public page is cut off). ``repr`` shows no names."""
 
     private = frozenset({"debtor_number", "customer_number", "first_name", "last_name", "full_name"})
+    numbers = ("debtor_number", "customer_number")
 
     debtor_id: str | None = None
     type: DebtorType | None = None
-    debtor_number: CaseNumber | None = None
-    customer_number: CaseNumber | None = None
+    debtor_number: NumberText | None = None
+    customer_number: NumberText | None = None
     first_name: str | None = None
     last_name: str | None = None
     full_name: str | None = None
 
-    def __post_init__(self) -> None:
-        text_of_number(self, "debtor_number", "customer_number")
 
-
-class Case(Model, frozen=True, kw_only=True, gc=False):
+class Case(Numbered, frozen=True, kw_only=True, gc=False):
     """A case. Documented (D): getcasesbyorganization-4326442e0, cut off within ``debtors``."""
 
     private = frozenset({"description", "case_token"})
+    numbers = ("case_number", "creditor_number")
 
     case_id: str
-    case_number: CaseNumber | None = None
+    case_number: NumberText | None = None
     """Text, though lists send a number: webhooks and settlements name the same case as text."""
     organization_id: str | None = None
     creditor_id: str | None = None
-    creditor_number: CaseNumber | None = None
+    creditor_number: NumberText | None = None
     status: CaseStatus | None = None
     sub_status: CaseSubStatus | None = None
     type: InvoiceType | None = None
@@ -93,6 +90,3 @@ class Case(Model, frozen=True, kw_only=True, gc=False):
     case_token: str | None = None
     invoices: tuple[CaseInvoice, ...] = ()
     debtors: tuple[Debtor, ...] = ()
-
-    def __post_init__(self) -> None:
-        text_of_number(self, "case_number", "creditor_number")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from amili_async.models.case_number import CaseNumber, text_of_number
 from amili_async.models.model import Model
+from amili_async.models.number_text import Numbered, NumberText
 from amili_async.models.open_enum import OpenEnum
 from amili_async.models.request import Moment, Request
 
@@ -36,22 +36,21 @@ class Creditor(Model, frozen=True, kw_only=True, gc=False):
     name: str | None = None
 
 
-class Invoice(Model, frozen=True, kw_only=True, gc=False):
+class Invoice(Numbered, frozen=True, kw_only=True, gc=False):
     """An invoice as Amili has it. Documented (D) up to ``created_at``, where the public page is cut off.
 
     Pages: getinvoicesbyorganization-4148068e0, getinvoicebyid-4148069e0.
     """
 
+    numbers = ("invoice_number", "collection_case_number")
+
     id: str
     organization: Creditor | None = None
-    invoice_number: CaseNumber | None = None
-    collection_case_number: CaseNumber | None = None
+    invoice_number: NumberText | None = None
+    collection_case_number: NumberText | None = None
     type: InvoiceType | None = None
     status: InvoiceStatus | None = None
     created_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-
-    def __post_init__(self) -> None:
-        text_of_number(self, "invoice_number", "collection_case_number")
 
 
 if TYPE_CHECKING:

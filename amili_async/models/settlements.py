@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
-from amili_async.models.case_number import CaseNumber, text_of_number
-from amili_async.models.model import Model
+from amili_async.models.number_text import Numbered, NumberText
 from amili_async.models.open_enum import OpenEnum
 
 
@@ -16,14 +15,16 @@ class CollectionType(OpenEnum):
     REMINDER = "REMINDER"
 
 
-class Settlement(Model, frozen=True, kw_only=True, gc=False):
+class Settlement(Numbered, frozen=True, kw_only=True, gc=False):
     """A settlement. Documented (D) up to ``exchange_rate``, where the public page is cut off.
 
     The members after it are those of the webhook ``SETTLEMENT_CREATED``, taken to be the same here (I). Page:
     getsettlements-4148071e0.
     """
 
-    case_number: CaseNumber | None = None
+    numbers = ("case_number", "invoice_number")
+
+    case_number: NumberText | None = None
     collection_type: CollectionType | None = None
     currency: str | None = None
     customer_reference: str | None = None
@@ -31,7 +32,4 @@ class Settlement(Model, frozen=True, kw_only=True, gc=False):
     settlement_id: str | None = None
     settlement_date: date | None = None
     invoice_id: str | None = None
-    invoice_number: CaseNumber | None = None
-
-    def __post_init__(self) -> None:
-        text_of_number(self, "case_number", "invoice_number")
+    invoice_number: NumberText | None = None

@@ -24,6 +24,7 @@ from amili_async.errors import (
     TokenError,
     TransportError,
     WrongLoopError,
+    without_frames,
 )
 from amili_async.retry import RetryPolicy, pauses
 
@@ -324,7 +325,7 @@ def _explained(error: Exception) -> TokenError:
         "the token endpoint gave no answer" if passing else f"asking for a token failed with {type(error).__name__}",
         retry_after=0.0 if passing else None,
     )
-    explained.__cause__ = error
+    explained.__cause__ = without_frames(error)
     return explained
 
 

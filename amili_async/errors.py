@@ -142,6 +142,20 @@ def _rebuild(
     return error
 
 
+def without_frames(error: BaseException) -> BaseException:
+    """Return an error of another library fit to be a cause: without the frames that it and its own causes ran through.
+
+    Their local variables hold the token and the live connection; reporters such as Sentry send them on.
+    """
+    link: BaseException | None = error
+    seen: set[int] = set()
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
+
+
 def _detail(body: bytes) -> str | None:
     text = body.decode("utf-8", "replace").strip()
     try:

@@ -15,6 +15,7 @@ from amili_async.errors import (
     OutcomeUnknownError,
     TokenError,
     TransportError,
+    without_frames,
 )
 from amili_async.retry import Failure, told_wait
 from amili_async.run import Failed
@@ -125,5 +126,5 @@ def _unless_unsent(run: Run, failure: Failure, error: AmiliError) -> Failed:
 
 
 def _caused(error: AmiliError, cause: Exception) -> AmiliError:
-    error.__cause__ = cause
+    error.__cause__ = without_frames(cause)
     return error

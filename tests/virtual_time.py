@@ -22,7 +22,7 @@ UNIX_START = 1_700_000_000.0
 """Where Unix time begins."""
 
 
-IN_THE_KERNEL = 0.02
+IN_THE_KERNEL = 0.005
 """Real seconds in which what one socket of this loop sent has surely reached another."""
 
 

@@ -41,7 +41,7 @@ async def clock() -> AsyncIterator[VirtualClock]:
 
 @pytest.fixture
 async def sandbox(clock: VirtualClock) -> AsyncIterator[Sandbox]:
-    async with Sandbox(organizations=2, batches=6, entries=1, clock=clock.time) as served:
+    async with Sandbox(organizations=2, batches=6, entries=1, token_lifetime=600, clock=clock.time) as served:
         yield served
 
 

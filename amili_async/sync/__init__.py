@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from amili_async.sync.bookmark import Bookmark
+    from amili_async.sync.engine import sync
     from amili_async.sync.report import Counts, Failure, Progress, Restart, SyncReport
+    from amili_async.sync.sql_store import SqlStore
     from amili_async.sync.store import Held, Portion, Row, Store, Written
 
 _MODULES = {
@@ -26,9 +28,11 @@ _MODULES = {
     "Progress": "report",
     "Restart": "report",
     "Row": "store",
+    "SqlStore": "sql_store",
     "Store": "store",
     "SyncReport": "report",
     "Written": "store",
+    "sync": "engine",
 }
 
 __all__ = [
@@ -40,9 +44,11 @@ __all__ = [
     "Progress",
     "Restart",
     "Row",
+    "SqlStore",
     "Store",
     "SyncReport",
     "Written",
+    "sync",
 ]
 
 

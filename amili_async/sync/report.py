@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from amili_async.cursor import Cursor
-from amili_async.errors import AmiliError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from amili_async.errors import AmiliError
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,14 +46,13 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     cursor: Cursor | None = None
 
     @classmethod
-    def of(cls, organization_id: str, resource: str, error: Exception, cursor: Cursor | None) -> Failure:
-        """Return the failure that an error is; of one that is not ours only the class is told: text may quote data."""
-        message = str(error) if isinstance(error, AmiliError) else "an error outside this package"
+    def of(cls, organization_id: str, resource: str, error: AmiliError, cursor: Cursor | None) -> Failure:
+        """Return the failure that an error is."""
         return cls(
             organization_id=organization_id,
             resource=resource,
             error=type(error).__name__,
-            message=message,
+            message=str(error),
             cursor=cursor,
         )
 

@@ -126,11 +126,15 @@ class SqlStore:
 
         A row with a value that the database refuses goes into quarantine, and the others are kept.
         """
-        number = self._number((portion.organization_id, portion.resource))
+        key = (portion.organization_id, portion.resource)
+        number = self._number(key)
         try:
-            return await self._run(lambda connection: self._write(connection, portion, number, portion.rows))
+            written = await self._run(lambda connection: self._write(connection, portion, number, portion.rows))
         except UnfitRowsError:
-            return await self._run(lambda connection: self._write_singly(connection, portion, number))
+            written = await self._run(lambda connection: self._write_singly(connection, portion, number))
+        if isinstance(written, Held):
+            del self._held[key]
+        return written
 
     async def finish(self, organization_id: str, resource: str, error: str | None, /) -> None:
         """Give a list back."""

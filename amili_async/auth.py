@@ -222,7 +222,8 @@ class ClientCredentials:
             if now < self._asks_again:
                 return self._make_do(now)
             renewal = self._under_way() or self._start(exchange, time)
-            if held is not None and now < held.due:
+            # Nobody waits for an endpoint that has just failed while the token in hand is good.
+            if held is not None and now < (held.due if self._failure is None else held.expires):
                 return held.text
             await asyncio.wait({renewal.task})
             if renewal.task.cancelled():

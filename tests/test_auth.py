@@ -299,6 +299,22 @@ def test_a_failing_endpoint_keeps_the_valid_token_in_use_and_is_asked_again_afte
     with_credentials(main)
 
 
+def test_an_endpoint_that_failed_and_now_hangs_holds_no_caller_up_while_the_token_is_valid() -> None:
+    async def main(credentials: ClientCredentials, endpoint: Endpoint, clock: VirtualClock) -> None:
+        await credentials.token(endpoint)
+        endpoint.failure = refused(503)
+        await clock.sleep(HOUR - 60.0)
+        await credentials.token(endpoint)
+        await clock.sleep(40.0)
+        endpoint.seconds = 300.0
+        before = clock.monotonic()
+        assert await credentials.token(endpoint) == "t1"
+        assert clock.monotonic() == before
+        assert len(endpoint.asked) == 3
+
+    with_credentials(main)
+
+
 def test_a_failing_endpoint_is_not_hammered_by_callers_without_a_token() -> None:
     async def main(credentials: ClientCredentials, endpoint: Endpoint, _clock: VirtualClock) -> None:
         endpoint.failure = ConnectError("refused")

@@ -10,6 +10,7 @@ import typer
 from amili_async.cli.batches import batches
 from amili_async.cli.routes import routes
 from amili_async.cli.sandbox import sandbox
+from amili_async.cli.sync import sync
 from amili_async.cli.token import token
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.command()(sync)
 app.add_typer(batches, name="batches")
 app.command()(token)
 app.command()(routes)

@@ -99,12 +99,12 @@ def wait_for_batch(
     async def work() -> int:
         from amili_async import BatchState, encode  # noqa: PLC0415  # only where it is read
 
-        batch: Batch | None = None
         async with opened() as amili:
-            async for batch in amili.batches.watch(batch_id, organization_id=organization_id, deadline=deadline):
+            changes = amili.batches.watch(batch_id, organization_id=organization_id, deadline=deadline)
+            batch = await anext(changes)
+            say(f"{batch.batch_id} is {batch.state}")
+            async for batch in changes:
                 say(f"{batch.batch_id} is {batch.state}")
-        if batch is None:
-            return FAILED
         if as_json:
             write_json(encode(batch))
         else:

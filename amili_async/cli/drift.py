@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amili_async.cli.running import printable, say
+from amili_async.cli.running import say, say_each
 
 if TYPE_CHECKING:
     from amili_async.events import Drift, DriftKind, QuarantinedRow
-
-SHOWN = 20
-"""How many differences are told one by one."""
 
 WORDS: dict[DriftKind, str] = {
     "member": "a member that is not documented, ",
@@ -39,16 +36,9 @@ class DriftNotes:
         """Print what was met to standard error; nothing where all was as documented."""
         if self.drift:
             say("Not quite as documented, and read all the same:")
-            _tell([f"{record.operation} {record.path}: {WORDS[record.kind]}{record.found}" for record in self.drift])
+            say_each(f"{record.operation} {record.path}: {WORDS[record.kind]}{record.found}" for record in self.drift)
         if self.quarantined:
             count = len(self.quarantined)
             rows = "1 row could not be read and was" if count == 1 else f"{count:,} rows could not be read and were"
             say(f"{rows} left out:")
-            _tell([f"{record.operation} {record.path}: {record.reason}" for record in self.quarantined])
-
-
-def _tell(lines: list[str]) -> None:
-    for line in lines[:SHOWN]:
-        say(f"  {printable(line)}")
-    if len(lines) > SHOWN:
-        say(f"  … and {len(lines) - SHOWN:,} more")
+            say_each(f"{record.operation} {record.path}: {record.reason}" for record in self.quarantined)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shlex
 import sys
 from contextlib import suppress
@@ -14,10 +15,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from amili_async.errors import AmiliError, APIError, ConfigurationError, TokenError
+from amili_async.errors import AmiliError, APIError, ConfigurationError, DeadlineExceededError, TokenError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
 
     from amili_async.cursor import Cursor
 
@@ -25,6 +26,9 @@ DONE = 0
 FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
+
+SHOWN = 20
+"""How many notes of one kind are printed one by one."""
 
 EXTRAS = {
     "aiosqlite": "sync",
@@ -66,7 +70,8 @@ def _status(work: Callable[[], Coroutine[object, object, int]], resume: Callable
         return _failed(error.message, USAGE)
     except AmiliError as error:
         status = _failed(describe(error))
-        if line := resume():
+        goes_on = error.cursor is not None or isinstance(error, DeadlineExceededError)
+        if goes_on and (line := resume()):
             say(f"This goes on from there:\n  {line}")
         return status
     except ModuleNotFoundError as error:
@@ -89,7 +94,14 @@ def command_line(*, cursor: Cursor | None = None) -> str:
         for index in reversed(at):
             del words[index : index + (2 if words[index] == "--cursor" else 1)]
         words += ["--cursor", cursor.encode()]
-    return shlex.join(["amili", *words])
+    return shlex.join(["amili", *map(without_password, words)])
+
+
+def without_password(text: str) -> str:
+    """Return a store's URL as it may be printed: who started the line knows the password, and a log need not."""
+    return re.sub(
+        r"(://[^:/@\s]*):[^@\s]+@|(?<=password=)[^&\s]+", lambda found: f"{found[1]}:***@" if found[1] else "***", text
+    )
 
 
 def _failed(message: str, status: int = FAILED) -> int:
@@ -113,6 +125,15 @@ def describe(error: AmiliError) -> str:
 def say(message: str) -> None:
     """Print to standard error, where notes go, as standard output holds results alone."""
     Console(stderr=True, highlight=False, soft_wrap=True).print(Text(message))
+
+
+def say_each(lines: Iterable[str]) -> None:
+    """Print notes that belong to the one before, a line each, but no more than a screen takes."""
+    every = list(lines)
+    for line in every[:SHOWN]:
+        say(f"  {printable(line)}")
+    if len(every) > SHOWN:
+        say(f"  … and {len(every) - SHOWN:,} more")
 
 
 def fail(message: str) -> None:

@@ -29,7 +29,7 @@ def token() -> None:
 
     async def work() -> int:
         grants = _Grants()
-        async with opened(grants) as amili:
+        async with opened(hooks=[grants]) as amili:
             await amili.authenticate()
         if os.environ.get("AMILI_TOKEN"):
             typer.echo("AMILI_TOKEN is taken as it is; whether it is good, only a call can tell.")

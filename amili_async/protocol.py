@@ -203,7 +203,7 @@ def _describe(body: Body) -> str:
         return f"HTML page ({size})"
     try:
         answer = json.loads(bytes(body[:MAX_BODY]))
-    except ValueError:
+    except (ValueError, RecursionError):
         return f"text ({size})"
     if isinstance(answer, dict) and {"type", "title", "detail"} & answer.keys():
         return f"problem details ({size})"

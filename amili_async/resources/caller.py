@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import msgspec
 
 from amili_async.decoding import Reader
-from amili_async.errors import DecodeError
 from amili_async.listing import Listing
-from amili_async.models.accepted import Accepted, AcceptedBody
 from amili_async.options import check_on_invalid
 from amili_async.pagination import Pager
-from amili_async.protocol import Call, check_headers, encode_query, identifier, join
+from amili_async.protocol import Call, check_headers, encode_query, join
 from amili_async.resources.resource import check_key, count
 
 if TYPE_CHECKING:
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from amili_async.events import Drift
     from amili_async.models.entries import SucceededEntry
     from amili_async.options import OnInvalid, Options
-    from amili_async.protocol import Body, Identifier
+    from amili_async.protocol import Body
     from amili_async.resources.route_book import RouteBook
     from amili_async.transport import Transport
 
@@ -96,40 +94,6 @@ class Caller:
             recipe=recipe,
         )
         return await self.transport.send(call, read, self.options)
-
-    async def write(
-        self, operation: str, organization_id: Identifier, *, body: bytes, idempotency_key: str | None, recipe: str
-    ) -> Accepted:
-        """Return what a write was accepted as; one without a readable batch id is an `OutcomeUnknownError`."""
-        read = self._accepted(operation, organization_id)
-        return await self.send(
-            operation, organization_id, read=read, body=body, idempotency_key=idempotency_key, recipe=recipe
-        )
-
-    async def act(self, operation: str, organization_id: Identifier, *ids: object, recipe: str) -> Accepted | None:
-        """Return what an action without a body was accepted as; ``None`` where the answer names no batch."""
-        accepted = self._accepted(operation, organization_id)
-
-        def read(body: Body) -> Accepted | None:
-            try:
-                return accepted(body) if body.strip() else None
-            except DecodeError as error:
-                # JSON of another shape has a path: the action was taken, and no batch id is due.
-                if error.path is None:
-                    raise
-                return None
-
-        return await self.send(operation, organization_id, *ids, read=read, recipe=recipe)
-
-    def _accepted(self, operation: str, organization_id: Identifier) -> Callable[[Body], Accepted]:
-        reader, drift = self.readers.of(AcceptedBody), self._drift(operation)
-        owner = identifier(organization_id, "organization_id")
-
-        def read(body: Body) -> Accepted:
-            accepted = reader.one(body, drift)
-            return Accepted(batch_id=accepted.batch_id, batch_url=accepted.batch_url, organization_id=owner)
-
-        return read
 
     def pager(
         self,

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 from amili_async.errors import ConfigurationError
-from amili_async.resources.files import check_target, write_whole
+from amili_async.resources.downloads import save, target_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_file_is_written_and_an_older_one_replaced(tmp_path: Path) -> None:
-    target = check_target(tmp_path / "invoice.pdf")
-    write_whole(target, b"first")
-    write_whole(target, bytearray(b"second"))
+async def test_a_file_is_written_and_an_older_one_replaced(tmp_path: Path) -> None:
+    target = target_of(tmp_path / "invoice.pdf")
+    await save(b"first", target)
+    await save(b"second", target)
     assert target.read_bytes() == b"second"
     assert [file.name for file in tmp_path.iterdir()] == ["invoice.pdf"]
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_failure_leaves_what_was_there_and_nothing_else(
+async def test_a_failure_leaves_what_was_there_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     target = tmp_path / "invoice.pdf"
@@ -34,7 +34,7 @@ def test_a_failure_leaves_what_was_there_and_nothing_else(
 
     monkeypatch.setattr(os, step, full)
     with pytest.raises(OSError, match="No space left"):
-        write_whole(target, b"second")
+        await save(b"second", target)
     monkeypatch.undo()
     assert target.read_bytes() == b"first"
     assert [file.name for file in tmp_path.iterdir()] == ["invoice.pdf"]
@@ -42,12 +42,14 @@ def test_a_failure_leaves_what_was_there_and_nothing_else(
 
 def test_a_path_that_cannot_be_written_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="is a folder"):
-        check_target(tmp_path)
-    with pytest.raises(ConfigurationError, match="its folder does not exist"):
-        check_target(tmp_path / "missing" / "invoice.pdf")
+        target_of(tmp_path)
+    with pytest.raises(ConfigurationError, match="no such folder"):
+        target_of(tmp_path / "missing" / "invoice.pdf")
 
 
-def test_a_system_that_cannot_open_folders_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_system_that_cannot_open_folders_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real_open = os.open
 
     def no_folders(path: str, flags: int, mode: int = 0o777) -> int:
@@ -56,5 +58,5 @@ def test_a_system_that_cannot_open_folders_is_no_obstacle(tmp_path: Path, monkey
         return real_open(path, flags, mode)
 
     monkeypatch.setattr(os, "open", no_folders)
-    write_whole(tmp_path / "invoice.pdf", b"whole")
+    await save(b"whole", tmp_path / "invoice.pdf")
     assert (tmp_path / "invoice.pdf").read_bytes() == b"whole"

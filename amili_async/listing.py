@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -29,26 +29,27 @@ LARGE = 2**20
 
 
 class Loaded(Generic[T]):
-    """A page as it came: decoded whole, or split into rows that are decoded one by one."""
+    """A page as it came: read whole, or with rows to be looked at one by one."""
 
-    __slots__ = ("body", "quarantined", "raw_rows", "rows", "summary")
+    __slots__ = ("body", "items", "rows", "summary")
 
     def __init__(
         self,
         body: Body,
         summary: Summary | None,
-        rows: Sequence[T | QuarantinedRow],
-        quarantined: int,
-        raw_rows: Sequence[msgspec.Raw] | None,
+        *,
+        items: Sequence[T] = (),
+        rows: Sequence[T | QuarantinedRow | msgspec.Raw] | None = None,
     ) -> None:
         self.body = body
         self.summary = summary
+        self.items = items
+        """Every row, where all of them could be read in one pass."""
         self.rows = rows
-        self.quarantined = quarantined
-        self.raw_rows = raw_rows
+        """Every row, where some could not be read or none has been decoded; else ``None``."""
 
     def __len__(self) -> int:
-        return len(self.rows if self.raw_rows is None else self.raw_rows)
+        return len(self.items if self.rows is None else self.rows)
 
 
 class Listing(Generic[T]):
@@ -80,23 +81,25 @@ class Listing(Generic[T]):
         call = Call(route=self.route, method=self.route.method, target=target)
         return await self._transport.send(call, self._read, self.options, handover)
 
-    def row(self, loaded: Loaded[T], index: int) -> tuple[T | QuarantinedRow, int]:
-        """Return one row of a page, and how many bytes were decoded for it."""
-        if loaded.raw_rows is None:
-            return loaded.rows[index], 0
-        raw = loaded.raw_rows[index]
-        return self.reader.row(raw, index, self.drift), memoryview(raw).nbytes
+    def row(self, row: T | QuarantinedRow | msgspec.Raw, index: int) -> tuple[T | QuarantinedRow, int]:
+        """Return one of a page's rows, decoded, and how many bytes had to be decoded for it."""
+        if isinstance(row, msgspec.Raw):
+            return self.reader.row(row, index, self.drift), memoryview(row).nbytes
+        return row, 0
 
     def handover(self) -> Handover:
         """Return what tells when a request is on the wire."""
         return self._transport.handover()
 
     def _read(self, body: Body) -> Loaded[T]:
-        if len(body) < LARGE:
-            page = self.reader.page(body, self.drift)
-            return Loaded(body, page.summary, page.rows, page.quarantined, None)
-        split = self.reader.split(body)
-        return Loaded(body, split.summary, (), 0, split.rows)
+        if len(body) >= LARGE:
+            split = self.reader.split(body)
+            return Loaded(body, split.summary, rows=split.rows)
+        page = self.reader.page(body, self.drift)
+        if page.quarantined:
+            return Loaded(body, page.summary, rows=page.rows)
+        items: Any = page.rows  # none of them is quarantined, which no type can say
+        return Loaded(body, page.summary, items=items)
 
     @property
     def drift(self) -> DriftSink | None:

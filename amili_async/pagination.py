@@ -7,7 +7,8 @@ the walk with `PaginationLoopError`. A walk can stop anywhere and go on from its
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 import msgspec
 
@@ -16,7 +17,7 @@ from amili_async.errors import AmiliError, ConfigurationError, DecodeError, Pagi
 from amili_async.events import QuarantinedRow
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Iterator
+    from collections.abc import AsyncGenerator, Coroutine, Generator, Iterator, Sequence
     from types import TracebackType
 
     from amili_async.decoding import Reader
@@ -64,7 +65,7 @@ class Page(Generic[T]):
     @property
     def next_page_token(self) -> str | None:
         """The token of the next page; ``None`` on the last one."""
-        return None if self.summary is None else self.summary.next_page_token or None
+        return _token_in(self.summary)
 
     @property
     def raw(self) -> bytes:
@@ -95,24 +96,24 @@ class Pager(Generic[T]):
         prefetch: bool = True,
     ) -> None:
         self._listing = listing
-        self._limit = limit
-        self._prefetch = prefetch
-        self._token, self._row = page_token, 0
-        if cursor is not None:
-            self._token, self._row = _start(cursor, page_token, listing.fingerprint)
-        self._next: str | None = self._token
-        self._seen: set[int] = set()
-        self._ahead: asyncio.Task[Loaded[T]] | None = None
-        self._begun = self._iterated = self._stopped = False
         self._left = limit
+        self._prefetch = prefetch
+        self._token, self._row = _start(cursor, page_token, listing.fingerprint)
+        self._next: str | None = None
+        self._seen: set[int] = set()
+        self._request: asyncio.Task[Loaded[T]] | None = None
+        """Fetches the page that is due, or the one after the page being worked on."""
+        self._decoded = 0
+        """Bytes of rows decoded since other tasks had a turn."""
+        self._iterated = self._begun = self._stopped = False
 
     def __repr__(self) -> str:
         return f"Pager({self._listing.route.operation}, {self.cursor!r})"
 
     @property
     def cursor(self) -> Cursor:
-        """Where the walk stands: right behind the last item handed out."""
-        return Cursor(token=self._token, row=self._row, fingerprint=self._listing.fingerprint)
+        """Where the walk stands: right behind the last item, or the last page, that was handed out."""
+        return self._cursor_at(self._row)
 
     def __aiter__(self) -> AsyncGenerator[T, None]:
         # The pager keeps no reference to its generator: after a bare `break` nothing else does, so it is finalised at
@@ -121,7 +122,10 @@ class Pager(Generic[T]):
         return self._items()
 
     def pages(self) -> AsyncGenerator[Page[T], None]:
-        """Iterate over pages in place of items. A ``limit`` ends the walk with the page that reaches it."""
+        """Iterate over pages in place of items. A ``limit`` cuts the page that reaches it, and ends the walk there.
+
+        A page is handed out whole or not at all: the error of a row that cannot be read points at its page's start.
+        """
         self._iterate()
         return self._pages()
 
@@ -131,16 +135,14 @@ class Pager(Generic[T]):
 
     async def first(self) -> T | None:
         """Return the first item, ``None`` for an empty list; nothing is requested ahead."""
-        self._prefetch = False
-        async with self:
-            async for item in self:
-                return item
-        return None
+        async with aclosing(aiter(self)) as items:
+            self._prefetch = False
+            return await anext(items, None)
 
     async def aclose(self) -> None:
-        """Stop: cancel the request for the next page. The cursor stays where it is."""
+        """Stop: end the request under way, and the iteration, from whatever task. The cursor stays where it is."""
         self._stopped = True
-        await self._cancel_ahead()
+        await self._drop_request()
 
     async def __aenter__(self) -> Pager[T]:
         return self
@@ -157,92 +159,130 @@ class Pager(Generic[T]):
         )
 
     def _iterate(self) -> None:
-        if self._iterated:
+        if self._iterated or self._stopped:
             raise ConfigurationError(
-                "a pager is iterated once; make another one, from `cursor=pager.cursor` to go on where this one stands"
+                f"a pager is iterated once, and this one was {'iterated' if self._iterated else 'closed'}; "
+                "make another one, from `cursor=pager.cursor` to go on where it stands"
             )
         self._iterated = True
 
     async def _items(self) -> AsyncGenerator[T, None]:
         try:
             while (loaded := await self._advance()) is not None:
-                if loaded.raw_rows is None and not loaded.quarantined:
+                if loaded.rows is None:
                     # The common page, by far: nothing but hand out and count.
-                    rows = loaded.rows[self._row :] if self._row else loaded.rows
-                    if self._left is not None:
-                        rows = rows[: self._left]
-                        self._left -= len(rows)
-                    for item in rows:
+                    for item in self._ready(loaded.items):
                         self._row += 1
-                        yield item  # type: ignore[misc]  # none of these rows is quarantined, which no type can say
+                        yield item
                         if self._stopped:
                             return
                     continue
-                bite = 0
-                for index in range(self._row, len(loaded)):
-                    if bite > BITE:
-                        bite = await _turn()
-                    row, size = self._listing.row(loaded, index)
-                    bite += size
-                    if isinstance(row, QuarantinedRow):
-                        self._set_aside(row)
-                        self._row += 1
-                        continue
+                for row in self._read(loaded.rows):
                     self._row += 1
-                    yield row
-                    if self._stopped or self._limit_reached():
+                    if not isinstance(row, QuarantinedRow):
+                        yield row
+                    if self._decoded > BITE:
+                        await self._turn()
+                    if self._stopped:
                         return
         except AmiliError as error:
             error.cursor = self.cursor
             raise
         finally:
-            await self._cancel_ahead()
+            await self._drop_request()
 
     async def _pages(self) -> AsyncGenerator[Page[T], None]:
         try:
             while (loaded := await self._advance()) is not None:
-                yield await self._page(loaded)
+                page, end = await self._page(loaded)
                 if self._stopped:
                     return
+                self._row = end
+                yield page
         except AmiliError as error:
             error.cursor = self.cursor
             raise
         finally:
-            await self._cancel_ahead()
+            await self._drop_request()
 
-    async def _page(self, loaded: Loaded[T]) -> Page[T]:
-        start, cursor = self._row, self.cursor
+    async def _page(self, loaded: Loaded[T]) -> tuple[Page[T], int]:
+        """Return a page for the caller, and the row behind its last one."""
         items: list[T] = []
         quarantined: list[QuarantinedRow] = []
-        bite = 0
-        for index in range(start, len(loaded)):
-            if bite > BITE:
-                bite = await _turn()
-            row, size = self._listing.row(loaded, index)
-            bite += size
-            if isinstance(row, QuarantinedRow):
-                quarantined.append(self._set_aside(row))
-                self._row += 1
-                continue
-            self._row += 1
-            items.append(row)
-            if self._limit_reached():
-                break
-        return Page(
+        if loaded.rows is None:
+            items += self._ready(loaded.items)
+        else:
+            for row in self._read(loaded.rows):
+                if isinstance(row, QuarantinedRow):
+                    quarantined.append(row)
+                else:
+                    items.append(row)
+                if self._decoded > BITE:
+                    await self._turn()
+        end = self._row + len(items) + len(quarantined)
+        page = Page(
             items=tuple(items),
             quarantined=tuple(quarantined),
             summary=loaded.summary,
-            cursor=cursor,
+            cursor=self.cursor,
             body=loaded.body,
-            rows=slice(start, self._row),
+            rows=slice(self._row, end),
             reader=self._listing.reader,
         )
+        return page, end
 
-    def _limit_reached(self) -> bool:
-        if self._left is None:
-            return False
-        self._left -= 1
-        return self._left == 0
+    # Rows
+
+    def _ready(self, items: Sequence[T]) -> Sequence[T]:
+        """Return what a page that was read whole still has to give."""
+        if self._row:
+            items = items[self._row :]
+        if self._left is not None:
+            items = items[: self._left]
+            self._left -= len(items)
+        return items
+
+    def _read(self, rows: Sequence[T | QuarantinedRow | msgspec.Raw]) -> Iterator[T | QuarantinedRow]:
+        """Yield what any other page still has to give, decoded row by row."""
+        for index in range(self._row, len(rows)):
+            if self._left == 0:
+                return
+            row, size = self._listing.row(rows[index], index)
+            self._decoded += size
+            if isinstance(row, QuarantinedRow):
+                row = self._set_aside(row)
+            elif self._left is not None:
+                self._left -= 1
+            yield row
+
+    def _set_aside(self, row: QuarantinedRow) -> QuarantinedRow:
+        """Do with an unreadable row what ``on_invalid`` says."""
+        route, on_invalid = self._listing.route, self._listing.options.on_invalid
+        if on_invalid == "raise":
+            raise DecodeError(
+                f"row {row.index} of a page does not fit: {row.reason} at {row.path}",
+                path=row.path,
+                operation=route.operation,
+                method=route.method,
+                route=route.path,
+                status=200,
+                body=row.raw,
+            )
+        row = msgspec.structs.replace(row, operation=route.operation, cursor=self._cursor_at(row.index))
+        self._listing.tell_quarantined(row)
+        if callable(on_invalid):
+            on_invalid(row)
+        return row
+
+    async def _turn(self) -> None:
+        """Let other tasks run."""
+        self._decoded = 0
+        await asyncio.sleep(0)
+
+    def _cursor_at(self, row: int) -> Cursor:
+        return Cursor(token=self._token, row=row, fingerprint=self._listing.fingerprint)
+
+    # Pages
 
     async def _advance(self) -> Loaded[T] | None:
         """Return the next page with the one after it already requested, or ``None`` at the end."""
@@ -254,16 +294,11 @@ class Pager(Generic[T]):
             self._token, self._row = self._next, 0
         self._begun = True
         self._remember(self._token)
-        loaded = await self._awaited()
+        loaded = await self._arrival()
         if loaded is None:
             return None
-        self._next = None if loaded.summary is None else loaded.summary.next_page_token or None
-        if (
-            self._next is not None
-            and self._prefetch
-            and not self._ends_in(loaded)
-            and hash(self._next) not in self._seen
-        ):
+        self._next = _token_in(loaded.summary)
+        if self._next is not None and self._worth_requesting(self._next, loaded):
             await self._request_ahead(self._next)
         return None if self._stopped else loaded
 
@@ -279,28 +314,30 @@ class Pager(Generic[T]):
             )
         self._seen.add(hash(token))
 
-    def _ends_in(self, loaded: Loaded[T]) -> bool:
-        return self._left is not None and self._left <= len(loaded) - self._row
+    def _worth_requesting(self, token: str, loaded: Loaded[T]) -> bool:
+        """Return whether the page behind this one should be requested before it is due."""
+        ends_here = self._left is not None and self._left <= len(loaded) - self._row
+        return self._prefetch and not ends_here and hash(token) not in self._seen
 
-    async def _awaited(self) -> Loaded[T] | None:
-        ahead = self._ahead
-        if ahead is None:
-            return await self._listing.fetch(self._token)
+    async def _arrival(self) -> Loaded[T] | None:
+        """Return the page that is due, or ``None`` where `aclose()` ended the wait for it."""
+        # In a task of its own even where nothing is requested ahead, so that `aclose()` can end it.
+        request = self._request = self._request or self._start_request(self._listing.fetch(self._token))
         try:
-            return await ahead
+            return await request
         except asyncio.CancelledError:
             # `aclose()` from another task cancels the request, not the task that waits for it here.
-            task = asyncio.current_task()
-            if self._stopped and (task is None or not task.cancelling()):
-                return None
-            raise
+            waiting = asyncio.current_task()
+            if not self._stopped or (waiting is not None and waiting.cancelling()):
+                raise
+            return None
         finally:
-            self._ahead = None
+            self._request = None
 
     async def _request_ahead(self, token: str) -> None:
         """Start the request for the next page, and let the event loop run until it is on the wire."""
         handover = self._listing.handover()
-        self._ahead = asyncio.create_task(self._listing.fetch(token, handover), name="amili next page")
+        self._request = self._start_request(self._listing.fetch(token, handover))
         # A task has not run when it is made. One turn puts its request on a warm connection, a cold one takes some
         # more; a caller that never awaits between two pages would otherwise have no overlap at all.
         for _ in range(handover.turns):
@@ -308,47 +345,41 @@ class Pager(Generic[T]):
             if handover.done:
                 break
 
-    async def _cancel_ahead(self) -> None:
-        ahead, self._ahead = self._ahead, None
-        if ahead is None:
+    @staticmethod
+    def _start_request(fetch: Coroutine[None, None, Loaded[T]]) -> asyncio.Task[Loaded[T]]:
+        return asyncio.create_task(fetch, name="amili page")
+
+    async def _drop_request(self) -> None:
+        request, self._request = self._request, None
+        if request is None:
             return
-        ahead.cancel()
-        await asyncio.wait({ahead})
-        if not ahead.cancelled():
-            ahead.exception()  # looked at, or asyncio reports it as never retrieved
-
-    def _set_aside(self, row: QuarantinedRow) -> QuarantinedRow:
-        """Do with an unreadable row what ``on_invalid`` says."""
-        route, on_invalid = self._listing.route, self._listing.options.on_invalid
-        row = msgspec.structs.replace(row, operation=route.operation, cursor=self.cursor)
-        if on_invalid == "raise":
-            raise DecodeError(
-                f"row {row.index} of a page does not fit: {row.reason} at {row.path}",
-                path=row.path,
-                operation=route.operation,
-                method=route.method,
-                route=route.path,
-                status=200,
-                body=row.raw,
-            )
-        self._listing.tell_quarantined(row)
-        if callable(on_invalid):
-            on_invalid(row)
-        return row
+        # Before the wait, which may be cancelled itself.
+        request.add_done_callback(_look_at)
+        request.cancel()
+        await asyncio.wait({request})
 
 
-async def _turn() -> int:
-    """Let other tasks run; return how much has been decoded since."""
-    await asyncio.sleep(0)
-    return 0
+def _look_at(request: asyncio.Task[Any]) -> None:
+    """Look at an error that nobody waits for any more, or asyncio reports it as never retrieved."""
+    if not request.cancelled():
+        request.exception()
 
 
-def _start(cursor: Cursor, page_token: str | None, fingerprint: str) -> tuple[str | None, int]:
-    """Return page and row where a walk goes on.
+def _token_in(summary: Summary | None) -> str | None:
+    """Return the token of the page that follows; ``None`` at the end of the list."""
+    return None if summary is None else summary.next_page_token or None
+
+
+def _start(cursor: Cursor | None, page_token: str | None, fingerprint: str) -> tuple[str | None, int]:
+    """Return page and row where a walk begins.
 
     Raises:
-        ConfigurationError: the cursor is of another list, or there is a page token beside it.
+        ConfigurationError: the cursor is of another list, there is a page token beside it, or that is no token.
     """
+    if cursor is None:
+        if page_token is not None and (not isinstance(page_token, str) or not page_token):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+            raise ConfigurationError("page_token must be text that is not empty; without it a list begins at its start")
+        return page_token, 0
     if not isinstance(cursor, Cursor):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
         raise ConfigurationError(
             f"cursor must be a Cursor, not {type(cursor).__name__}; text is read by Cursor.decode()"

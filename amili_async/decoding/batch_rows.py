@@ -143,7 +143,8 @@ class BatchRows(Rows[Batch]):
         try:
             found = form.tagged.decode(data)
         except msgspec.ValidationError as error:
-            failure = error
+            # Without its traceback: with it the error, this frame and the whole page would hold each other alive.
+            failure = error.with_traceback(None)
         else:
             form.tagless = False
             return found

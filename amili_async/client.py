@@ -15,11 +15,20 @@ from amili_async.errors import ConfigurationError
 from amili_async.hooks import Hooks
 from amili_async.options import Options, Timeout, changed
 from amili_async.protocol import check_headers
+from amili_async.resources.autocollect import AutoCollect
+from amili_async.resources.banqsoft import Banqsoft
 from amili_async.resources.batches import Batches
 from amili_async.resources.caller import Caller, Readers
+from amili_async.resources.cases import Cases
+from amili_async.resources.corrections import Corrections
 from amili_async.resources.free import encode_body, free_call
+from amili_async.resources.invoices import Invoices
+from amili_async.resources.organizations import Organizations
+from amili_async.resources.payments import Payments
 from amili_async.resources.resource import check_key, count
 from amili_async.resources.route_book import RouteBook
+from amili_async.resources.settlements import Settlements
+from amili_async.resources.status import Status
 from amili_async.retry import Budget, RetryPolicy
 from amili_async.servers import Servers
 from amili_async.throttle import Gate, Slots
@@ -92,6 +101,15 @@ class AmiliClient:
     """
 
     batches: Batches
+    invoices: Invoices
+    payments: Payments
+    corrections: Corrections
+    cases: Cases
+    settlements: Settlements
+    organizations: Organizations
+    status: Status
+    banqsoft: Banqsoft
+    autocollect: AutoCollect
 
     def __init__(
         self,
@@ -304,6 +322,15 @@ class AmiliClient:
     def _attach(self, caller: Caller) -> None:
         self._caller = caller
         self.batches = Batches(caller)
+        self.invoices = Invoices(caller)
+        self.payments = Payments(caller)
+        self.corrections = Corrections(caller)
+        self.cases = Cases(caller)
+        self.settlements = Settlements(caller)
+        self.organizations = Organizations(caller)
+        self.status = Status(caller)
+        self.banqsoft = Banqsoft(caller)
+        self.autocollect = AutoCollect(caller)
 
 
 def _auth_from_environment() -> TokenProvider:

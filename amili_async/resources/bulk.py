@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
@@ -12,7 +13,7 @@ from amili_async.errors import AmiliError
 from amili_async.models.accepted import Accepted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 
 T = TypeVar("T")
 
@@ -56,46 +57,53 @@ async def in_chunks(
 
     chunks = _chunks(items, chunk_size)
     under_way: set[asyncio.Task[ChunkOutcome[T]]] = set()
-    index = 0
-    problem: Exception | None = None
-    more = True
+    # Taken in a task of its own: a slow source holds up no outcome.
+    taking: asyncio.Task[tuple[T, ...] | None] | None = None
+    index, more = 0, True
+    problem: BaseException | None = None
     try:
         while more or under_way:
-            while more and len(under_way) < concurrency:
-                try:
-                    chunk = await anext(chunks, None)
-                except Exception as error:  # noqa: BLE001  # the caller's own iterable may raise anything
-                    problem, chunk = error, None
-                more = chunk is not None
+            if more and taking is None and len(under_way) < concurrency:
+                taking = asyncio.create_task(_next(chunks), name="amili next chunk")
+            awaited: set[asyncio.Task[Any]] = {*under_way} if taking is None else {taking, *under_way}
+            done, _ = await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+            if taking is not None and taking.done():
+                problem = taking.exception()
+                chunk = None if problem else taking.result()
+                taking, more = None, chunk is not None
                 if chunk is not None:
                     under_way.add(asyncio.create_task(outcome(index, chunk), name=f"amili chunk {index}"))
                     index += 1
-            if not under_way:
-                break
-            done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
+            for task in under_way & done:
                 under_way.discard(task)
                 yield task.result()
         if problem is not None:
             raise problem
     finally:
-        for task in under_way:
+        unfinished: list[asyncio.Task[Any]] = [*under_way] if taking is None else [taking, *under_way]
+        for task in unfinished:
             task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
+        await asyncio.gather(*unfinished, return_exceptions=True)
+        await chunks.aclose()
 
 
-async def _chunks(items: Iterable[T] | AsyncIterable[T], size: int) -> AsyncIterator[tuple[T, ...]]:
+async def _next(chunks: AsyncGenerator[tuple[T, ...], None]) -> tuple[T, ...] | None:
+    return await anext(chunks, None)
+
+
+async def _chunks(items: Iterable[T] | AsyncIterable[T], size: int) -> AsyncGenerator[tuple[T, ...], None]:
     chunk: list[T] = []
-    async for item in _each(items):
-        chunk.append(item)
-        if len(chunk) == size:
-            yield tuple(chunk)
-            chunk = []
+    async with aclosing(_each(items)) as each:
+        async for item in each:
+            chunk.append(item)
+            if len(chunk) == size:
+                yield tuple(chunk)
+                chunk = []
     if chunk:
         yield tuple(chunk)
 
 
-async def _each(items: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
+async def _each(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
     if isinstance(items, AsyncIterable):
         async for item in items:
             yield item

@@ -62,7 +62,7 @@ class Caller:
 
     async def get(self, operation: str, *ids: object, type: type[T], query: Query = ()) -> T:
         """Return the one object that a read answers with."""
-        reader, drift = self.readers.of(type), self._drift(operation)
+        reader, drift = self.readers.of(type), self.drift(operation)
         return await self.send(operation, *ids, read=lambda body: reader.one(body, drift), query=query)
 
     async def send(
@@ -129,7 +129,8 @@ class Caller:
             listing, cursor=cursor, page_token=page_token, limit=count(limit, "limit", least=0), prefetch=prefetch
         )
 
-    def _drift(self, operation: str) -> DriftSink | None:
+    def drift(self, operation: str) -> DriftSink | None:
+        """Return where an operation's differences from the documentation go; ``None`` where nobody listens."""
         hooks = self.transport.hooks
         if not hooks.listening("on_drift"):
             return None

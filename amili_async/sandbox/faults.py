@@ -205,7 +205,8 @@ class Fault:
         Raises:
             ValueError: it describes none; the message says what would.
         """
-        operation, colon, rest = text.strip().partition(":")
+        operation, colon, rest = text.partition(":")
+        operation = operation.strip()
         if not operation or not colon:
             raise ValueError(f"{text!r}: write operation:what, such as batches.list:status=503,count=3 or token:reset")
         settings: dict[str, object] = {}
@@ -213,7 +214,8 @@ class Fault:
         lexer = shlex.shlex(rest, posix=True)
         lexer.whitespace, lexer.whitespace_split, lexer.commenters = ",", True, ""
         for part in lexer:
-            name, equals, value = part.strip().partition("=")
+            name, equals, value = part.partition("=")
+            name = name.strip()
             if not equals and name in KINDS:
                 settings["kind"] = name
             elif not equals and name == "acts":
@@ -256,7 +258,9 @@ def _wait(text: str) -> float | str:
 
 
 def _setting(name: str, text: str) -> str:
-    return f"{name}={text if _PLAIN.fullmatch(text) else shlex.quote(text)}"
+    # Not shlex.quote, which takes a comma for harmless.
+    quoted = "'" + text.replace("'", "'\"'\"'") + "'"
+    return f"{name}={text if _PLAIN.fullmatch(text) else quoted}"
 
 
 def _read(name: str, value: str) -> object:

@@ -8,7 +8,6 @@ on a page of 65 kB before it has looked at a token, this 10 to 20 (measured); so
 from __future__ import annotations
 
 import asyncio
-import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
@@ -138,7 +137,7 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         if self._replying is not None:
-            self._replying.request.ended = time.monotonic()
+            self._replying.request.ended = asyncio.get_running_loop().time()
             self._replying = None
 
     def data_received(self, data: bytes) -> None:
@@ -216,7 +215,7 @@ class Connection(asyncio.Protocol):
             target=parts[1],
             head=head,
             body=body,
-            started=time.monotonic(),
+            started=asyncio.get_running_loop().time(),
             reused=self._reused,
         )
         self._reused = True
@@ -261,7 +260,7 @@ class Connection(asyncio.Protocol):
 
     def done(self, reply: Reply) -> None:
         """Note that an answer is out, and turn to the next request."""
-        reply.request.ended = time.monotonic()
+        reply.request.ended = asyncio.get_running_loop().time()
         self._replying = None
         if self._last:
             self.transport.close()

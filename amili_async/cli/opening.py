@@ -6,20 +6,36 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from amili_async.cli.drift import DriftNotes
+from amili_async.cli.running import say
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from amili_async import AmiliClient
     from amili_async.client import ClientSettings
+    from amili_async.events import GateClosed, RetryPlanned
     from amili_async.sandbox import Sandbox
+
+
+class Waits:
+    """A hook that tells why a command takes its time."""
+
+    def on_retry(self, record: RetryPlanned) -> None:
+        """Tell that a request will be repeated."""
+        say(f"{record.operation}: {record.reason}, trying again in {record.wait:.1f} s")
+
+    def on_gate(self, record: GateClosed) -> None:
+        """Tell that the server asked to wait."""
+        say(f"{record.operation}: rate limited, waiting {record.seconds:.1f} s")
 
 
 @asynccontextmanager
 async def opened(
-    server: Sandbox | None = None, *, hooks: Sequence[object] = (), concurrency: int = 16
+    server: Sandbox | None = None, *, hooks: Sequence[object] = (Waits(),), concurrency: int = 16
 ) -> AsyncGenerator[AmiliClient, None]:
     """Yield a client of a sandbox, or with the credentials and the server that the ``AMILI_*`` variables name.
+
+    Unless it is given other hooks, it tells what it waits for.
 
     Raises:
         ConfigurationError: a variable is missing or cannot be right; it is named.

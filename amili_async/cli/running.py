@@ -70,8 +70,7 @@ def _status(work: Callable[[], Coroutine[object, object, int]], resume: Callable
         return _failed(error.message, USAGE)
     except AmiliError as error:
         status = _failed(describe(error))
-        goes_on = error.cursor is not None or isinstance(error, DeadlineExceededError)
-        if goes_on and (line := resume()):
+        if _got_somewhere(error) and (line := resume()):
             say(f"This goes on from there:\n  {line}")
         return status
     except ModuleNotFoundError as error:
@@ -84,6 +83,13 @@ def _status(work: Callable[[], Coroutine[object, object, int]], resume: Callable
         where = f": {error.filename}" if error.filename else ""
         return _failed(f"{error.strerror or error}{where}")
     return status
+
+
+def _got_somewhere(error: AmiliError) -> bool:
+    """Return whether the same command would go on, and not just fail again at its beginning."""
+    if error.cursor is None:
+        return isinstance(error, DeadlineExceededError)
+    return error.cursor.token is not None or error.cursor.row > 0
 
 
 def command_line(*, cursor: Cursor | None = None) -> str:
@@ -100,7 +106,7 @@ def command_line(*, cursor: Cursor | None = None) -> str:
 def without_password(text: str) -> str:
     """Return a store's URL as it may be printed: who started the line knows the password, and a log need not."""
     return re.sub(
-        r"(://[^:/@\s]*):[^@\s]+@|(?<=password=)[^&\s]+", lambda found: f"{found[1]}:***@" if found[1] else "***", text
+        r"(://[^:/@\s]*):\S+@|(?<=password=)[^&\s]+", lambda found: f"{found[1]}:***@" if found[1] else "***", text
     )
 
 
@@ -114,12 +120,17 @@ def describe(error: AmiliError) -> str:
 
     What the server itself wrote may quote personal data: a person at a terminal sees it, a log does not.
     """
-    line = str(error).replace(", kept in .body", "")  # where a program finds it, which is no use to a person
+    line = without_hint(str(error))
     if isinstance(error, TokenError) and error.retry_after is None:
         line += "; check AMILI_CLIENT_ID and AMILI_CLIENT_SECRET"
     if isinstance(error, APIError) and error.detail and sys.stderr.isatty():
         line += f"; the server says: {printable(error.detail)}"
     return line
+
+
+def without_hint(line: str) -> str:
+    """Return an error's line without where a program finds the body: that is no use to a person."""
+    return line.replace(", kept in .body", "")
 
 
 def say(message: str) -> None:

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from amili_async.cli.progress import duration
-from amili_async.cli.running import say, say_each, without_password
+from amili_async.cli.running import say, say_each, without_hint, without_password
 
 if TYPE_CHECKING:
     from amili_async.sync import Counts, SyncReport
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 def tell(report: SyncReport, store: str) -> None:
     """Print the report: its numbers to standard output, what went wrong to standard error."""
-    speed = f"{report.total.rows / report.seconds:,.0f} rows/s, " if report.seconds else ""
+    total = report.total
+    speed = f"{total.rows / report.seconds:,.0f} rows/s, " if total.new + total.changed and report.seconds else ""
     count = "1 organization" if report.organizations == 1 else f"{report.organizations:,} organizations"
     work = f"{duration(report.seconds)} ({speed}{report.requests:,} requests)"
     sys.stdout.write(f"Synced {count} into {without_password(store)} in {work}.\n")
@@ -22,7 +23,7 @@ def tell(report: SyncReport, store: str) -> None:
         sys.stdout.write(f"  {resource}: {_counts(counts)}\n")
     if report.failures:
         say(f"{len(report.failures):,} failed and will be tried again by the next run:")
-        say_each(f"{failure.organization_id} {failure.resource}: {failure.message}" for failure in report.failures)
+        say_each(f"{failure.organization_id} {without_hint(failure.message)}" for failure in report.failures)
     if report.stopped:
         say("Stopped there, as --max-failures says; the organizations left are read by the next run.")
     if report.held:

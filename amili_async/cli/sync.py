@@ -53,9 +53,15 @@ def sync(
         Path | None, typer.Option(help="A file with an id a line; # begins a comment, - is standard input.")
     ] = None,
     store: Annotated[
-        str, typer.Option(envvar="AMILI_STORE", help="A SQLite file, or postgresql://user:password@host/database.")
+        str,
+        typer.Option(
+            metavar="FILE|URL", envvar="AMILI_STORE", help="A SQLite file, or postgresql://user@host/database."
+        ),
     ] = "amili.db",
-    resource: Annotated[list[Resource] | None, typer.Option(help="What to sync; may be given again. [batches]")] = None,
+    resource: Annotated[
+        list[Resource] | None,
+        typer.Option(metavar="NAME", help="batches, invoices, cases or settlements; may be given again."),
+    ] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="How many organizations at once.")] = 8,
     full: Annotated[bool, typer.Option("--full", help="Read every page, whatever the store has.")] = False,
     since: Annotated[str | None, typer.Option(help="Leave out what is older than this day or moment.")] = None,
@@ -117,6 +123,7 @@ def _concluded(report: SyncReport, store: str, *, as_json: bool) -> int:
         write_json(msgspec.json.encode(report))
     else:
         tell(report, store)
+    sys.stdout.flush()  # before what goes to standard error from here on
     return DONE if report.ok else FAILED
 
 
@@ -127,14 +134,14 @@ async def _source(
     """Yield a client and whose rows to read with it: those that were named, or those of a sandbox."""
     connections = max(CONNECTIONS, concurrency)
     if not sandbox:
-        async with opened(concurrency=connections) as amili:
+        async with opened(hooks=(), concurrency=connections) as amili:
             yield amili, ids
         return
     from amili_async.sandbox import Sandbox  # noqa: PLC0415  # only where it is wanted
 
     async with (
         Sandbox(organizations=SANDBOX_ORGANIZATIONS, batches=SANDBOX_BATCHES) as server,
-        opened(server, concurrency=connections) as amili,
+        opened(server, hooks=(), concurrency=connections) as amili,
     ):
         yield amili, server.organization_ids
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from amili_async.cli.opening import opened
+from amili_async.cli.opening import Waits, opened
 from amili_async.cli.progress import duration
 from amili_async.cli.running import DONE, run
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from amili_async.events import TokenRequested
 
 
-class _Grants:
+class _Grants(Waits):
     """A hook that keeps for how long the last token is good."""
 
     lifetime: float | None = None
@@ -29,7 +29,7 @@ def token() -> None:
 
     async def work() -> int:
         grants = _Grants()
-        async with opened(hooks=[grants]) as amili:
+        async with opened(hooks=(grants,)) as amili:
             await amili.authenticate()
         if os.environ.get("AMILI_TOKEN"):
             typer.echo("AMILI_TOKEN is taken as it is; whether it is good, only a call can tell.")

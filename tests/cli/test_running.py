@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from amili_async.cli import running
+from amili_async.cursor import Cursor
 from amili_async.errors import AmiliError, ConfigurationError, NotFoundError, TokenError
 
 if TYPE_CHECKING:
@@ -149,3 +150,27 @@ def test_a_full_disk_is_one_line_and_exit_status_1(lines: int) -> None:
             [sys.executable, "-c", WRITE_LINES, str(lines)], stdout=full, stderr=subprocess.PIPE, check=False
         )
     assert (process.returncode, process.stderr) == (1, b"Error: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("amili.db", "amili.db"),
+        ("postgresql://me@host/db", "postgresql://me@host/db"),
+        ("postgresql://me:secret@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://me:se@cret@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://host/db?user=me&password=secret&x=1", "postgresql://host/db?user=me&password=***&x=1"),
+        ("--store=postgresql://me:secret@host/db", "--store=postgresql://me:***@host/db"),
+    ],
+)
+def test_the_password_of_a_store_is_never_printed(url: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert running.without_password(url) == shown
+    monkeypatch.setattr(sys, "argv", ["amili", "sync", url])
+    assert "secret" not in running.command_line()
+
+
+@pytest.mark.parametrize("words", [["--cursor", "old", "list"], ["list", "--cursor=old"], ["list", "--cursor", "old"]])
+def test_a_line_that_goes_on_has_one_cursor_only(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["amili", *words, "an id"])
+    cursor = Cursor(row=3)
+    assert running.command_line(cursor=cursor) == f"amili list 'an id' --cursor {cursor.encode()}"

@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shlex
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from amili_async.cli import sync as command
+from amili_async.cli.application import app
+from amili_async.sandbox import Fault
+from amili_async.sync import SqlStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from typer.testing import Result
+
+    from amili_async.sandbox import Sandbox
+    from amili_async.sync import Held, Portion, Written
+
+    Amili = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a folder of the test's own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def rows_in(file: str = "amili.db") -> int:
+    with closing(sqlite3.connect(file)) as connection:
+        (count,) = connection.execute("select count(*) from batches").fetchone()
+        (different,) = connection.execute("select count(distinct organization_id || id) from batches").fetchone()
+    assert isinstance(count, int)
+    assert different == count
+    return count
+
+
+def one_line(text: str) -> str:
+    """Return a usage error without its frame."""
+    return " ".join(text.replace("│", " ").split())
+
+
+def test_the_sandbox_is_synced_whole_and_a_second_run_finds_nothing_new(
+    amili: Amili, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "SANDBOX_ORGANIZATIONS", 3)
+    monkeypatch.setattr(command, "SANDBOX_BATCHES", 40)
+    first = amili("sync", "--sandbox")
+    assert first.exit_code == 0
+    assert first.stdout.splitlines()[0].startswith("Synced 3 organizations into amili.db in ")
+    assert first.stdout.splitlines()[1] == "  batches: 120 new, 0 changed"
+    assert rows_in() == 120
+    second = amili("sync", "--sandbox")
+    assert second.exit_code == 0
+    assert "nothing new, nothing changed" in second.stdout
+    assert rows_in() == 120
+
+
+def test_the_readmes_first_line_syncs_twenty_organizations_of_five_hundred_batches() -> None:
+    assert (command.SANDBOX_ORGANIZATIONS, command.SANDBOX_BATCHES) == (20, 500)
+
+
+def test_what_drift_was_met_is_told_after_the_numbers(sandbox: Sandbox, amili: Amili) -> None:
+    sandbox.faults.add(Fault("batches.list", "unknown-value"))
+    result = amili("sync", "--org", sandbox.organization_ids[0])
+    assert result.exit_code == 0
+    assert "Not quite as documented, and read all the same:" in result.stderr
+    assert result.output.index("Synced 1 organization into") < result.output.index("Not quite as documented")
+
+
+def test_the_report_as_json_holds_every_number(sandbox: Sandbox, amili: Amili) -> None:
+    result = amili("sync", "--org", sandbox.organization_ids[0], "--json")
+    assert result.exit_code == 0
+    report = json.loads(result.stdout)
+    assert report["organizations"] == 1
+    assert report["resources"]["batches"]["new"] == 30
+    assert report["failures"] == []
+
+
+def test_organizations_come_from_options_and_a_file_each_once(sandbox: Sandbox, amili: Amili, folder: Path) -> None:
+    one, two, three = sandbox.organization_ids
+    (folder / "ids").write_text(f"# ours\n\n{two}  # the second\n{one}\n{three}\n", "utf-8")
+    result = amili("sync", "--org", one, "--org", two, "--orgs-file", "ids")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Synced 3 organizations ")
+    assert sandbox.requests.count("batches.list") == 9
+
+
+def test_organizations_come_from_standard_input(sandbox: Sandbox) -> None:
+    ids = "\n".join(sandbox.organization_ids)
+    result = CliRunner().invoke(app, ["sync", "--orgs-file", "-"], input=ids)
+    assert result.exit_code == 0
+    assert rows_in() == 90
+
+
+def test_a_store_is_a_file_or_a_url_and_may_stand_in_the_environment(
+    sandbox: Sandbox, amili: Amili, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    organization = sandbox.organization_ids[0]
+    assert amili("sync", "--org", organization, "--store", "sqlite:///by-url.db").exit_code == 0
+    monkeypatch.setenv("AMILI_STORE", "by-environment.db")
+    assert amili("sync", "--org", organization).exit_code == 0
+    assert rows_in("by-url.db") == rows_in("by-environment.db") == 30
+
+
+def test_since_and_full_and_concurrency_reach_the_engine(sandbox: Sandbox, amili: Amili) -> None:
+    organization = sandbox.organization_ids[0]
+    future = amili("sync", "--org", organization, "--since", "2999-01-01")
+    assert future.exit_code == 0
+    assert rows_in() == 0
+    assert amili("sync", "--org", organization, "--since", "2000-01-01T00:00:00+02:00").exit_code == 0
+    pages = sandbox.requests.count("batches.list")
+    assert amili("sync", "--org", organization, "--full", "--concurrency", "32").exit_code == 0
+    assert sandbox.requests.count("batches.list") == pages + 3
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "name organizations with --org or --orgs-file, or try --sandbox"),
+        (["--org", " "], "--org is empty; it is an organization's id"),
+        (["--orgs-file", "nowhere"], "--orgs-file nowhere cannot be read: No such file or directory"),
+        (["--orgs-file", "binary"], "--orgs-file binary cannot be read: it is no text"),
+        (["--sandbox", "--org", "a"], "--sandbox brings its own organizations"),
+        (["--sandbox", "--orgs-file", "binary"], "--sandbox brings its own organizations"),
+        (["--org", "a", "--since", "yesterday"], "--since yesterday is no day and no moment"),
+        (["--org", "a", "--since", "2026-05-17T12:00"], "since must be a day, or a moment with its time zone"),
+        (["--org", "a", "--store", "mongodb://localhost/x"], "the store's URL names 'mongodb'"),
+        (["--org", "a", "--resource", "payments"], "payments"),
+        (["--org", "a", "--concurrency", "0"], "--concurrency"),
+        (["--org", "a", "--max-failures", "0"], "--max-failures"),
+    ],
+)
+def test_a_mistake_is_a_usage_error_that_names_it_and_sends_nothing(
+    words: list[str], said: str, sandbox: Sandbox, amili: Amili, folder: Path
+) -> None:
+    (folder / "binary").write_bytes(b"\xff\xfe")
+    result = amili("sync", *words)
+    assert result.exit_code == 2
+    assert said in one_line(result.stderr)
+    assert sandbox.requests.count() == 0
+
+
+def test_a_failing_organization_is_named_and_the_others_are_synced(sandbox: Sandbox, amili: Amili) -> None:
+    sandbox.faults.add(Fault("batches.list", status=403, organization=sandbox.organization_ids[1], page=2))
+    result = amili("sync", *(word for name in sandbox.organization_ids for word in ("--org", name)))
+    assert result.exit_code == 1
+    assert result.stdout.startswith("Synced 2 organizations ")
+    assert "1 failed and will be tried again by the next run:" in result.stderr
+    (line,) = (line for line in result.stderr.splitlines() if "403" in line)
+    assert line.startswith(f"  {sandbox.organization_ids[1]} batches.list: 403 Forbidden")
+    assert ".body" not in line
+    sandbox.faults.clear()
+    assert amili("sync", *(word for name in sandbox.organization_ids for word in ("--org", name))).exit_code == 0
+    assert rows_in() == 90
+
+
+def test_max_failures_stops_and_says_so(sandbox: Sandbox, amili: Amili) -> None:
+    sandbox.faults.add(Fault("batches.list", status=403))
+    words = [word for name in sandbox.organization_ids for word in ("--org", name)]
+    result = amili("sync", *words, "--max-failures", "1", "--concurrency", "1")
+    assert result.exit_code == 1
+    assert "Stopped there, as --max-failures says" in result.stderr
+    assert sandbox.requests.count("batches.list") < 3
+
+
+def test_refused_credentials_end_the_run_with_one_line(
+    sandbox: Sandbox, amili: Amili, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMILI_CLIENT_SECRET", "wrong-secret")
+    result = amili("sync", *(word for name in sandbox.organization_ids for word in ("--org", name)))
+    assert (result.exit_code, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    assert "the token endpoint refused the credentials" in line
+    assert line.endswith("check AMILI_CLIENT_ID and AMILI_CLIENT_SECRET")
+
+
+@pytest.fixture
+def control_c_at_the_second_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Press Control-C when the second page has been written."""
+    write = SqlStore.write
+    written: list[Portion] = []
+
+    async def write_and_interrupt(self: SqlStore, portion: Portion, /) -> Written | Held:
+        result = await write(self, portion)
+        written.append(portion)
+        if len(written) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return result
+
+    monkeypatch.setattr(SqlStore, "write", write_and_interrupt)
+
+
+@pytest.mark.usefixtures("control_c_at_the_second_page")
+def test_control_c_leaves_no_half_page_and_prints_the_line_that_resumes(sandbox: Sandbox, amili: Amili) -> None:
+    words = [word for name in sandbox.organization_ids for word in ("--org", name)]
+    result = amili("sync", *words)
+    assert result.exit_code == 130
+    *_, said, line = result.stderr.splitlines()
+    assert said == "Interrupted. This goes on from there:"
+    assert shlex.split(line) == ["amili", "sync", *words]
+    assert 0 < rows_in() < 90
+    assert rows_in() % 10 == 0
+    assert amili(*shlex.split(line)[1:]).exit_code == 0
+    assert rows_in() == 90
+
+
+def environment_of(sandbox: Sandbox) -> dict[str, str]:
+    return {
+        **os.environ,
+        "AMILI_BASE_URL": sandbox.base_url,
+        "AMILI_TOKEN_URL": sandbox.token_url,
+        "AMILI_CLIENT_ID": sandbox.credentials[0],
+        "AMILI_CLIENT_SECRET": sandbox.credentials[1],
+    }
+
+
+def in_a_process(sandbox: Sandbox, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(  # noqa: S603  # our own code
+        [sys.executable, "-c", "import sys; from amili_async.cli import main; sys.exit(main())", *words],
+        env=environment_of(sandbox),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_full_disk_is_one_line_and_nothing_is_half_written(sandbox: Sandbox, folder: Path) -> None:
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, limit[1]))
+    try:
+        process = in_a_process(sandbox, "sync", "--org", sandbox.organization_ids[0])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    printed, said = process.communicate()
+    assert (process.returncode, printed) == (1, "")
+    assert said.splitlines()[-1].startswith("Error: the SQLite store: ")
+    assert "Traceback" not in said
+    assert (folder / "amili.db").exists()
+
+
+@pytest.mark.kill
+def test_a_sync_that_was_killed_goes_on_by_the_same_line(sandbox: Sandbox) -> None:
+    words = ["sync", *(word for name in sandbox.organization_ids for word in ("--org", name))]
+    for pages in (2, 5):
+        sandbox.requests.clear()
+        with sandbox.faults.during(Fault("batches.list", "hang", skip=pages)):
+            process = in_a_process(sandbox, *words)
+            while sandbox.requests.count("batches.list") <= pages:
+                with pytest.raises(subprocess.TimeoutExpired):
+                    process.wait(0.02)
+            process.kill()
+            process.communicate()
+    last = in_a_process(sandbox, *words)
+    printed, _ = last.communicate()
+    assert last.returncode == 0
+    assert printed.startswith("Synced 3 organizations ")
+    assert rows_in() == 90

@@ -30,7 +30,7 @@ async def nothing_is_left_behind() -> AsyncIterator[None]:
     reported: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
     yield
-    gc.collect()
+    gc.collect(1)
     await turns(2)
     assert running() == []
     assert reported == []

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from tests.turns import turns
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable
+    from collections.abc import AsyncIterable, AsyncIterator
 
     from amili_async import AmiliClient, Batch, Pager
     from amili_async.sandbox import Sandbox
 
 LIST = "batches.list"
+
+Way = Literal["cancelled", "closed"]
+By = Literal["item", "page"]
 
 
 class Listed:
@@ -50,3 +57,32 @@ async def ids_until(error: type[Exception], batches: AsyncIterable[Batch]) -> li
         async for batch in batches:
             came.append(batch.batch_id)  # noqa: PERF401  # the same
     return came
+
+
+async def stopped_at_every_turn(
+    listed: Listed, way: Way, by: By, **options: Any
+) -> AsyncIterator[tuple[Pager[Batch], list[str]]]:
+    """Walk over the list again and again, stopped one turn of the event loop later each time; yield what came."""
+    came: list[str] = []
+    turn = 0
+    while came != listed.rows:
+        turn += 1
+        pager, came = listed.pager(**options), []
+        walking = asyncio.create_task(_walk(pager, by, came))
+        await turns(turn)
+        if way == "closed":
+            await pager.aclose()
+        else:
+            walking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await walking
+        yield pager, came
+
+
+async def _walk(pager: Pager[Batch], by: By, came: list[str]) -> None:
+    if by == "item":
+        async for batch in pager:
+            came.append(batch.batch_id)  # noqa: PERF401  # it may be stopped at any item
+    else:
+        async for page in pager.pages():
+            came += [batch.batch_id for batch in page.items]

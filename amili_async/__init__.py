@@ -39,12 +39,30 @@ if TYPE_CHECKING:
     )
     from amili_async.events import Drift, QuarantinedRow
     from amili_async.models.accepted import Accepted
+    from amili_async.models.autocollect import (
+        AutoCollectBatch,
+        AutoCollectCase,
+        AutoCollectContact,
+        AutoCollectCreditor,
+        AutoCollectEvent,
+        AutoCollectPaymentDetails,
+        AutoCollectSettlement,
+    )
     from amili_async.models.batches import Batch, BatchState, BatchType
+    from amili_async.models.cases import Case, CaseInvoice, CaseStatus, CaseSubStatus, Debtor, DebtorType
+    from amili_async.models.corrections import NewCorrection
     from amili_async.models.encoding import encode
     from amili_async.models.entries import FailedEntry, InvoiceSuccess, SucceededEntry, UnknownEntry
     from amili_async.models.envelope import Summary
+    from amili_async.models.invoices import Creditor, Invoice, InvoiceStatus, InvoiceType, NewInvoice
+    from amili_async.models.legacy_status import LegacyError, LegacyResponse, LegacyStatus
+    from amili_async.models.open_enum import OpenEnum
+    from amili_async.models.open_value import OpenValue
+    from amili_async.models.payments import NewPayment, PaymentType
+    from amili_async.models.settlements import CollectionType, Settlement
     from amili_async.options import Timeout
     from amili_async.pagination import Page, Pager
+    from amili_async.resources.bulk import ChunkOutcome
     from amili_async.retry import RetryPolicy
 
 __all__ = [
@@ -53,32 +71,61 @@ __all__ = [
     "AmiliClient",
     "AmiliError",
     "AmiliWarning",
+    "AutoCollectBatch",
+    "AutoCollectCase",
+    "AutoCollectContact",
+    "AutoCollectCreditor",
+    "AutoCollectEvent",
+    "AutoCollectPaymentDetails",
+    "AutoCollectSettlement",
     "BadRequestError",
     "Batch",
     "BatchState",
     "BatchType",
+    "Case",
+    "CaseInvoice",
+    "CaseStatus",
+    "CaseSubStatus",
+    "ChunkOutcome",
     "ClientClosedError",
     "ClientCredentials",
+    "CollectionType",
     "ConfigurationError",
     "ConflictError",
     "ConnectError",
+    "Creditor",
     "Cursor",
     "DeadlineExceededError",
+    "Debtor",
+    "DebtorType",
     "DecodeError",
     "Drift",
     "FailedEntry",
     "ForbiddenError",
+    "Invoice",
+    "InvoiceStatus",
     "InvoiceSuccess",
+    "InvoiceType",
+    "LegacyError",
+    "LegacyResponse",
+    "LegacyStatus",
     "LockedError",
+    "NewCorrection",
+    "NewInvoice",
+    "NewPayment",
     "NotFoundError",
+    "OpenEnum",
+    "OpenValue",
     "OutcomeUnknownError",
     "Page",
     "Pager",
     "PaginationLoopError",
+    "PaymentType",
     "QuarantinedRow",
     "RateLimitedError",
     "RetryPolicy",
     "ServerError",
+    "Settlement",
     "StoreError",
     "SucceededEntry",
     "Summary",
@@ -102,12 +149,30 @@ _HOMES = {
     "cursor": ("Cursor",),
     "events": ("Drift", "QuarantinedRow"),
     "models.accepted": ("Accepted",),
+    "models.autocollect": (
+        "AutoCollectBatch",
+        "AutoCollectCase",
+        "AutoCollectContact",
+        "AutoCollectCreditor",
+        "AutoCollectEvent",
+        "AutoCollectPaymentDetails",
+        "AutoCollectSettlement",
+    ),
     "models.batches": ("Batch", "BatchState", "BatchType"),
+    "models.cases": ("Case", "CaseInvoice", "CaseStatus", "CaseSubStatus", "Debtor", "DebtorType"),
+    "models.corrections": ("NewCorrection",),
     "models.encoding": ("encode",),
     "models.entries": ("FailedEntry", "InvoiceSuccess", "SucceededEntry", "UnknownEntry"),
     "models.envelope": ("Summary",),
+    "models.invoices": ("Creditor", "Invoice", "InvoiceStatus", "InvoiceType", "NewInvoice"),
+    "models.legacy_status": ("LegacyError", "LegacyResponse", "LegacyStatus"),
+    "models.open_enum": ("OpenEnum",),
+    "models.open_value": ("OpenValue",),
+    "models.payments": ("NewPayment", "PaymentType"),
+    "models.settlements": ("CollectionType", "Settlement"),
     "options": ("Timeout",),
     "pagination": ("Page", "Pager"),
+    "resources.bulk": ("ChunkOutcome",),
     "retry": ("RetryPolicy",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import contextlib
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,3 +31,24 @@ async def until(condition: Callable[[], object], *, most: int = MANY) -> int:
 def running(prefix: str = "amili") -> list[str]:
     """Return the names of the package's own tasks that are alive."""
     return sorted(name for task in asyncio.all_tasks() if (name := task.get_name()).startswith(prefix))
+
+
+class Heartbeat:
+    """Counts the turns that other tasks get."""
+
+    def __init__(self) -> None:
+        self.beats = 0
+
+    async def _beat(self) -> None:
+        while True:
+            self.beats += 1
+            await asyncio.sleep(0)
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._beat())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task

@@ -8,8 +8,11 @@ from typing import Annotated
 import typer
 
 from amili_async.cli.batches import batches
+from amili_async.cli.cases import cases
+from amili_async.cli.invoices import invoices
 from amili_async.cli.routes import routes
 from amili_async.cli.sandbox import sandbox
+from amili_async.cli.settlements import settlements
 from amili_async.cli.sync import sync
 from amili_async.cli.token import token
 
@@ -22,7 +25,8 @@ app = typer.Typer(
 )
 
 app.command()(sync)
-app.add_typer(batches, name="batches")
+for group, name in ((batches, "batches"), (invoices, "invoices"), (cases, "cases"), (settlements, "settlements")):
+    app.add_typer(group, name=name)
 app.command()(token)
 app.command()(routes)
 app.command()(sandbox)

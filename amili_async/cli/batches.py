@@ -71,17 +71,9 @@ def list_batches(
 @batches.command("get")
 def get_batch(organization_id: OrganizationId, batch_id: BatchId, *, as_json: AsJson = False) -> None:
     """Show one batch with the outcome of each of its objects."""
+    from amili_async import Batch  # noqa: PLC0415  # only where one is read
 
-    async def work() -> int:
-        from amili_async import Batch  # noqa: PLC0415  # only where it is read
-
-        async with opened() as amili:
-            await show_one(
-                amili, "batches.get", organization_id, batch_id, row_type=Batch, fields=_fields, as_json=as_json
-            )
-        return DONE
-
-    run(work)
+    show_one("batches.get", organization_id, batch_id, row_type=Batch, fields=_fields, as_json=as_json)
 
 
 @batches.command("wait")

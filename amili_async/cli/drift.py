@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from amili_async.cli.running import say, say_each
@@ -9,11 +10,14 @@ from amili_async.cli.running import say, say_each
 if TYPE_CHECKING:
     from amili_async.events import Drift, DriftKind, QuarantinedRow
 
+NAMED = 8
+"""How many differences of one kind are named."""
+
 WORDS: dict[DriftKind, str] = {
-    "member": "a member that is not documented, ",
-    "value": "a value that is not documented, ",
-    "type": "a $type that is not documented, ",
-    "leniency": "",
+    "member": "unknown members",
+    "value": "unknown values",
+    "type": "unknown entries",
+    "leniency": "read by bending the rules",
 }
 
 
@@ -21,12 +25,12 @@ class DriftNotes:
     """A hook that keeps what was met."""
 
     def __init__(self) -> None:
-        self.drift: list[Drift] = []
+        self.drift: dict[tuple[str, DriftKind], list[Drift]] = {}
         self.quarantined: list[QuarantinedRow] = []
 
     def on_drift(self, record: Drift) -> None:
         """Keep a difference."""
-        self.drift.append(record)
+        self.drift.setdefault((record.operation, record.kind), []).append(record)
 
     def on_quarantine(self, record: QuarantinedRow) -> None:
         """Keep where a row could not be read."""
@@ -36,9 +40,28 @@ class DriftNotes:
         """Print what was met to standard error; nothing where all was as documented."""
         if self.drift:
             say("Not quite as documented, and read all the same:")
-            say_each(f"{record.operation} {record.path}: {WORDS[record.kind]}{record.found}" for record in self.drift)
+            say_each(
+                f"{operation}: {WORDS[kind]} {_named([_name(record) for record in records])}"
+                for (operation, kind), records in self.drift.items()
+            )
         if self.quarantined:
             count = len(self.quarantined)
             rows = "1 row could not be read and was" if count == 1 else f"{count:,} rows could not be read and were"
             say(f"{rows} left out:")
             say_each(f"{record.operation} {record.path}: {record.reason}" for record in self.quarantined)
+
+
+def _name(record: Drift) -> str:
+    place = re.sub(r"^\$\.data(\[\.\.\.\])?\.?", "", record.path)
+    match record.kind:
+        case "member":
+            return place
+        case "value" | "type":
+            return record.found
+        case "leniency":
+            return f"{place} ({record.found})"
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

@@ -20,5 +20,6 @@ CursorText = Annotated[
 
 PageSize = Annotated[int | None, typer.Option("--page-size", min=1, help="Rows a request; Amili's default otherwise.")]
 
-Moment = str | None
-"""A day or a moment as ISO text; the client reads it."""
+FromDay = Annotated[str | None, typer.Option("--from", metavar="DATE", help="From this day or moment on, as ISO text.")]
+
+ToDay = Annotated[str | None, typer.Option("--to", metavar="DATE", help="Up to this day or moment, as ISO text.")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -36,6 +37,8 @@ def cell(value: object, *, short: bool = False) -> str:
     if isinstance(value, datetime):
         value = value.astimezone(UTC)
         return f"{value:%Y-%m-%d %H:%M}" if short else value.isoformat(timespec="seconds").replace("+00:00", "Z")
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     return printable(str(value))
 
 

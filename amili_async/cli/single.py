@@ -6,26 +6,43 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from amili_async.cli.opening import opened
 from amili_async.cli.output import write_fields, write_json
+from amili_async.cli.running import DONE, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
-    from amili_async import AmiliClient
+    from amili_async.models.model import Model
 
 T = TypeVar("T")
 
 
-async def show_one(
-    amili: AmiliClient,
+def show_one(
     operation: str,
     *ids: str,
     row_type: type[T],
     fields: Callable[[T], Iterable[tuple[str, object]]],
     as_json: bool,
 ) -> None:
-    """Write the one object that a read answers with."""
-    if as_json:
-        write_json(await amili.caller.get(operation, *ids, type=msgspec.Raw))
-    else:
-        write_fields(fields(await amili.caller.get(operation, *ids, type=row_type)))
+    """Write the one object that a read answers with, and leave with the exit status."""
+
+    async def work() -> int:
+        async with opened() as amili:
+            if as_json:
+                write_json(await amili.caller.get(operation, *ids, type=msgspec.Raw))
+            else:
+                write_fields(fields(await amili.caller.get(operation, *ids, type=row_type)))
+        return DONE
+
+    run(work)
+
+
+def members(model: Model) -> Iterator[tuple[str, object]]:
+    """Yield the members of an object by their names on the wire; one that has members itself as JSON."""
+    from amili_async import encode  # noqa: PLC0415  # only where there is an object
+    from amili_async.models.model import Model  # noqa: PLC0415  # the same
+
+    for field in msgspec.structs.fields(model):
+        value: object = getattr(model, field.name)
+        yield field.encode_name, encode(value).decode() if isinstance(value, Model) else value

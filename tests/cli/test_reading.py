@@ -1,0 +1,111 @@
+"""The lists and single reads of invoices, cases and settlements; what all lists share is tested with the batches'."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typer.testing import Result
+
+    from amili_async.sandbox import Sandbox
+
+    Amili = Callable[..., Result]
+
+
+@pytest.mark.parametrize(
+    ("resource", "words", "query"),
+    [
+        (
+            "invoices",
+            "--status OPEN --type NOTICE --number n --source-id s --customer c --from 2025-01-01 --to 2025-12-31",
+            {
+                "Status": "OPEN",
+                "Type": "NOTICE",
+                "InvoiceNumber": "n",
+                "UniqueSourceInvoiceId": "s",
+                "CustomerNumber": "c",
+                "From": "2025-01-01",
+                "To": "2025-12-31",
+            },
+        ),
+        (
+            "cases",
+            (
+                "--status OPEN --type NOTICE --number n --source-id s --customer c --search t --page-size 7 "
+                "--from 2025-01-01 --to 2025-12-31"
+            ),
+            {
+                "Status": "OPEN",
+                "Type": "NOTICE",
+                "CaseNumber": "n",
+                "UniqueSourceInvoiceId": "s",
+                "CustomerNumber": "c",
+                "SearchTerm": "t",
+                "FromCreatedAt": "2025-01-01",
+                "ToCreatedAt": "2025-12-31",
+                "PageSize": "7",
+            },
+        ),
+        (
+            "settlements",
+            "--from 2025-01-01 --to 2025-12-31 --page-size 7",
+            {"fromDate": "2025-01-01", "toDate": "2025-12-31", "pageSize": "7"},
+        ),
+    ],
+)
+def test_filters_reach_the_server_by_their_names(
+    resource: str, words: str, query: dict[str, str], sandbox: Sandbox, amili: Amili
+) -> None:
+    result = amili(resource, "list", sandbox.organization_ids[0], *words.split())
+    assert result.exit_code == 0
+    assert dict(sandbox.requests.of(f"{resource}.list")[0].query) == query
+
+
+@pytest.mark.parametrize("resource", ["invoices", "cases", "settlements"])
+def test_a_list_shows_the_same_rows_as_lines_and_as_json(resource: str, sandbox: Sandbox, amili: Amili) -> None:
+    lines = amili(resource, "list", sandbox.organization_ids[0], "--limit", "5").stdout.splitlines()
+    rows = amili(resource, "list", sandbox.organization_ids[0], "--limit", "5", "--json").stdout.splitlines()
+    assert len(lines) == 5
+    ids = [next(iter(json.loads(row).values())) for row in rows]
+    assert [line.split("\t")[0] for line in lines] == ids
+
+
+def test_debtors_are_in_the_json_of_cases_alone(sandbox: Sandbox, amili: Amili) -> None:
+    organization = sandbox.organization_ids[0]
+    case = json.loads(amili("cases", "list", organization, "--limit", "1", "--json").stdout)
+    name = case["debtors"][0]["lastName"]
+    assert name
+    assert name not in amili("cases", "list", organization, "--limit", "1").stdout
+
+
+@pytest.mark.parametrize("resource", ["invoices", "settlements"])
+def test_get_shows_one_object_by_its_members_or_as_it_came(resource: str, sandbox: Sandbox, amili: Amili) -> None:
+    organization = sandbox.organization_ids[0]
+    row = json.loads(amili(resource, "list", organization, "--limit", "1", "--json").stdout)
+    key = next(iter(row.values()))
+    assert json.loads(amili(resource, "get", organization, key, "--json").stdout) == row
+    result = amili(resource, "get", organization, key)
+    assert result.exit_code == 0
+    shown = dict(line.split("\t") for line in result.stdout.splitlines())
+    assert shown["invoiceNumber"] == row["invoiceNumber"]
+    assert shown.keys() <= row.keys()
+    if resource == "invoices":
+        assert json.loads(shown["organization"]) == row["organization"]
+
+
+def test_a_date_without_a_zone_is_refused_by_its_name(sandbox: Sandbox, amili: Amili) -> None:
+    result = amili("cases", "list", sandbox.organization_ids[0], "--from", "2026-01-01T00:00")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: from_created_at has no time zone")
+
+
+def test_an_unknown_object_is_one_line(sandbox: Sandbox, amili: Amili) -> None:
+    result = amili("invoices", "get", sandbox.organization_ids[0], "no-such-invoice")
+    assert (result.exit_code, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: invoices.get: 404 Not Found")

@@ -87,7 +87,9 @@ class Collection:
         paid: list[Payment] = []
         if base.paid:
             identifier = self._world.population.identifiers.make(Kind.PAYMENT, *invoice.place)
-            paid.append(Payment(identifier, "DIRECT_PAYMENT", base.paid, base.currency, base.created_at + 2 * 86_400_000))
+            paid.append(
+                Payment(identifier, "DIRECT_PAYMENT", base.paid, base.currency, base.created_at + 2 * 86_400_000)
+            )
         return paid + self.holdings(invoice.organization).payments.get((invoice.sequence, invoice.entry), [])
 
     def credited(self, invoice: Invoice) -> int:

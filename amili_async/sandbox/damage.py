@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from amili_async.sandbox.faults import ROWS
 from amili_async.sandbox.json_text import is_array, is_object
 from amili_async.sandbox.pages import Answer, Page
 from amili_async.sandbox.paging import PagePoint
@@ -25,7 +27,6 @@ NONSENSE = b'{"hello":["this","is","not","what","was","asked","for"]}'
 OVERSIZE = 65 * 2**20
 
 _PIECE = 64 * 1024
-_THIRD_PAGE = 3
 _TWO_ROWS = 2
 
 _UNSEEN: dict[str, object] = {"sandboxMember": {"deep": [1, "two", None]}}
@@ -34,14 +35,12 @@ _UNSEEN: dict[str, object] = {"sandboxMember": {"deep": [1, "two", None]}}
 def fits(fault: Fault, outcome: Page | Answer) -> bool:
     """Return whether a fault of lists or rows has anything to act on."""
     if isinstance(outcome, Answer):
-        return fault.kind in {"bad-row", "lax-row", "unknown-type", "unknown-value", "unknown-member"} and bool(
-            outcome.body
-        )
+        return fault.kind in ROWS and _single(outcome) is not None
     match fault.kind:
         case "repeat-token":
             return outcome.token is not None and outcome.point is not None
         case "cycle-tokens":
-            return outcome.token is not None and outcome.point is not None and outcome.point.number >= _THIRD_PAGE
+            return outcome.token is not None and outcome.point is not None and bool(outcome.point.behind)
         case "duplicate-row":
             return outcome.token is not None and len(outcome.rows) >= _TWO_ROWS
         case "last-absent" | "last-null" | "last-empty":
@@ -88,9 +87,22 @@ def _damage_rows(fault: Fault, page: Page) -> Page:
 
 def damage_answer(fault: Fault, answer: Answer) -> Answer:
     """Return a single object as a fault of rows leaves it."""
-    whole = json.loads(answer.body)
-    whole["data"] = _damage_row(fault, whole["data"])
-    return answer._replace(body=_text(whole).encode())
+    whole = _single(answer)
+    if whole is None:
+        return answer
+    rows = {name: _damage_row(fault, value) if name == "data" else value for name, value in whole.items()}
+    return answer._replace(body=_text(rows).encode())
+
+
+def _single(answer: Answer) -> dict[str, dict[str, object]] | None:
+    """Return the members of an answer that holds one object, each of them an object; ``None`` for any other answer."""
+    if answer.status != HTTPStatus.OK or not answer.content_type.startswith("application/json"):
+        return None
+    whole: object = json.loads(answer.body)
+    if not is_object(whole) or "data" not in whole:
+        return None
+    members = {name: value for name, value in whole.items() if is_object(value)}
+    return members if len(members) == len(whole) else None
 
 
 def _damage_row(fault: Fault, row: dict[str, object]) -> dict[str, object]:
@@ -139,6 +151,8 @@ def damage_body(fault: Fault, body: bytes) -> bytes:
             return HTML
         case "nonsense":
             return NONSENSE
+        case "bomb":
+            return _bomb(OVERSIZE if fault.size is None else fault.size, body)
         case "cut-gzip":
             packed = gzip.compress(body, 6, mtime=0)
             return packed[: max(20, len(packed) * 2 // 3)]
@@ -155,7 +169,7 @@ def blanks(size: int, body: bytes) -> Iterator[bytes]:
     yield body
 
 
-def bomb(size: int, body: bytes) -> bytes:
+def _bomb(size: int, body: bytes) -> bytes:
     """Return a body behind so many blanks as gzip: a thousandth of it on the wire."""
     packer = zlib.compressobj(1, wbits=31)
     return b"".join([*(packer.compress(piece) for piece in blanks(size, body)), packer.flush()])

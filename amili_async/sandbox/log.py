@@ -58,7 +58,7 @@ class LoggedRequest:
         """Request line and headers exactly as sent."""
         self.body = body
         self.started = started
-        """When it had arrived, by the clock of the loop that serves: the monotonic clock, unless that loop has another."""
+        """When it had arrived, by the clock of the loop that serves: the monotonic one, as a rule."""
         self.operation = "unknown"
         """Its name in the route table, ``token``, or ``unknown``."""
         self.route: str | None = None

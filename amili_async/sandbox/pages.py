@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +17,8 @@ from amili_async.sandbox.shapes import Generation, LastPage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+
+_STATUSES = frozenset(HTTPStatus)
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
@@ -81,6 +84,13 @@ class Page(NamedTuple):
         if self.members:
             head = f"{head[:-1]}{self.members}}}"
         return shapes.envelope(head, array(self.rows), self.generation)
+
+
+def problem(status: int, detail: str) -> Answer:
+    """Return an error as problem details."""
+    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
+    title = HTTPStatus(status).phrase if status in _STATUSES else "Error"
+    return Answer(status, shapes.problem(status, title, detail), "application/problem+json", headers)
 
 
 class Pages:

@@ -23,6 +23,7 @@ from amili_async.sandbox.population import Failure, Organization, Population
 from amili_async.sandbox.reads import BatchReads
 from amili_async.sandbox.routing import API_ROOT, AUTOCOLLECT_ROOT, TOKEN_PATH, Router
 from amili_async.sandbox.shapes import GENERATIONS
+from amili_async.sandbox.trouble import Trouble
 from amili_async.sandbox.webhooks import Webhooks, hmac_sha256
 from amili_async.sandbox.wire import Server
 from amili_async.sandbox.world import World, check_size
@@ -144,8 +145,7 @@ class Sandbox:
                 autocollect=AutoCollect(world, collection),
             ),
             log=self.requests,
-            faults=self.faults,
-            page_tokens=self._page_tokens,
+            trouble=Trouble(self.faults, access=self._access, page_tokens=self._page_tokens, clock=clock),
             clock=clock,
             latency=latency,
             keep=0 if self._page_tokens.mortal else keep_bytes,

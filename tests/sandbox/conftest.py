@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiohttp
@@ -11,7 +12,7 @@ import pytest
 from amili_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
 
 
 class Said(NamedTuple):
@@ -54,7 +55,13 @@ class Caller:
     async def batches(self, **query: str) -> Said:
         return await self.ask(f"/orgs/{self.organization}/batches", params=query)
 
-    async def walk(self, path: str, *, token_name: str = "PageToken", **query: str) -> list[dict[str, Any]]:
+    async def walk(
+        self,
+        path: str,
+        *,
+        token_name: str = "PageToken",  # noqa: S107  # a query name
+        **query: str,
+    ) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         token: str | None = None
         while True:

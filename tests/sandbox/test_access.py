@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import json
-
+from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
 
-from amili_async.sandbox import Sandbox
 from amili_async.sandbox.access import AccessTokens, Credentials
-from tests.sandbox.conftest import Caller
+
+if TYPE_CHECKING:
+    from amili_async.sandbox import Sandbox
+    from tests.sandbox.conftest import Caller
 
 FORM = "application/x-www-form-urlencoded"
 

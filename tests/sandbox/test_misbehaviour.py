@@ -12,8 +12,16 @@ import pytest
 from amili_async.sandbox import Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from amili_async.sandbox.faults import Kind
     from tests.sandbox.conftest import Caller
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Let the loop turn until something is so; the test's own timeout ends it otherwise."""
+    while not true():  # noqa: ASYNC110  # what is awaited happens in the server and has no event of its own
+        await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(
@@ -52,14 +60,12 @@ async def test_a_body_that_is_reset_ends_early(caller: Caller) -> None:
 async def test_an_answer_that_never_comes_leaves_the_request_under_way(caller: Caller) -> None:
     caller.sandbox.faults.add("batches.list:hang,count=1")
     hanging = asyncio.create_task(caller.batches())
-    while not caller.sandbox.requests.under_way():
-        await asyncio.sleep(0)
+    await until(lambda: bool(caller.sandbox.requests.under_way()))
     assert (await caller.batches()).status == 200
     hanging.cancel()
     with pytest.raises(asyncio.CancelledError):
         await hanging
-    while caller.sandbox.requests.under_way():
-        await asyncio.sleep(0)
+    await until(lambda: not caller.sandbox.requests.under_way())
     assert [request.status for request in caller.sandbox.requests] == [None, 200]
 
 
@@ -96,8 +102,7 @@ async def test_a_dribbling_body_ends_with_its_connection(caller: Caller) -> None
     async with caller.session.get(url, headers=caller.headers) as response:
         assert await response.content.readany()
         response.close()
-    while caller.sandbox.requests.under_way():
-        await asyncio.sleep(0)
+    await until(lambda: not caller.sandbox.requests.under_way())
 
 
 async def test_an_idle_connection_is_closed_behind_the_answer_unannounced(caller: Caller) -> None:
@@ -138,8 +143,7 @@ async def test_a_client_that_stops_reading_ends_an_oversized_body(caller: Caller
         await response.content.readany()
         assert caller.sandbox.requests.under_way() == 1
         response.close()
-    while caller.sandbox.requests.under_way():
-        await asyncio.sleep(0)
+    await until(lambda: not caller.sandbox.requests.under_way())
 
 
 async def test_a_bomb_is_small_on_the_wire(caller: Caller) -> None:
@@ -174,6 +178,5 @@ async def test_refusing_ends_by_itself_after_its_seconds(caller: Caller) -> None
     caller.sandbox.faults.add("*:refuse,seconds=10ms")
     with pytest.raises(aiohttp.ClientConnectorError):
         await caller.batches()
-    while caller.sandbox.faults:
-        await asyncio.sleep(0.001)
+    await until(lambda: not caller.sandbox.faults)
     assert (await caller.batches()).status == 200

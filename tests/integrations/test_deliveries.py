@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import hmac
 import json
 import logging
+import weakref
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -99,7 +101,7 @@ async def test_without_a_key_the_events_id_decides() -> None:
     assert office.handled == ["b-1", "b-1"]
 
 
-@pytest.mark.parametrize("given", ["k" * 256, "zero\0character", ""])
+@pytest.mark.parametrize("given", ["k" * 256, "zero\0character", "half \udc80", ""])
 async def test_a_store_gets_keys_that_a_database_takes(given: str) -> None:
     office, store = Office(), Watched()
 
@@ -165,7 +167,9 @@ async def test_an_event_that_nobody_handles_is_accepted_and_not_remembered(
 
     assert await Office().receiver(seen=store).receive(body, key("a")) == HANDLED
     assert store.claims == []
-    assert ("MOON_LANDED" in caplog.text) is warned
+    assert [record.getMessage() for record in caplog.records] == [
+        "webhook 'MOON_LANDED' is unknown, or not as documented, and has no handler"
+    ] * warned
 
 
 async def test_a_handler_of_a_base_class_gets_what_has_none_of_its_own() -> None:
@@ -237,6 +241,22 @@ async def test_a_request_that_is_cancelled_does_not_cancel_the_handler() -> None
     assert office.handled == ["b-1"]
 
 
+async def test_a_receiver_keeps_nothing_of_what_it_has_handled() -> None:
+    tasks: weakref.WeakSet[asyncio.Task[object]] = weakref.WeakSet()
+
+    async def handle(_: BatchCompleted) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+
+    receiver = WebhookReceiver(Trusting(), {BatchCompleted: handle}, seen=MemorySeenStore())
+    await receiver.receive(BATCH, key("a"))
+    await asyncio.sleep(0)
+    gc.collect()
+
+    assert not tasks
+
+
 async def test_closing_cancels_what_takes_too_long_and_gives_it_back() -> None:
     office, store = Office(), Watched()
     office.proceed.clear()
@@ -246,8 +266,8 @@ async def test_closing_cancels_what_takes_too_long_and_gives_it_back() -> None:
 
     await receiver.aclose(grace=0.001)
 
-    assert await request == LATER
     assert store.releases == ["a"]
+    assert await request == LATER
 
 
 async def test_a_closed_receiver_takes_nothing_on() -> None:

@@ -9,7 +9,7 @@ import json
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeAlias
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 import msgspec
@@ -40,7 +40,7 @@ Body: TypeAlias = "bytes | bytearray"
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 _REQUEST_ID_HEADERS = ("X-Amili-Request-Id", "X-Request-Id", "Request-Id", "X-Correlation-Id")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}\Z")
 
@@ -100,7 +100,7 @@ def fill(template: str, values: Mapping[str, object]) -> str:
     Raises:
         ConfigurationError: a value that is no id; the placeholder's name is in the message.
     """
-    return _PLACEHOLDER.sub(lambda found: quote(identifier(values.get(found[1]), found[1]), safe=""), template)
+    return _PLACEHOLDER.sub(lambda found: percent(identifier(values.get(found[1]), found[1]), found[1]), template)
 
 
 def placeholders(template: str) -> tuple[str, ...]:
@@ -108,9 +108,29 @@ def placeholders(template: str) -> tuple[str, ...]:
     return tuple(_PLACEHOLDER.findall(template))
 
 
+def percent(text: str, name: str, *, safe: str = "") -> str:
+    """Return text percent-encoded for a URL.
+
+    Raises:
+        ConfigurationError: it holds half a character (a surrogate without its other half).
+    """
+    try:
+        return quote(text, safe=safe)
+    except UnicodeEncodeError:
+        raise ConfigurationError(
+            f"{name} holds half a character, which cannot be sent; is it text of a file name?"
+        ) from None
+
+
 def encode_query(pairs: Iterable[tuple[str, str | None]]) -> str:
-    """Return a query string, percent-encoded, without those that are ``None``."""
-    return urlencode([(name, value) for name, value in pairs if value is not None], quote_via=quote, safe="")
+    """Return a query string, percent-encoded, without those that are ``None``.
+
+    Raises:
+        ConfigurationError: as `percent`.
+    """
+    return "&".join(
+        f"{percent(name, 'query')}={percent(value, f'query: {name}')}" for name, value in pairs if value is not None
+    )
 
 
 def join(path: str, query: str) -> str:
@@ -128,7 +148,7 @@ def check_headers(headers: Mapping[str, str] | None, argument: str = "headers") 
     for name, value in (headers or {}).items():
         if not isinstance(name, str) or not _HEADER_NAME.match(name):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
             raise ConfigurationError(f"{argument}: {name!r} is no header name; use letters, digits and hyphens")
-        if not isinstance(value, str) or _CONTROL.search(value):  # pyright: ignore[reportUnnecessaryIsInstance]  # the same
+        if not isinstance(value, str) or _UNSENDABLE.search(value):  # pyright: ignore[reportUnnecessaryIsInstance]  # the same
             raise ConfigurationError(f"{argument}: the value of {name!r} must be text of one line")
         if name.lower() in {"authorization", "host", "content-length", "transfer-encoding"}:
             raise ConfigurationError(f"{argument}: {name!r} is set by the client and cannot be given")

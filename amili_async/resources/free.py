@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
 from amili_async.errors import ConfigurationError
-from amili_async.protocol import Call, check_headers, encode_query, join
+from amili_async.protocol import Call, check_headers, encode_query, join, percent
 from amili_async.routes import Route
 from amili_async.servers import check_url
 
@@ -79,7 +79,7 @@ def _target(path: object) -> tuple[str, bool]:
         raise ConfigurationError("path is neither a path nor a URL") from None
     if any(segment in {".", ".."} for segment in parts.path.split("/")):
         raise ConfigurationError("path must have no segments of dots: they lead out of the API")
-    target = join(quote(parts.path, safe=_PATH_SAFE), quote(parts.query, safe=_PATH_SAFE + "?"))
+    target = join(percent(parts.path, "path", safe=_PATH_SAFE), percent(parts.query, "path", safe=_PATH_SAFE + "?"))
     if not parts.scheme and not parts.netloc:
         if not path.startswith("/"):
             raise ConfigurationError("path must begin with /, or be an absolute https URL")

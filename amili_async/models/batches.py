@@ -94,8 +94,10 @@ class Batch(Model, _ByEntry, frozen=True, kw_only=True, gc=False):
         if not (self.succeeded or self.failed):
             return self
         members = members_of(msgspec.structs.replace(self, succeeded=(), failed=()))
-        members["succeeded"] = [entry.wire() for entry in self.succeeded]
-        members["failed"] = [entry.wire() for entry in self.failed]
+        if self.succeeded:
+            members["succeeded"] = [entry.wire() for entry in self.succeeded]
+        if self.failed:
+            members["failed"] = [entry.wire() for entry in self.failed]
         return members
 
 

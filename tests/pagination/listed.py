@@ -70,12 +70,14 @@ async def stopped_at_every_turn(
         pager, came = listed.pager(**options), []
         walking = asyncio.create_task(_walk(pager, by, came))
         await turns(turn)
+        before = list(came)
         if way == "closed":
             await pager.aclose()
         else:
             walking.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await walking
+        assert came == before
         yield pager, came
 
 

@@ -37,7 +37,8 @@ async def test_other_tasks_have_turns_while_a_large_page_streams_by_item(listed:
     sizes = [memoryview(raw).nbytes for raw in page.raw_items()]
     assert len(page.raw) > 2**20
     # A bite ends with the row that exceeds it, so it may be as long as the longest row more.
-    assert beats[-1] - beats[0] >= sum(sizes) // (pagination.BITE + max(sizes)) >= 2
+    least, most = sum(sizes) // (pagination.BITE + max(sizes)), sum(sizes) // pagination.BITE + 1
+    assert 2 <= least <= beats[-1] - beats[0] <= most < ROWS
 
 
 async def test_a_large_page_holds_what_a_small_one_would(listed: Listed, monkeypatch: pytest.MonkeyPatch) -> None:

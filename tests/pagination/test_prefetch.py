@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 import time
 from contextlib import aclosing
@@ -14,6 +13,7 @@ import aiohttp
 import pytest
 
 from amili_async import AmiliClient, NotFoundError, connection
+from amili_async.listing import Listing
 from amili_async.sandbox import Fault, Sandbox
 from tests.pagination.listed import LIST, By, Listed, Way, ids, ids_until, stopped_at_every_turn
 from tests.turns import MANY, Heartbeat, running, turns, until
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from amili_async import Batch, Pager
+    from amili_async.connection import Handover
     from amili_async.events import CallStarted
 
 FEW = 3
@@ -101,6 +102,16 @@ async def test_no_page_is_asked_for_ahead_that_may_not_be_wanted(listed: Listed,
         assert listed.requests == 1
 
 
+async def test_a_limit_that_reaches_into_the_next_page_has_it_asked_for_ahead(listed: Listed) -> None:
+    before = listed.pager(limit=2)
+    await before.collect()
+    listed.sandbox.requests.clear()
+    async with aclosing(aiter(listed.pager(cursor=before.cursor, limit=2))) as batches:
+        await anext(batches)
+        await turns(100)
+        assert listed.requests == 2
+
+
 async def test_first_asks_for_one_page(listed: Listed) -> None:
     await listed.pager().first()
     await turns(100)
@@ -143,20 +154,34 @@ async def test_an_error_that_the_caller_does_not_stay_for_is_not_reported_as_for
         break
 
 
-async def test_closing_may_be_cancelled_itself(listed: Listed) -> None:
-    listed.fault("status=404,page=2")
+@pytest.mark.parametrize("hurry", [False, True])
+async def test_an_error_in_place_of_a_cancellation_is_not_reported_as_forgotten(
+    listed: Listed, monkeypatch: pytest.MonkeyPatch, *, hurry: bool
+) -> None:
+    """Nor where the wait for it is cancelled as well."""
+    fetch = Listing[object].fetch
+
+    async def failing(self: Listing[object], token: str | None, handover: Handover | None = None) -> object:
+        if token is None:
+            return await fetch(self, token, handover)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            raise OSError
+
+    monkeypatch.setattr(Listing, "fetch", failing)
     pager = listed.pager()
-    batches = aiter(pager)
-    await anext(batches)
-    await until(lambda: listed.requests == 2 and not running())
-    closing = asyncio.create_task(pager.aclose())
-    await turns(1)
-    closing.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await closing
-    await batches.aclose()
-    del pager, batches
-    gc.collect()
+    async with aclosing(aiter(pager)) as batches:
+        await anext(batches)
+        closing = asyncio.create_task(pager.aclose())
+        await turns(1)
+        assert running() == ["amili page"]
+        if hurry:
+            closing.cancel()
+        await asyncio.wait({closing})
+        assert closing.cancelled() is hurry
+        await until(lambda: not running())
 
 
 # Leaving early
@@ -181,6 +206,12 @@ async def leave_a_block(pager: Pager[Batch]) -> None:
 
 async def leave_by_closing_inside(pager: Pager[Batch]) -> None:
     async for _ in pager:
+        assert running() == ["amili page"]
+        await pager.aclose()
+
+
+async def leave_by_closing_inside_pages(pager: Pager[Batch]) -> None:
+    async for _ in pager.pages():
         assert running() == ["amili page"]
         await pager.aclose()
 
@@ -215,6 +246,7 @@ async def leave_by_cancelling(pager: Pager[Batch]) -> None:
         (leave_by_an_error, FEW),
         (leave_a_block, 0),
         (leave_by_closing_inside, 0),
+        (leave_by_closing_inside_pages, 0),
         (leave_by_closing_the_generator, 0),
         (leave_by_cancelling, 0),
     ],
@@ -260,6 +292,14 @@ async def test_a_wait_that_is_cancelled_and_closed_at_once_is_cancelled(listed: 
     await pager.aclose()
     with pytest.raises(asyncio.CancelledError):
         await walking
+
+
+@pytest.mark.parametrize("by", ["item", "page"])
+async def test_a_closed_pager_asks_for_nothing_more(listed: Listed, by: By) -> None:
+    pager = listed.pager(prefetch=False)
+    async for _ in pager if by == "item" else pager.pages():
+        await pager.aclose()
+    assert listed.requests == 1
 
 
 async def test_a_closed_pager_stays_where_it_is(listed: Listed) -> None:

@@ -144,6 +144,10 @@ async def test_a_closed_pager_does_not_pass_for_an_empty_list(listed: Listed) ->
     assert listed.requests == 0
 
 
+async def test_collect_is_all_of_it(listed: Listed) -> None:
+    assert [batch.batch_id for batch in await listed.pager().collect()] == listed.rows
+
+
 async def test_first_is_the_first_item_or_none(listed: Listed) -> None:
     pager = listed.pager()
     first = await pager.first()

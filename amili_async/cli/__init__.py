@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 
 
@@ -11,10 +12,8 @@ def main() -> int:
     if find_spec("typer") is None or find_spec("rich") is None:
         print("amili: the command line is an extra: pip install 'amili-async[cli,sync]'", file=sys.stderr)  # noqa: T201  # there is no rich to print with
         return 2
-    try:
+    with suppress(KeyboardInterrupt):
         from amili_async.cli.application import app  # noqa: PLC0415  # only where the extra is installed
 
-        app(prog_name="amili")
-    except KeyboardInterrupt:
-        return 130
-    return 0
+        app(prog_name="amili")  # leaves by SystemExit
+    return 130

@@ -53,13 +53,9 @@ class DriftNotes:
 
 def _name(record: Drift) -> str:
     place = re.sub(r"^\$\.data(\[\.\.\.\])?\.?", "", record.path)
-    match record.kind:
-        case "member":
-            return place
-        case "value" | "type":
-            return record.found
-        case "leniency":
-            return f"{place} ({record.found})"
+    if record.kind == "member":
+        return place
+    return f"{place} ({record.found})" if record.kind == "leniency" else record.found
 
 
 def _named(names: list[str]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from amili_async.cli.running import DONE, run, say
+from amili_async.cli.running import run, say
 
 if TYPE_CHECKING:
     from amili_async.sandbox import Sandbox
@@ -56,15 +56,15 @@ def sandbox(
             introduce(server, batches)
             if orgs_file is not None:
                 orgs_file.write_text("".join(f"{id_}\n" for id_ in server.organization_ids), "utf-8")
-            await forever()
-        return DONE
+            return await forever()
 
     run(work)
 
 
-async def forever() -> None:
-    """Wait for Control-C."""
-    await asyncio.Event().wait()
+async def forever() -> int:
+    """Wait for Control-C; nothing else ends it."""
+    never: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    return await never
 
 
 def introduce(server: Sandbox, batches: int) -> None:

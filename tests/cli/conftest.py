@@ -9,32 +9,29 @@ import pytest
 from typer.testing import CliRunner
 
 from amili_async.cli.application import app
-from amili_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from typer.testing import Result
+
+    from amili_async.sandbox import Sandbox
 
     Amili = Callable[..., Result]
 
 
 @pytest.fixture
-def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """Serve three organizations with 30 batches each where the environment says, with its credentials."""
-    with Sandbox(organizations=3, batches=30, entries=2, page_size=10) as served:
-        monkeypatch.setenv("AMILI_BASE_URL", served.base_url)
-        monkeypatch.setenv("AMILI_TOKEN_URL", served.token_url)
-        monkeypatch.setenv("AMILI_CLIENT_ID", served.credentials[0])
-        monkeypatch.setenv("AMILI_CLIENT_SECRET", served.credentials[1])
-        yield served
+def sandbox(request: pytest.FixtureRequest) -> Sandbox:
+    """Serve three organizations with 30 batches each, ten a page, where the environment leads to."""
+    request.node.add_marker(pytest.mark.amili(organizations=3, batches=30, entries=2, page_size=10), append=False)
+    served: Sandbox = request.getfixturevalue("amili_sandbox")
+    return served
 
 
 @pytest.fixture
 def amili(monkeypatch: pytest.MonkeyPatch) -> Amili:
     """Run ``amili`` with the given words in this process."""
-    for name in ("AMILI_TOKEN", "AMILI_ENVIRONMENT", "AMILI_STORE"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("AMILI_STORE", raising=False)
 
     def invoke(*words: str) -> Result:
         monkeypatch.setattr(sys, "argv", ["amili", *words])

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import shlex
+from datetime import date
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
 
+from amili_async import AmiliClient, NewInvoice
 from amili_async.sandbox import Fault
 
 if TYPE_CHECKING:
@@ -182,3 +186,78 @@ def test_get_as_json_is_what_the_server_sent(sandbox: Sandbox, amili: Amili) -> 
     (line,) = amili("batches", "list", organization, "--limit", "1", "--json").stdout.splitlines()
     result = amili("batches", "get", organization, json.loads(line)["batchId"], "--json")
     assert json.loads(result.stdout) == json.loads(line)
+
+
+@pytest.fixture
+def queued(sandbox: Sandbox) -> str:
+    """Return the id of a batch that was just written."""
+
+    async def write() -> str:
+        async with AmiliClient.from_env() as client:
+            invoice = NewInvoice(
+                invoice_number="F-1",
+                original_invoice_amount=Decimal("4500.00"),
+                invoice_date=date(2026, 1, 15),
+                due_date=date(2026, 2, 15),
+            )
+            accepted = await client.invoices.create(sandbox.organization_ids[0], [invoice])
+            return accepted.batch_id
+
+    return asyncio.run(write())
+
+
+@pytest.mark.amili(finish_polls=3)
+@pytest.mark.usefixtures("amili_clock")
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_wait_tells_each_change_and_shows_the_batch_once_it_is_final(
+    form: list[str], sandbox: Sandbox, amili: Amili, queued: str
+) -> None:
+    result = amili("batches", "wait", queued, "--org", sandbox.organization_ids[0], *form)
+    assert result.exit_code == 0
+    assert result.stderr.splitlines()[:2] == [f"{queued} is QUEUED", f"{queued} is SUCCESS"]
+    if form:
+        assert json.loads(result.stdout)["batchId"] == queued
+    else:
+        assert result.stdout.startswith(f"batch\t{queued}\n")
+
+
+@pytest.mark.amili(finish_polls=1)
+@pytest.mark.usefixtures("amili_clock")
+def test_wait_without_an_organization_asks_the_route_of_older_servers(
+    sandbox: Sandbox, amili: Amili, queued: str
+) -> None:
+    assert amili("batches", "wait", queued).exit_code == 0
+    assert sandbox.requests.count("batches.get_by_id") > 0
+
+
+@pytest.mark.parametrize(("state", "status"), [("SUCCESS", 0), ("PARTIAL", 1), ("FAILED", 1)])
+def test_the_status_of_wait_is_that_of_the_batch(state: str, status: int, sandbox: Sandbox, amili: Amili) -> None:
+    batch = sandbox.add_batch(entries=state != "FAILED", failures=state != "SUCCESS")
+    result = amili("batches", "wait", batch, "--org", sandbox.organization_ids[0])
+    assert result.exit_code == status
+    assert f"state\t{state}\n" in result.stdout
+
+
+@pytest.mark.amili(finish_after=None)
+@pytest.mark.usefixtures("amili_clock")
+def test_a_wait_that_takes_too_long_prints_the_line_that_goes_on(sandbox: Sandbox, amili: Amili, queued: str) -> None:
+    words = ("batches", "wait", queued, "--org", sandbox.organization_ids[0], "--deadline", "30")
+    result = amili(*words)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines() == [
+        f"{queued} is QUEUED",
+        "Error: the batch was still QUEUED after 30 s; wait again with its id, nothing is lost",
+        "This goes on from there:",
+        f"  {shlex.join(['amili', *words])}",
+    ]
+
+
+@pytest.mark.usefixtures("amili_clock")
+def test_what_is_waited_for_is_told_while_waiting(sandbox: Sandbox, amili: Amili) -> None:
+    sandbox.faults.add(
+        Fault("batches.list", status=502, count=1), Fault("batches.list", status=429, retry_after=7, count=1)
+    )
+    result = amili("batches", "list", sandbox.organization_ids[0])
+    assert result.exit_code == 0
+    assert result.stderr.splitlines()[0].startswith("batches.list: 502, trying again in ")
+    assert "batches.list: rate limited, waiting 7.0 s" in result.stderr

@@ -3,14 +3,18 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from importlib.metadata import version
 from typing import TYPE_CHECKING
+
+import pytest
 
 import amili_async.cli
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from importlib.machinery import ModuleSpec
 
-    import pytest
+    from typer.testing import Result
 
 
 def test_without_its_extra_the_command_says_how_to_get_it_and_exits_2(
@@ -48,3 +52,25 @@ def test_the_command_is_installed_and_starts_without_the_client_or_the_store() -
     lines = subprocess.check_output([sys.executable, "-c", code], text=True).splitlines()  # noqa: S603  # our own code
     assert lines[0].startswith("amili-async ")
     assert lines[1:] == ["0", "[]"]
+
+
+@pytest.mark.parametrize(("words", "status"), [(["--version"], 0), (["no-such-command"], 2)])
+def test_the_command_leaves_with_the_status_of_what_it_ran(
+    words: list[str], status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["amili", *words])
+    with pytest.raises(SystemExit) as left:
+        amili_async.cli.main()
+    assert left.value.code == status
+
+
+def test_control_c_before_a_command_runs_is_status_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(**_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("amili_async.cli.application.app", interrupt)
+    assert amili_async.cli.main() == 130
+
+
+def test_the_version_is_that_of_the_package(amili: Callable[..., Result]) -> None:
+    assert amili("--version").stdout == f"amili-async {version('amili-async')}\n"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def interrupted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Press Control-C once the sandbox serves; return the statuses of the token requests made before."""
-    forever: Callable[[], Awaitable[None]] = command.forever
+    forever: Callable[[], Awaitable[int]] = command.forever
     introduce: Callable[[Sandbox, int], None] = command.introduce
     served: list[Sandbox] = []
     statuses: list[int] = []
@@ -44,11 +44,11 @@ def interrupted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             with error:
                 statuses.append(error.code)
 
-    async def serve_and_interrupt() -> None:
+    async def serve_and_interrupt() -> int:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, ask_for_a_token)
         loop.call_soon(os.kill, os.getpid(), signal.SIGINT)
-        await forever()
+        return await forever()
 
     monkeypatch.setattr(command, "introduce", introduce_and_keep)
     monkeypatch.setattr(command, "forever", serve_and_interrupt)
@@ -123,7 +123,8 @@ def test_the_data_of_a_seed_is_served_in_the_generation_that_is_asked_for(
     assert interrupted == []
 
 
-async def interrupt() -> None:
+async def interrupt() -> int:
     """Press Control-C."""
     os.kill(os.getpid(), signal.SIGINT)
     await asyncio.sleep(60)
+    return 0

@@ -217,20 +217,9 @@ def test_control_c_leaves_no_half_page_and_prints_the_line_that_resumes(sandbox:
     assert rows_in() == 90
 
 
-def environment_of(sandbox: Sandbox) -> dict[str, str]:
-    return {
-        **os.environ,
-        "AMILI_BASE_URL": sandbox.base_url,
-        "AMILI_TOKEN_URL": sandbox.token_url,
-        "AMILI_CLIENT_ID": sandbox.credentials[0],
-        "AMILI_CLIENT_SECRET": sandbox.credentials[1],
-    }
-
-
-def in_a_process(sandbox: Sandbox, *words: str) -> subprocess.Popen[str]:
+def in_a_process(*words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(  # noqa: S603  # our own code
         [sys.executable, "-c", "import sys; from amili_async.cli import main; sys.exit(main())", *words],
-        env=environment_of(sandbox),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -241,7 +230,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_half_written(sandbox: Sandbox, f
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, limit[1]))
     try:
-        process = in_a_process(sandbox, "sync", "--org", sandbox.organization_ids[0])
+        process = in_a_process("sync", "--org", sandbox.organization_ids[0])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     printed, said = process.communicate()
@@ -257,13 +246,13 @@ def test_a_sync_that_was_killed_goes_on_by_the_same_line(sandbox: Sandbox) -> No
     for pages in (2, 5):
         sandbox.requests.clear()
         with sandbox.faults.during(Fault("batches.list", "hang", skip=pages)):
-            process = in_a_process(sandbox, *words)
+            process = in_a_process(*words)
             while sandbox.requests.count("batches.list") <= pages:
                 with pytest.raises(subprocess.TimeoutExpired):
                     process.wait(0.02)
             process.kill()
             process.communicate()
-    last = in_a_process(sandbox, *words)
+    last = in_a_process(*words)
     printed, _ = last.communicate()
     assert last.returncode == 0
     assert printed.startswith("Synced 3 organizations ")

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import re
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import baggage, context, trace
@@ -16,7 +16,7 @@ from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricR
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.sampling import Decision, SamplingResult, StaticSampler
 from opentelemetry.semconv.attributes import error_attributes, http_attributes, server_attributes
 from opentelemetry.semconv.metrics.http_metrics import HTTP_CLIENT_REQUEST_DURATION
 from opentelemetry.semconv.schemas import Schemas
@@ -347,8 +347,15 @@ def test_what_belongs_to_no_single_call_is_counted(telemetry: Telemetry) -> None
 
 
 def test_unsampled_calls_are_measured_and_leave_no_span() -> None:
-    spans, reader = InMemorySpanExporter(), InMemoryMetricReader()
-    tracers = TracerProvider(sampler=ALWAYS_OFF)
+    class Off(StaticSampler):
+        asked = 0
+
+        def should_sample(self, *details: Any, **more: Any) -> SamplingResult:
+            self.asked += 1
+            return super().should_sample(*details, **more)
+
+    spans, reader, sampler = InMemorySpanExporter(), InMemoryMetricReader(), Off(Decision.DROP)
+    tracers = TracerProvider(sampler=sampler)
     tracers.add_span_processor(SimpleSpanProcessor(spans))
     hook = OpenTelemetryHook(tracer_provider=tracers, meter_provider=MeterProvider([reader]))
 
@@ -358,6 +365,8 @@ def test_unsampled_calls_are_measured_and_leave_no_span() -> None:
 
     assert int(headers["traceparent"][-2:], 16) & 1 == 0
     assert spans.get_finished_spans() == ()
+    # A request of a call that is not sampled costs no span at all.
+    assert sampler.asked == 1
     assert reader.get_metrics_data() is not None
 
 

@@ -61,6 +61,7 @@ def test_a_token_endpoint_that_may_recover_is_unavailable_and_says_when() -> Non
     [
         (errors.RateLimitedError("429", retry_after=30), 30),
         (errors.RateLimitedError("429", retry_after=0.2), 1),
+        (errors.RateLimitedError("429", retry_after=0.0), 1),
         (errors.RateLimitedError("429"), 5),
         (errors.ServerError("503", status=503, retry_after=7), 7),
         (errors.ServerError("503", status=503), None),

@@ -19,7 +19,7 @@ from aiohttp import web
 
 from amili_async import AmiliClient
 from amili_async.sandbox import Fault, Sandbox
-from tests.integrations.serving import environment, executed, point_environment, snippets, until
+from tests.integrations.serving import environment, executed, lines_until_broken_off, point_environment, snippets, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -76,6 +76,15 @@ async def test_a_browser_that_leaves_an_aiohttp_app_stops_the_walk(sandbox: Sand
     await until(lambda: not sandbox.requests.under_way())
 
     assert sandbox.requests.count("batches.list") == 3
+
+
+async def test_an_aiohttp_app_breaks_off_an_answer_that_fails_in_the_middle(
+    sandbox: Sandbox, aiohttp_service: str
+) -> None:
+    sandbox.faults.add(Fault("batches.list", status=400, page=3))
+    url = f"{aiohttp_service}/orgs/{sandbox.organization_ids[0]}/batches"
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        assert await lines_until_broken_off(response) == 40
 
 
 async def test_the_telemetry_recipe_makes_a_client(sandbox: Sandbox) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -44,6 +43,8 @@ from amili_async.decoding import Reader
 from amili_async.models.entries import read_failed
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from amili_async.models.model import Model
 
 TEXT = st.text(max_size=12)
@@ -59,11 +60,13 @@ LEGACY = st.builds(
     errors=st.lists(st.builds(LegacyError, object_name=MAYBE, message=MAYBE), max_size=2).map(tuple),
     responses=st.lists(st.builds(LegacyResponse, ledger_ref=MAYBE, status_statuscode=MAYBE), max_size=2).map(tuple),
 )
-UNKNOWN = st.builds(
-    lambda tag, number: UnknownEntry(type=tag, raw=json.dumps({"x": number, "$type": tag}).encode()),
-    TEXT.filter(lambda tag: tag != "invoiceSuccess"),
-    st.integers(),
-)
+
+
+def unknown(tag: str, number: int) -> UnknownEntry:
+    return UnknownEntry(type=tag, raw=json.dumps({"x": number, "$type": tag}).encode())
+
+
+UNKNOWN = st.builds(unknown, TEXT.filter(lambda tag: tag != "invoiceSuccess"), st.integers())
 KNOWN = st.builds(InvoiceSuccess, invoice_id=TEXT, invoice_number=MAYBE, case_id=MAYBE)
 FAILED = st.sampled_from([b"null", b"{ }", b'{"message": "no",  "id": 4}', b'"text"', b"[1,\n2]"]).map(read_failed)
 BATCH = st.builds(

@@ -37,8 +37,8 @@ def test_a_known_value_is_the_member() -> None:
 
 
 def test_a_set_finds_a_value_by_its_text() -> None:
-    assert "blue-ish" in {Colour.BLUE}
-    assert Colour("GREEN") in {"GREEN"}
+    assert "blue-ish" in {Colour.RED, Colour.BLUE}
+    assert Colour("GREEN") in {"GREEN", "RED"}
 
 
 def test_an_unknown_value_is_no_member_of_the_class() -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import aiohttp
 from yarl import URL
 
+from amili_async.alarm import Alarm
 from amili_async.connection import handing_over
 from amili_async.errors import (
     AmiliError,
@@ -94,7 +95,7 @@ class Transport:
         self._slots = slots
         self._budget = budget
         self._token_timeout = token_timeout
-        self._scopes: set[asyncio.Timeout] = set()
+        self._alarm = Alarm()
 
     async def send(
         self, call: Call, read: Callable[[Body], T], options: Options, handover: Handover | None = None
@@ -131,13 +132,10 @@ class Transport:
     async def close(self) -> None:
         """End every call that is under way with `ClientClosedError`, then close the session."""
         self._connection.closed = True
-        now = asyncio.get_running_loop().time()
-        for scope in self._scopes:
-            if not scope.expired():
-                scope.reschedule(now)
+        self._alarm.ring()
         # Ended calls give their connections back before the session goes; each takes a few turns of the loop.
         for _ in range(_TURNS_TO_END):
-            if not self._scopes:
+            if not self._alarm:
                 break
             await asyncio.sleep(0)
         await self._connection.close()
@@ -251,11 +249,14 @@ class Transport:
         body: Body = b""
         problem: Exception | None = None
         # Not `self._scope`: a generator-based context manager would be felt in every call.
-        scope = asyncio.timeout_at(self._attempt_ends(run))
-        self._scopes.add(scope)
+        scope = asyncio.timeout(None)
+        self._alarm.set(scope, self._attempt_ends(run))
         try:
             async with scope:
-                await self._admit(run, scope)
+                if self._slots.free and not self.gate.remaining():
+                    await self._slots.acquire()
+                else:
+                    await self._admit(run, scope)
                 try:
                     authorization = await self._authorize(run, scope)
                     run.phase = "request"
@@ -267,18 +268,15 @@ class Transport:
         except (aiohttp.ClientError, OSError, TokenError, DecodeError) as error:
             problem = error
         finally:
-            self._scopes.discard(scope)
+            self._alarm.forget(scope)
         outcome = self._outcome(run, body, problem, read, expired_scope=scope.expired())
         if run.phase == "request" and self.hooks.attempts_watched():
             self._report(run, outcome.error if isinstance(outcome, Failed) else None)
         return outcome
 
     async def _admit(self, run: Run, scope: asyncio.Timeout) -> None:
-        """Return with a slot held and the gate open."""
-        if not self.gate.remaining() and self._slots.free:
-            await self._slots.acquire()
-            return
-        scope.reschedule(self._deadline_ends(run))
+        """Return with a slot held and the gate open, where one or the other has to be waited for."""
+        self._alarm.set(scope, self._deadline_ends(run))
         while True:
             while wait := self.gate.remaining():
                 self._refuse_beyond_deadline(run, wait)
@@ -289,7 +287,7 @@ class Transport:
             if not self.gate.remaining():
                 break
             self._slots.release()
-        scope.reschedule(self._attempt_ends(run))
+        self._alarm.set(scope, self._attempt_ends(run))
 
     def _refuse_beyond_deadline(self, run: Run, wait: float) -> None:
         remaining = run.remaining(self.clock.monotonic())
@@ -311,7 +309,7 @@ class Transport:
             waited = self.clock.monotonic() - begun
             run.waits["token"] += waited
         if waited > _NOTICEABLE:
-            scope.reschedule(self._attempt_ends(run))
+            self._alarm.set(scope, self._attempt_ends(run))
         return f"Bearer {run.bearer}"
 
     def _outcome(
@@ -324,8 +322,8 @@ class Transport:
         expired_scope: bool,
     ) -> T | Failed:
         """Return the value of an attempt, or what its failure means."""
-        closed, now = self._connection.closed, self.clock.time()
         if problem is not None:
+            closed, now = self._connection.closed, self.clock.time()
             if expired_scope:
                 return expired(run, problem, closed=closed, instant=self.clock.monotonic(), now=now)
             return broken(run, problem, closed=closed, never_sent=isinstance(problem, NEVER_SENT), now=now)
@@ -337,7 +335,7 @@ class Transport:
         if run.status == HTTPStatus.UNAUTHORIZED and run.bearer is not None:
             self._provider.reject(run.bearer)
             self.hooks.token(TokenRequested(outcome="rejected", status=run.status))
-        return refused(run, body, now)
+        return refused(run, body, self.clock.time())
 
     def _report(self, run: Run, error: AmiliError | None) -> None:
         ended = AttemptEnded(
@@ -401,9 +399,10 @@ class Transport:
     @asynccontextmanager
     async def _scope(self, when: float | None) -> AsyncGenerator[None]:
         """Bound a wait in a way that closing the client can cut short."""
-        async with asyncio.timeout_at(when) as scope:
-            self._scopes.add(scope)
-            try:
+        scope = asyncio.timeout(None)
+        self._alarm.set(scope, when)
+        try:
+            async with scope:
                 yield
-            finally:
-                self._scopes.discard(scope)
+        finally:
+            self._alarm.forget(scope)

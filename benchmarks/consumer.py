@@ -11,7 +11,7 @@ import statistics
 import time
 from functools import partial
 
-from amili_async import AmiliClient
+from amili_async.client import AmiliClient
 from benchmarks.measuring import Row, Sample, Settings, Stopwatch, interleave, rates, ratio
 from benchmarks.report import main
 from benchmarks.server import TOKEN, Listing, Server, serving

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks.measuring import Row, Sample, Settings, interleave, rates, ratio
-from benchmarks.peers.peer import BARE, HTTPX2, HTTPX_PYDANTIC, OURS
+from benchmarks.peers.peer import BARE, HTTPX2, HTTPX_PYDANTIC, OPENERS, OURS
 from benchmarks.report import main
 from benchmarks.server import Listing, serving
 from benchmarks.worker import workers
@@ -41,7 +41,7 @@ def measure(settings: Settings) -> list[Row]:
     """Walk 50 organizations of 10 pages, 1, 8 and 32 at a time, with 0 and 20 ms of latency."""
     names = [OURS, BARE, HTTPX2, HTTPX_PYDANTIC]
     rows: list[Row] = []
-    with workers(names) as running:
+    with workers({name: OPENERS[name] for name in names}) as running:
         for latency in (0.0, 0.02):
             listing = Listing(organizations=max(8, settings.scaled(50)), pages=10, latency=latency)
             with serving(listing) as server:

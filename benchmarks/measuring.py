@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import math
+import os
 import random
 import statistics
 import subprocess
@@ -204,6 +205,14 @@ async def heartbeat() -> AsyncIterator[Heartbeat]:
         await asyncio.sleep(2 * watch.every)
     finally:
         task.cancel()
+
+
+def use_core(number: int) -> None:
+    """Keep this process to one of the cores that it may use, counted from 0; does nothing where there are too few."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        if len(cores) > 1:
+            os.sched_setaffinity(0, {cores[number % len(cores)]})
 
 
 def resident_peak() -> int:

@@ -13,7 +13,7 @@ import sys
 import aiohttp
 import msgspec
 
-from amili_async import AmiliClient
+from amili_async.client import AmiliClient
 from benchmarks.measuring import Row, Settings, figure, forget_peak, in_subprocess, resident, resident_peak
 from benchmarks.peers.rows import DECODER
 from benchmarks.report import main

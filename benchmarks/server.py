@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from benchmarks.measuring import ROOT
+from benchmarks.measuring import ROOT, use_core
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -184,6 +184,7 @@ class Connection(asyncio.Protocol):
 
 async def serve(listing: Listing) -> None:
     """Serve until killed; print the port and the size of a page once the pages are rendered."""
+    use_core(1)
     loop = asyncio.get_running_loop()
     responses = Responses(listing)
     server = await loop.create_server(lambda: Connection(responses, loop), "127.0.0.1", 0, backlog=512)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from amili_async import AmiliClient
+from amili_async.client import AmiliClient
 from benchmarks.measuring import Row, Settings, figure, heartbeat
 from benchmarks.peers.rows import DECODER
 from benchmarks.report import main

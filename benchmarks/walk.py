@@ -7,13 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks.measuring import Row, Settings, cpu_per_unit, interleave, rates, ratio
-from benchmarks.peers.peer import BARE, HTTPX_PYDANTIC, MODULES, OURS
+from benchmarks.peers.peer import BARE, HTTPX_PYDANTIC, OPENERS, OURS
 from benchmarks.report import main
 from benchmarks.server import Listing, serving
 from benchmarks.worker import workers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
 
 def size(count: int) -> str:
@@ -22,10 +22,10 @@ def size(count: int) -> str:
 
 
 def compare(
-    listing: Listing, rounds: int, names: Sequence[str], *, targets: tuple[float, float] | None = None
+    listing: Listing, rounds: int, openers: Mapping[str, str], *, targets: tuple[float, float] | None = None
 ) -> list[Row]:
     """Walk one listing with every peer, print them side by side, return the rows of the table."""
-    with serving(listing) as server, workers(names) as running:
+    with serving(listing) as server, workers(openers) as running:
         organization = server.organization_ids[:1]
         sides = {name: partial(worker.walk, server, organization) for name, worker in running.items()}
         samples = interleave(sides, rounds)
@@ -70,15 +70,14 @@ def compare(
 
 def measure(settings: Settings) -> list[Row]:
     """Walk the pages of the design with every peer, and the other shapes with those that matter for them."""
-    everyone = list(MODULES)
-    rows = compare(Listing(pages=settings.scaled(200)), settings.rounds, everyone, targets=(1.15, 3.5))
-    rows += compare(Listing(pages=settings.scaled(200), entries=25), settings.rounds, everyone, targets=(1.10, 4.5))
+    rows = compare(Listing(pages=settings.scaled(200)), settings.rounds, OPENERS, targets=(1.15, 3.5))
+    rows += compare(Listing(pages=settings.scaled(200), entries=25), settings.rounds, OPENERS, targets=(1.10, 4.5))
     return rows
 
 
 def measure_shapes(settings: Settings) -> list[Row]:
     """Walk pages of 100 and 1,000 batches with 0, 10 and 50 entries: this client against the bare loop and pydantic."""
-    chosen = [OURS, BARE, HTTPX_PYDANTIC]
+    chosen = {name: OPENERS[name] for name in (OURS, BARE, HTTPX_PYDANTIC)}
     rows: list[Row] = []
     for batches in (100, 1000):
         for entries in (0, 10, 50):

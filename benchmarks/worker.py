@@ -1,13 +1,17 @@
 """A client in a process of its own, which walks when it is told to and answers with what that took.
 
 One process a peer, kept through all rounds: nobody's garbage collector goes through the modules and models of the others
-(in one process that cost httpx + pydantic 40 % of its speed), and each is as warm as it gets.
+(in one process that cost httpx + pydantic 40 % of its speed), and each is as warm as it gets. Two kinds of luck are taken
+out, for all peers alike. glibc gives the memory of each page back to the kernel or keeps it, by how the heap happens to
+lie: 17 page faults, up to 80 us a page, for some processes of any client and not for others; so its thresholds are set.
+And the kernel may put client and server on one core or on two; so the server has one and the client another.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
@@ -15,15 +19,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from benchmarks.measuring import ROOT, Sample, Stopwatch
-from benchmarks.peers.peer import MODULES
+from benchmarks.measuring import ROOT, Sample, Stopwatch, use_core
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from benchmarks.peers.peer import Walk
     from benchmarks.server import Server
+
+
+KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**30), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
+"""What makes glibc keep freed memory; other C libraries ignore it."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,21 +93,24 @@ class Worker:
 
 
 @contextmanager
-def workers(names: Sequence[str]) -> Iterator[dict[str, Worker]]:
+def workers(openers: Mapping[str, str]) -> Iterator[dict[str, Worker]]:
     """Start one worker a peer, and end them with the block. A peer that is not installed is left out, and said so."""
     with ExitStack() as stack:
         running: dict[str, Worker] = {}
-        for name in names:
+        for name, opener in openers.items():
             check = subprocess.run(  # noqa: S603  # our own module
-                [sys.executable, "-c", f"import {MODULES[name]}"], cwd=ROOT, check=False, capture_output=True, text=True
+                [sys.executable, "-c", f"import {opener.partition(':')[0]}"], cwd=ROOT, check=False, capture_output=True, text=True
             )
             if check.returncode:
+                if "ModuleNotFoundError" not in check.stderr:
+                    raise RuntimeError(check.stderr)
                 print(f"{name}: left out ({check.stderr.splitlines()[-1]}); see benchmarks/requirements.txt")
                 continue
             process = stack.enter_context(
                 subprocess.Popen(  # noqa: S603  # the same
-                    [sys.executable, "-m", "benchmarks.worker", name],
+                    [sys.executable, "-m", "benchmarks.worker", opener],
                     cwd=ROOT,
+                    env=os.environ | KEEP_MEMORY,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                 )
@@ -112,7 +122,9 @@ def workers(names: Sequence[str]) -> Iterator[dict[str, Worker]]:
 
 def main() -> None:
     """Answer jobs until there are no more."""
-    opened = importlib.import_module(MODULES[sys.argv[1]]).opened
+    module, _, function = sys.argv[1].partition(":")
+    opened = getattr(importlib.import_module(module), function)
+    use_core(0)
     for line in sys.stdin.buffer:
         answer = asyncio.run(perform(msgspec.json.decode(line, type=Job), opened))
         sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from amili_async import AmiliClient, SucceededEntry
+from amili_async.client import AmiliClient
+from amili_async.models.entries import SucceededEntry
 from benchmarks.server import TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from benchmarks.peers.peer import Walk
 
@@ -24,13 +25,18 @@ class PaymentSuccess(SucceededEntry, tag="paymentSuccess", frozen=True, kw_only=
 
 @asynccontextmanager
 async def opened(base_url: str) -> AsyncIterator[Walk]:
-    """Open a client; the walk iterates a pager."""
+    """Open a client; one organization is a pager, many are a stream."""
     async with AmiliClient(TOKEN, base_url=base_url, entry_types=(PaymentSuccess,), concurrency=64) as amili:
 
-        async def walk(organization_id: str) -> int:
+        async def walk(organization_ids: Sequence[str], concurrency: int) -> int:
             entries = 0
-            async for batch in amili.batches.list(organization_id):
-                entries += len(batch.succeeded)
+            if concurrency > 1:
+                async for _, batch in amili.batches.stream(organization_ids, concurrency=concurrency):
+                    entries += len(batch.succeeded)
+                return entries
+            for organization_id in organization_ids:
+                async for batch in amili.batches.list(organization_id):
+                    entries += len(batch.succeeded)
             return entries
 
-        yield in_tasks(walk)
+        yield walk

@@ -16,16 +16,16 @@ HTTPX_PYDANTIC = "httpx + pydantic"
 OPENAI = "openai-python's base client"
 OPENAPI = "openapi-python-client"
 
-MODULES = {
-    OURS: "benchmarks.peers.ours",
-    BARE: "benchmarks.peers.bare",
-    FLOOR: "benchmarks.peers.floor",
-    HTTPX2: "benchmarks.peers.httpx2_msgspec",
-    HTTPX_PYDANTIC: "benchmarks.peers.httpx_pydantic",
-    OPENAI: "benchmarks.peers.openai_base",
-    OPENAPI: "benchmarks.peers.openapi_client",
+OPENERS = {
+    OURS: "benchmarks.peers.ours:opened",
+    BARE: "benchmarks.peers.bare:opened",
+    FLOOR: "benchmarks.peers.floor:opened",
+    HTTPX2: "benchmarks.peers.httpx2_msgspec:opened",
+    HTTPX_PYDANTIC: "benchmarks.peers.httpx_pydantic:opened",
+    OPENAI: "benchmarks.peers.openai_base:opened",
+    OPENAPI: "benchmarks.peers.openapi_client:opened",
 }
-"""Each has ``opened(base_url)``, an asynchronous context manager that yields a `Walk`."""
+"""Where each peer is: a function that takes a base URL and returns an asynchronous context manager of a `Walk`."""
 
 
 def in_tasks(walk: Callable[[str], Awaitable[int]]) -> Walk:

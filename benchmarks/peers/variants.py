@@ -1,0 +1,141 @@
+"""This client with one layer turned off or on: what the layers are measured with."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from amili_async import AmiliClient
+from benchmarks.peers.ours import PaymentSuccess
+from benchmarks.server import TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from amili_async.events import AttemptEnded, CallEnded, CallStarted, Drift, GateClosed, QuarantinedRow
+    from amili_async.events import RetryPlanned, TokenRequested
+    from benchmarks.peers.peer import Walk
+
+
+class Listener:
+    """A hook that wants to know everything and does nothing with it."""
+
+    def on_call_start(self, record: CallStarted) -> None: ...
+
+    def on_attempt(self, record: AttemptEnded) -> None: ...
+
+    def on_retry(self, record: RetryPlanned) -> None: ...
+
+    def on_gate(self, record: GateClosed) -> None: ...
+
+    def on_token(self, record: TokenRequested) -> None: ...
+
+    def on_call(self, record: CallEnded) -> None: ...
+
+    def on_drift(self, record: Drift) -> None: ...
+
+    def on_quarantine(self, record: QuarantinedRow) -> None: ...
+
+
+class CallListener:
+    """A hook for metrics: one record a call."""
+
+    def on_call(self, record: CallEnded) -> None: ...
+
+
+def _items(amili: AmiliClient, *, prefetch: bool = True) -> Walk:
+    async def walk(organization_ids: Sequence[str], _concurrency: int) -> int:
+        entries = 0
+        for organization_id in organization_ids:
+            async for batch in amili.batches.list(organization_id, prefetch=prefetch):
+                entries += len(batch.succeeded)
+        return entries
+
+    return walk
+
+
+def _pages(amili: AmiliClient, *, prefetch: bool) -> Walk:
+    async def walk(organization_ids: Sequence[str], _concurrency: int) -> int:
+        entries = 0
+        for organization_id in organization_ids:
+            async for page in amili.batches.list(organization_id, prefetch=prefetch).pages():
+                for batch in page.items:
+                    entries += len(batch.succeeded)
+        return entries
+
+    return walk
+
+
+def _client(base_url: str, *hooks: object) -> AmiliClient:
+    return AmiliClient(TOKEN, base_url=base_url, entry_types=(PaymentSuccess,), hooks=hooks)
+
+
+@asynccontextmanager
+async def items(base_url: str) -> AsyncIterator[Walk]:
+    """Everything as it comes."""
+    async with _client(base_url) as amili:
+        yield _items(amili)
+
+
+@asynccontextmanager
+async def without_prefetch(base_url: str) -> AsyncIterator[Walk]:
+    """Each page is asked for when it is due."""
+    async with _client(base_url) as amili:
+        yield _items(amili, prefetch=False)
+
+
+@asynccontextmanager
+async def pages(base_url: str) -> AsyncIterator[Walk]:
+    """Pages in place of items."""
+    async with _client(base_url) as amili:
+        yield _pages(amili, prefetch=True)
+
+
+@asynccontextmanager
+async def pages_without_prefetch(base_url: str) -> AsyncIterator[Walk]:
+    """The least that the public API does for a list."""
+    async with _client(base_url) as amili:
+        yield _pages(amili, prefetch=False)
+
+
+@asynccontextmanager
+async def without_deadline(base_url: str) -> AsyncIterator[Walk]:
+    """No deadline over the attempts; each attempt keeps its own timeout."""
+    async with _client(base_url) as amili:
+        yield _items(amili.with_options(deadline=None))
+
+
+@asynccontextmanager
+async def call_hook(base_url: str) -> AsyncIterator[Walk]:
+    """One hook that gets a record of each call."""
+    async with _client(base_url, CallListener()) as amili:
+        yield _items(amili)
+
+
+@asynccontextmanager
+async def every_hook(base_url: str) -> AsyncIterator[Walk]:
+    """One hook that gets every record, drift included."""
+    async with _client(base_url, Listener()) as amili:
+        yield _items(amili)
+
+
+@asynccontextmanager
+async def debug_log(base_url: str) -> AsyncIterator[Walk]:
+    """The log at DEBUG, into nothing."""
+    logger = logging.getLogger("amili_async")
+    logger.addHandler(logging.NullHandler())
+    logger.setLevel(logging.DEBUG)
+    async with _client(base_url) as amili:
+        yield _items(amili)
+
+
+@asynccontextmanager
+async def traced(base_url: str) -> AsyncIterator[Walk]:
+    """The OpenTelemetry hook, with a tracer that records and exports nowhere."""
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415  # of the `dev` extra
+
+    from amili_async.integrations.opentelemetry import OpenTelemetryHook  # noqa: PLC0415  # of the `otel` extra
+
+    async with _client(base_url, OpenTelemetryHook(tracer_provider=TracerProvider())) as amili:
+        yield _items(amili)

@@ -1,0 +1,327 @@
+"""A sync into SQLite and PostgreSQL: rows a second against a bare loop, and the memory over a million batches.
+
+The bare loop walks as many organizations at a time with aiohttp and msgspec, makes the same typed rows, and upserts them,
+their entries and a cursor, a page in one transaction: by the very statements that the store compiles from SQLAlchemy
+Core, through the same connections. It looks nothing up, leases nothing, verifies no order and sets no row aside. Beside
+it stands the loop that one writes first: SQLAlchemy's own ``execute`` with dictionaries, on aiosqlite or asyncpg.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import shutil
+import statistics
+import sys
+import tempfile
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiohttp
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from amili_async.client import AmiliClient
+from amili_async.sync import SqlStore, sync
+from amili_async.sync.columns import moment_as_is, moment_as_text
+from amili_async.sync.database import database
+from amili_async.sync.schema import batch_entries, batches, metadata
+from amili_async.sync.statements import Upsert
+from benchmarks.measuring import (
+    Row,
+    Sample,
+    Settings,
+    Stopwatch,
+    figure,
+    forget_peak,
+    in_subprocess,
+    interleave,
+    rates,
+    ratio,
+    resident,
+    resident_peak,
+)
+from benchmarks.peers.peer import in_tasks
+from benchmarks.peers.rows import DECODER, Batch, InvoiceSuccess
+from benchmarks.report import main
+from benchmarks.server import TOKEN, Listing, Server, serving
+from tests.throwaway_postgresql import throwaway_postgresql
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from amili_async.sync.columns import Columns
+
+CONCURRENCY = 8
+
+Save = "Callable[[str, list[Columns], list[Columns], str | None], Awaitable[None]]"
+
+cursors = sa.Table(
+    "cursors", sa.MetaData(), sa.Column("organization_id", sa.Text, primary_key=True), sa.Column("token", sa.Text)
+)
+
+
+class _RawPage(msgspec.Struct, frozen=True):
+    data: list[msgspec.Raw]
+
+
+_raws = msgspec.json.Decoder(_RawPage)
+
+
+def _batch_columns(owner: str, batch: Batch, raw: msgspec.Raw, moments: Callable[[datetime | None], object]) -> Columns:
+    return (
+        owner,
+        batch.batch_id,
+        batch.type.value,
+        batch.status.value,
+        moments(batch.created_at),
+        moments(batch.finished_at),
+        batch.created_by,
+        len(batch.succeeded),
+        len(batch.failed),
+        moments(datetime.now(UTC)),
+        str(raw, "utf-8"),
+    )
+
+
+def _entry_columns(owner: str, batch: Batch) -> Iterator[Columns]:
+    for position, entry in enumerate(batch.succeeded):
+        key = (owner, batch.batch_id, "succeeded", position)
+        if isinstance(entry, InvoiceSuccess):
+            yield (*key, "invoiceSuccess", entry.invoice_id, entry.invoice_number, entry.case_id, None, None, None)
+        else:
+            raw = msgspec.json.encode(entry).decode()
+            yield (*key, "paymentSuccess", entry.invoice_id, entry.invoice_number, None, None, None, raw)
+
+
+async def _walk(server: Server, save: Save, moments: Callable[[datetime | None], object]) -> int:
+    """Walk all organizations the bare way; return how many rows were saved."""
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as session:
+
+        async def walk(owner: str) -> int:
+            url = f"{server.base_url}/orgs/{owner}/batches"
+            params: dict[str, str] = {}
+            rows = 0
+            while True:
+                async with session.get(url, params=params) as response:
+                    response.raise_for_status()
+                    body = await response.read()
+                page = DECODER.decode(body)
+                raws = _raws.decode(body).data
+                columns = [
+                    _batch_columns(owner, batch, raw, moments) for batch, raw in zip(page.data, raws, strict=True)
+                ]
+                entries = [entry for batch in page.data for entry in _entry_columns(owner, batch)]
+                await save(owner, columns, entries, page.summary.next_page_token)
+                rows += len(columns)
+                if not page.summary.next_page_token:
+                    return rows
+                params["PageToken"] = page.summary.next_page_token
+
+        return await in_tasks(walk)(server.organization_ids, CONCURRENCY)
+
+
+async def _bare(server: Server, url: str) -> Sample:
+    """The bare loop on the store's own statements and connections."""
+    opened = database(url, patience=30)
+    moments = moment_as_is if opened.dialect.name == "postgresql" else moment_as_text
+    upsert, upsert_entries, upsert_cursor = (
+        Upsert(table, opened.dialect) for table in (batches, batch_entries, cursors)
+    )
+
+    async def save(owner: str, rows: list[Columns], entries: list[Columns], token: str | None) -> None:
+        def work(connection: sa.Connection) -> None:
+            upsert.run(connection, rows)
+            upsert_entries.run(connection, entries)
+            upsert_cursor.run(connection, [(owner, token)])
+
+        await opened.run(work)
+
+    await opened.run(_make_tables)
+    with Stopwatch() as watch:
+        rows = await _walk(server, save, moments)
+    await opened.close()
+    return watch.sample(rows)
+
+
+async def _first_try(server: Server, url: str) -> Sample:
+    """The bare loop with dictionaries through SQLAlchemy's own `execute`."""
+    engine = _engine(url)
+    moments = moment_as_is if engine.dialect.name == "postgresql" else moment_as_text
+    statements = [(table, _upserting(table, engine.dialect.name)) for table in (batches, batch_entries, cursors)]
+    writing = asyncio.Lock() if engine.dialect.name == "sqlite" else None
+
+    async def save(owner: str, rows: list[Columns], entries: list[Columns], token: str | None) -> None:
+        async with _none() if writing is None else writing, engine.begin() as connection:
+            for (table, statement), values in zip(statements, (rows, entries, [(owner, token)]), strict=True):
+                names = [column.name for column in table.columns]
+                if values:
+                    await connection.execute(statement, [dict(zip(names, value, strict=True)) for value in values])
+
+    async with engine.begin() as connection:
+        await connection.run_sync(_make_tables)
+    with Stopwatch() as watch:
+        rows = await _walk(server, save, moments)
+    await engine.dispose()
+    return watch.sample(rows)
+
+
+def _upserting(table: sa.Table, dialect: str) -> sa.Executable:
+    insert = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    key = [column.name for column in table.primary_key.columns]
+    rest = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in key}
+    return insert.on_conflict_do_update(index_elements=key, set_=rest)
+
+
+@asynccontextmanager
+async def _none() -> AsyncIterator[None]:
+    yield
+
+
+def _engine(url: str) -> AsyncEngine:
+    if url.startswith("postgresql"):
+        return create_async_engine(url.replace("postgresql", "postgresql+asyncpg", 1), pool_size=8)
+    engine = create_async_engine(url.replace("sqlite", "sqlite+aiosqlite", 1))
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def set_up(connection: sa.engine.interfaces.DBAPIConnection, _: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.close()
+
+    return engine
+
+
+def _make_tables(connection: sa.Connection) -> None:
+    metadata.create_all(connection)
+    cursors.create(connection)
+
+
+async def _ours(server: Server, url: str) -> Sample:
+    async with AmiliClient(TOKEN, base_url=server.base_url) as client, SqlStore(url) as store:
+        with Stopwatch() as watch:
+            report = await sync(client, server.organization_ids, store, concurrency=CONCURRENCY)
+    if not report.ok:
+        raise RuntimeError(f"the sync failed: {report.failures[:1]}")
+    return watch.sample(report.total.new)
+
+
+SIDES: dict[str, Callable[[Server, str], Awaitable[Sample]]] = {
+    "sync()": _ours,
+    "bare loop": _bare,
+    "execute() with dictionaries": _first_try,
+}
+
+
+class Databases:
+    """Empty databases, one for each run."""
+
+    def __init__(self, folder: Path, port: int | None) -> None:
+        self._folder = folder
+        self._port = port
+        self._count = 0
+
+    def run(self, side: Callable[[Server, str], Awaitable[Sample]], server: Server) -> Sample:
+        """Run a side into a new database and throw that away."""
+        self._count += 1
+        if self._port is None:
+            folder = self._folder / str(self._count)
+            folder.mkdir()
+            sample = asyncio.run(_awaited(side(server, f"sqlite:///{folder}/store.db")))
+            shutil.rmtree(folder)
+            return sample
+        name = f"run_{self._count}"
+        asyncio.run(self._administer(f"CREATE DATABASE {name}"))
+        sample = asyncio.run(_awaited(side(server, f"postgresql://amili@127.0.0.1:{self._port}/{name}")))
+        asyncio.run(self._administer(f"DROP DATABASE {name}"))
+        return sample
+
+    async def _administer(self, statement: str) -> None:
+        engine = create_async_engine(f"postgresql+asyncpg://amili@127.0.0.1:{self._port}/postgres")
+        async with engine.connect() as connection:
+            autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
+            await autocommit.exec_driver_sql(statement)
+        await engine.dispose()
+
+
+def _into(
+    databases: Databases, what: str, server: Server, settings: Settings, *, target: float | None
+) -> Iterator[Row]:
+    """Compare the sides on one kind of database."""
+    samples = interleave({name: partial(databases.run, side, server) for name, side in SIDES.items()}, settings.rounds)
+    ours, *others = SIDES
+    size = f"{server.page_bytes / 1e3:.0f} kB a page"
+    for name in others:
+        against = ratio(rates(samples[ours]), rates(samples[name]))
+        yield Row(
+            what=f"sync into {what}, {size}: rows/s against the {name}",
+            value=against.value,
+            noise=against.noise,
+            at_least=target if name == "bare loop" else None,
+            detail=(
+                f"{statistics.median(rates(samples[ours])):,.0f} : "
+                f"{statistics.median(rates(samples[name])):,.0f} rows/s; CPU a page of 100 "
+                f"{_cpu(samples[ours]):.1f} : {_cpu(samples[name]):.1f} ms"
+            ),
+        )
+
+
+def _cpu(samples: list[Sample]) -> float:
+    return statistics.median(sample.cpu_per_unit for sample in samples) * 100 * 1000
+
+
+async def _in_memory_terms(base_url: str, organization_id: str, folder: str) -> dict[str, float]:
+    """Sync one organization and return the memory that it took above the start."""
+    async with AmiliClient(TOKEN, base_url=base_url) as client, SqlStore(f"sqlite:///{folder}/store.db") as store:
+        gc.collect()
+        start = resident()
+        forget_peak()
+        report = await sync(client, [organization_id], store)
+        return {"rows": report.total.rows, "above": resident_peak() - start}
+
+
+def _memory(settings: Settings) -> Row:
+    """Sync a million batches of one organization in a fresh process."""
+    listing = Listing(pages=settings.scaled(10_000), rows=100)
+    with serving(listing) as server, tempfile.TemporaryDirectory() as folder:
+        numbers = in_subprocess("benchmarks.sync", "memory", server.base_url, server.organization_ids[0], folder)
+    if numbers["rows"] != listing.pages * listing.rows:
+        raise RuntimeError(f"{numbers['rows']} rows came of {listing.pages * listing.rows}")
+    return Row(
+        what=f"memory while {listing.pages * listing.rows:,} batches are synced into SQLite, above the start",
+        value=figure([numbers["above"] / 1e6]).value,
+        unit="MB",
+    )
+
+
+def measure(settings: Settings) -> list[Row]:
+    """Sync 20 organizations into SQLite and, where there is one, PostgreSQL; then a million batches."""
+    rows: list[Row] = []
+    for entries in (2, 25):
+        listing = Listing(organizations=20, pages=settings.scaled(10), entries=entries)
+        with serving(listing) as server, tempfile.TemporaryDirectory() as folder:
+            rows += _into(Databases(Path(folder), None), "SQLite", server, settings, target=0.85)
+            try:
+                with throwaway_postgresql() as postgres:
+                    rows += _into(Databases(Path(folder), postgres.port), "PostgreSQL", server, settings, target=0.85)
+            except FileNotFoundError as missing:
+                print(missing)
+    return [*rows, _memory(settings)]
+
+
+async def _awaited(sample: Awaitable[Sample]) -> Sample:
+    return await sample
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["memory"]:
+        print(msgspec.json.encode(asyncio.run(_in_memory_terms(*sys.argv[2:]))).decode())
+        raise SystemExit(0)
+    raise SystemExit(main(measure))

@@ -1,0 +1,85 @@
+"""The envelope: a summary that may be missing, before or after the data."""
+
+from __future__ import annotations
+
+import pytest
+
+from amili_async import DecodeError, Summary
+from amili_async.decoding.envelope import open_many, open_one
+from amili_async.decoding.notes import Kept
+from tests.decoding.told import Told
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"summary": {"nextPageToken": "t"}, "data": [1, {"a": 2}]}',
+        b'{"data": [1, {"a": 2}], "summary": {"nextPageToken": "t"}}',
+        b'{"new": 1, "data": [1, {"a": 2}], "summary": {"nextPageToken": "t", "new": {}}}',
+    ],
+)
+def test_summary_and_data_may_come_in_any_order(body: bytes) -> None:
+    page = open_many(body, None)
+    assert page.summary == Summary(next_page_token="t")  # a page token
+    assert [bytes(raw) for raw in page.rows] == [b"1", b'{"a": 2}']
+
+
+@pytest.mark.parametrize("body", [b'{"data": []}', b'{"summary": null, "data": []}'])
+def test_the_summary_may_be_missing(body: bytes) -> None:
+    assert open_many(body, None) == (None, [])
+
+
+def test_one_object() -> None:
+    assert bytes(open_one(b'{"summary": {}, "data": { "a": 1 }}', None)) == b'{ "a": 1 }'
+    assert bytes(open_one(b'{"data": null}', None)) == b"null"
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "path"),
+    [
+        (b"{}", "Object missing required field `data`", "$"),
+        (b"[]", "Expected `object`, got `array`", "$"),
+        (b'"x"', "Expected `object`, got `str`", "$"),
+        (b'{"data": {}}', "Expected `array | null`, got `object`", "$.data"),
+        (b'{"data": [], "summary": []}', "Expected `object | null`, got `array`", "$.summary"),
+        (b'{"summary": {"status": "FAILED"}, "data": null}', "Expected `array`, got `null`", "$.data"),
+    ],
+)
+def test_what_is_no_envelope_of_a_list_is_an_error(body: bytes, message: str, path: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        open_many(body, None)
+    assert caught.value.message == f"the answer does not fit: {message} at {path}"
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize("body", [b"", b'{"data": [', b"<html>", b'{"data": [1}'])
+def test_what_is_no_json_is_an_error_for_both(body: bytes) -> None:
+    for read in (open_many, open_one):
+        with pytest.raises(DecodeError) as caught:
+            read(body, None)
+        assert caught.value.body == body
+        assert caught.value.truncated == (body in {b"", b'{"data": ['})
+
+
+def test_a_body_cut_behind_what_does_not_fit_is_cut_all_the_same() -> None:
+    with pytest.raises(DecodeError) as caught:
+        open_many(b'{"summary": [], "data": [1, ', None)
+    assert caught.value.truncated
+
+
+@pytest.mark.parametrize("status", [b"", b'"summary": {"status": "SUCCESS"}, '])
+def test_null_is_an_empty_list_unless_the_summary_tells_of_a_failure(status: bytes) -> None:
+    told = Told()
+    page = open_many(b"{" + status + b'"data": null}', told)
+    assert page.rows == []
+    assert told == [("leniency", "$.data", "null taken as an empty list")]
+    assert open_many(b"{" + status + b'"data": null}', None).rows == []
+
+
+def test_an_odd_summary_is_read_leniently() -> None:
+    told = Told()
+    page = open_many(b'{"summary": {"nextPageToken": 12}, "data": [{ }]}', told)
+    assert page.summary == Summary(next_page_token="12")  # a page token
+    assert [bytes(raw) for raw in page.rows] == [b"{ }"]
+    assert told == [("leniency", "$.summary.nextPageToken", "a number taken as text")]
+    assert open_many(b'{"summary": {}, "data": []}', Kept()).summary == Summary()

@@ -1,0 +1,57 @@
+"""Rows of types that msgspec reads as they stand, of no known type, and lists of rows."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from amili_async import Invoice, OpenValue
+from amili_async.decoding import Reader
+from amili_async.decoding.rows import ListRows, OpenRows, PlainRows
+from tests.decoding.told import Told
+
+
+def test_plain_rows_are_read_whole_and_one_by_one() -> None:
+    rows = PlainRows(Invoice)
+    assert rows.page(b'{"data": [{"id": "1"}, {"id": "2"}]}') == (None, [Invoice(id="1"), Invoice(id="2")])
+    assert rows.row(b'{"id": "1"}') == Invoice(id="1")
+    assert rows.bent(b'{"id": 1}', None) == Invoice(id="1")
+    with pytest.raises(msgspec.ValidationError):
+        rows.row(b'{"id": 1}')
+
+
+def test_plain_rows_tell_of_a_leniency_only_where_it_helped() -> None:
+    rows, told = PlainRows(Invoice), Told()
+    with pytest.raises(msgspec.ValidationError):
+        rows.bent(b'{"id": 1, "type": []}', told)
+    assert told == []
+    rows.bent(b'{"id": 1}', told)
+    assert told == [("leniency", "$.id", "a number taken as text")]
+
+
+@pytest.mark.parametrize("raw", [b"null", b'{ "a": 1 }', b"[1]", b'"x"'])
+def test_open_rows_take_anything_as_it_is(raw: bytes) -> None:
+    rows = OpenRows()
+    assert rows.page(b'{"data": [' + raw + b"]}") == (None, [OpenValue(raw=raw)])
+    assert rows.row(raw) == OpenValue(raw=raw)
+    assert rows.bent(raw, None) == OpenValue(raw=raw)
+    told = Told()
+    rows.shape.find_strangers(raw, "$", told)
+    assert told == []
+
+
+def test_lists_of_rows() -> None:
+    rows = ListRows(PlainRows(Invoice))
+    assert rows.row(b'[{"id": "1"}]') == [Invoice(id="1")]
+    assert rows.bent(b'[{"id": 1}]', None) == [Invoice(id="1")]
+    assert rows.page(b'{"data": [[{"id": "1"}], []]}') == (None, [[Invoice(id="1")], []])
+    told = Told()
+    rows.shape.find_strangers(b'[{"id": "1", "new": 1}]', "$", told)
+    assert told == [("member", "$[...].new", "new")]
+
+
+def test_an_open_row_does_not_keep_the_page_alive() -> None:
+    body = bytearray(b'{"data": [{"a": 1}]}')
+    page = Reader(OpenValue).page(body, None)
+    body[:] = b"x" * len(body)
+    assert page.rows == [OpenValue(raw=b'{"a": 1}')]

@@ -13,6 +13,7 @@ import aiohttp
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.middleware.gzip import GZipMiddleware
 
 from amili_async import AmiliClient, ClientClosedError, ClientCredentials, NotFoundError
 from amili_async.integrations.fastapi import (
@@ -30,6 +31,9 @@ from tests.integrations.serving import Service, executed, lines_until_broken_off
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from types import ModuleType
+
+    from fastapi import Request, Response
+    from starlette.middleware.base import RequestResponseEndpoint
 
     from amili_async.events import CallStarted
 
@@ -138,6 +142,25 @@ async def test_a_browser_that_goes_away_ends_the_request_that_the_walk_waits_for
     await settled(service, sandbox)
 
     assert sandbox.requests.count("batches.list") == page
+
+
+async def test_a_middleware_in_between_does_not_keep_the_walk_going(module: ModuleType, sandbox: Sandbox) -> None:
+    async def unchanged(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        return await call_next(request)
+
+    app: FastAPI = module.app
+    app.middleware("http")(unchanged)
+    app.add_middleware(GZipMiddleware, minimum_size=1)
+    sandbox.faults.add(Fault("batches.list", "hang", page=3))
+    async with served(app) as service, aiohttp.ClientSession() as session:
+        async with session.get(service.url + batches_of(sandbox)) as response:
+            await response.content.readline()
+            await until(lambda: sandbox.requests.count("batches.list") == 3)
+            assert response.headers["content-encoding"] == "gzip"
+            response.close()
+        await settled(service, sandbox)
+
+    assert sandbox.requests.count("batches.list") == 3
 
 
 async def test_a_walk_that_fails_in_the_middle_breaks_the_answer_off(sandbox: Sandbox, service: Service) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from typing import Annotated
 
 import msgspec
 
@@ -26,7 +27,7 @@ class Cursor(
 
     token: str | None = None
     """The token of the page that the walk stands in; ``None`` for the first page."""
-    row: int = 0
+    row: Annotated[int, msgspec.Meta(ge=0)] = 0
     """How many rows of that page have been handed out."""
     fingerprint: str = ""
     """Which list: operation, organization, filters, sort and page size, hashed."""

@@ -62,6 +62,7 @@ def encoded(json: str) -> str:
         encoded("[]"),
         encoded('{"v":"1","x":' + "[" * 100_000),
         encoded('{"v":"1","t":"abc","r":3,"f":"f0","x":1}'),
+        Cursor(row=-1).encode(),
         Cursor(token="abc").encode() + "!",
         Cursor(token="abc").encode()[:-3],
     ],

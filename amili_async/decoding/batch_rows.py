@@ -143,20 +143,22 @@ class BatchRows(Rows[Batch]):
         try:
             found = form.tagged.decode(data)
         except msgspec.ValidationError as error:
-            # Without its traceback: with it the error, this frame and the whole page would hold each other alive.
-            failure = error.with_traceback(None)
-        else:
-            form.tagless = False
+            found = self._otherwise(form, data, str(error))
+            if found is None:
+                raise
             return found
-        said = str(failure)
-        if said.endswith(".$type`") and self._learn(form, data):
+        form.tagless = False
+        return found
+
+    def _otherwise(self, form: _Form[F], data: JSON, reason: str) -> F | None:
+        """Return what came, after looking at why it could not be decoded with tags; nothing if that does not help."""
+        if reason.endswith(".$type`") and self._learn(form, data):
             return form.tagged.decode(data)
-        if "`$type`" in said and not form.tagless:
+        if "`$type`" in reason and not form.tagless:
             found = self._without_tags(form, data)
-            if found is not None:
-                form.tagless = True
-                return found
-        raise failure
+            form.tagless = found is not None
+            return found
+        return None
 
     def _without_tags(self, form: _Form[F], data: JSON) -> F | None:
         """Return what came, if all its entries can only be of one type; else nothing."""

@@ -9,7 +9,7 @@ import msgspec
 
 from amili_async.decoding.failures import misfit
 from amili_async.decoding.notes import Kept, Note
-from amili_async.decoding.shapes import JSON, Members, Shape, items_of
+from amili_async.decoding.shapes import JSON, Members, Shape, items_in, items_of
 from amili_async.models.entries import SucceededEntry, UnknownEntry
 from amili_async.models.open_enum import misses
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 PATH = "$.succeeded[...]"
 
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_arrays = msgspec.json.Decoder(list[msgspec.Raw])
 _texts = msgspec.json.Decoder(str)
 
 
@@ -123,7 +122,7 @@ class Entries(Shape):
 
     def find_strangers(self, raw: JSON, path: str, note: Note) -> None:
         """Look into the entries of known types."""
-        for item in _arrays.decode(raw):
+        for item in items_in(raw):
             shape = self._reader.shape_for(item)
             if shape is not None:
                 shape.find_strangers(item, f"{path}[...]", note)

@@ -92,10 +92,8 @@ class Reader(Generic[T]):
         before = misses.latest
         try:
             summary, rows = self._rows.page(body)
-        except msgspec.ValidationError:
+        except READING_ERRORS:
             return self._by_row(body, drift)
-        except READING_ERRORS as error:
-            raise decode_error(body, error) from None
         if note is not None and rows:
             self._rows.shape.find_strangers(open_many(body, None).rows[0], "$", note)
             if misses.latest is not before:

@@ -191,7 +191,7 @@ class Items(Shape):
 
     def find_strangers(self, raw: JSON, path: str, note: Note) -> None:
         """Look into each item."""
-        for item in _arrays.decode(raw):
+        for item in items_in(raw):
             self._item.find_strangers(item, f"{path}[...]", note)
 
     def find_unknowns(self, value: object, path: str, note: Note) -> None:
@@ -259,6 +259,14 @@ class Members(Shape):
     def open(self) -> bool:
         """Whether one of the members does."""
         return bool(self._open_fields)
+
+
+def items_in(raw: JSON) -> list[msgspec.Raw]:
+    """Return the JSON of each item of an array; nothing for any other JSON."""
+    try:
+        return _arrays.decode(raw)
+    except msgspec.ValidationError:
+        return []
 
 
 def items_of(value: Any) -> Sequence[object]:

@@ -180,6 +180,7 @@ def test_what_fits_needs_no_bending(value: object) -> None:
         ('"either":{"b":1}', [("$.either.b", "b")]),
         ('"either":"RED","pair":[1,2],"inner":null', []),
         ('"anything":{"b":1}', []),
+        ('"inners":null', []),
     ],
 )
 def test_members_that_no_model_names_are_found_wherever_they_are(

@@ -1,0 +1,312 @@
+"""The reader: strict and whole first, then row by row, leniently, and set aside what fails."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amili_async import (
+    Batch,
+    ConfigurationError,
+    DecodeError,
+    Drift,
+    Invoice,
+    InvoiceSuccess,
+    OpenEnum,
+    OpenValue,
+    QuarantinedRow,
+    SucceededEntry,
+    Summary,
+    UnknownEntry,
+)
+from amili_async.decoding import DecodedPage, Reader
+from amili_async.decoding.batch_rows import BatchRows
+from amili_async.decoding.reader import MAX_FOUND
+
+
+class Way(OpenEnum):
+    BANK = "BANK"
+
+
+class PaymentSuccess(SucceededEntry, tag="paymentSuccess", frozen=True, kw_only=True):
+    payment_id: str
+    way: Way | None = None
+
+
+def body_of(*rows: object) -> bytes:
+    return json.dumps({"summary": {"nextPageToken": "t"}, "data": rows}).encode()
+
+
+GOOD = {"batchId": "1", "status": "SUCCESS"}
+LENIENT = {"batchId": 2, "status": "SUCCESS"}
+BAD = {"batchId": "3", "createdAt": "Kari Nordmann"}
+
+
+def test_a_page_is_read_whole() -> None:
+    page = Reader(Batch).page(body_of(GOOD, GOOD), None)
+    assert page.summary == Summary(next_page_token="t")  # a page token
+    assert [type(row) for row in page.rows] == [Batch, Batch]
+    assert page.quarantined == 0
+
+
+def test_a_row_that_does_not_fit_is_set_aside_and_loses_no_other() -> None:
+    page = Reader(Batch).page(body_of(GOOD, BAD, LENIENT), None)
+    assert page.quarantined == 1
+    first, aside, lenient = page.rows
+    assert isinstance(first, Batch)
+    assert isinstance(lenient, Batch)
+    assert lenient.batch_id == "2"
+    assert aside == QuarantinedRow(
+        index=1, path="$.createdAt", reason="Invalid RFC3339 encoded datetime", raw=json.dumps(BAD).encode()
+    )
+    assert "Kari" not in repr(aside)
+
+
+def test_what_is_set_aside_does_not_keep_the_page_alive() -> None:
+    body = bytearray(body_of(BAD))
+    (row,) = Reader(Batch).page(body, None).rows
+    body[:] = b" " * len(body)
+    assert isinstance(row, QuarantinedRow)
+    assert row.raw == json.dumps(BAD).encode()
+
+
+@pytest.mark.parametrize("row", [b"null", b"5", b'"x"', b"[]", b"{}", b'{"batchId": null}', b'{"batchId": []}'])
+def test_a_row_of_any_kind_is_set_aside_with_its_bytes(row: bytes) -> None:
+    page = Reader(Batch).page(b'{"data": [' + row + b"]}", None)
+    assert page.quarantined == 1
+    assert isinstance(page.rows[0], QuarantinedRow)
+    assert page.rows[0].raw == row
+
+
+def test_the_place_within_entries_is_told() -> None:
+    body = body_of({"batchId": "1", "succeeded": [{"invoiceId": "i"}, {"$type": "invoiceSuccess", "invoiceId": None}]})
+    (row,) = Reader(Batch).page(body, None).rows
+    assert isinstance(row, QuarantinedRow)
+    assert (row.path, row.reason) == ("$.succeeded[1].invoiceId", "Expected `str`, got `null`")
+
+
+def test_a_row_that_is_no_text_loses_no_other() -> None:
+    page = Reader(Batch).page(b'{"data": [{"batchId": "\xff"}, {"batchId": "1"}]}', None)
+    assert page.quarantined == 1
+    assert page.rows[0] == QuarantinedRow(
+        index=0, path="$", reason="the value does not fit", raw=b'{"batchId": "\xff"}'
+    )
+    assert page.rows[1] == Batch(batch_id="1")
+
+
+def test_rows_nested_without_end_lose_no_other() -> None:
+    deep = b'{"batchId": "1", "succeeded": [' + b"[" * 2000 + b"]" * 2000 + b"]}"
+    row = Reader(Batch).row(deep, 4, None)
+    assert isinstance(row, QuarantinedRow)
+    assert (row.index, row.raw) == (4, deep)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b'{"data": 5}', b'{"data": [{]}', b'{"data": [{}], \xff}'])
+def test_what_is_no_page_is_an_error_with_its_bytes(body: bytes) -> None:
+    reader = Reader(Batch)
+    for read in (lambda: reader.page(body, None), lambda: reader.split(body)):
+        with pytest.raises(DecodeError) as caught:
+            read()
+        assert caught.value.body == body
+
+
+def test_a_page_is_split_into_the_json_of_its_rows() -> None:
+    split = Reader(Batch).split(b'{"data": [ { "batchId": 1 } , null ]}')
+    assert [bytes(raw) for raw in split.rows] == [b'{ "batchId": 1 }', b"null"]
+    assert split.summary is None
+
+
+def test_rows_of_a_split_page_are_read_as_those_of_a_whole_one() -> None:
+    body = body_of(GOOD, BAD, LENIENT, {"batchId": "4", "succeeded": [{"$type": "new"}, {"invoiceId": "i"}]})
+    reader = Reader(Batch)
+    split = reader.split(body)
+    assert [reader.row(raw, index, None) for index, raw in enumerate(split.rows)] == reader.page(body, None).rows
+
+
+def test_one_object() -> None:
+    assert Reader(Batch).one(b'{"summary": {}, "data": {"batchId": "1"}}', None) == Batch(batch_id="1")
+    assert Reader(Batch).one(b'{"data": {"batchId": 1}}', None) == Batch(batch_id="1")
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        (b'{"data": {"batchId": []}}', "$.data.batchId"),
+        (b'{"data": null}', "$.data"),
+        (b'{"data": [{"batchId": "1"}]}', "$.data"),
+        (b'{"batchId": "1"}', "$"),
+        (b'{"data": {"batchId": "1", "succeeded": [{"$type": "invoiceSuccess"}]}}', "$.data.succeeded[0]"),
+    ],
+)
+def test_what_is_not_the_one_object_is_an_error_that_names_the_place(body: bytes, path: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        Reader(Batch).one(body, None)
+    assert caught.value.path == path
+    assert caught.value.body == body
+
+
+def test_an_answer_without_an_envelope() -> None:
+    assert Reader(Batch).bare(b'{"batchId": 1}', None) == Batch(batch_id="1")
+    for body, path in ((b'{"batchId": []}', "$.batchId"), (b"[]", "$"), (b'{"batchId": ', None), (b"pong", None)):
+        with pytest.raises(DecodeError) as caught:
+            Reader(Batch).bare(body, None)
+        assert caught.value.path == path
+        assert caught.value.body == body
+
+
+def test_what_a_user_s_own_request_asks_for() -> None:
+    body = b'{"data": [{"batchId": 1, "succeeded": [{"$type": "new"}, {"invoiceId": "i"}]}]}'
+    batch = Batch(
+        batch_id="1", succeeded=(UnknownEntry(type="new", raw=b'{"$type": "new"}'), InvoiceSuccess(invoice_id="i"))
+    )
+    assert Reader(list[Batch]).one(body, None) == [batch]
+    assert Reader(dict[str, int]).one(b'{"data": {"a": 1}}', None) == {"a": 1}
+    assert Reader(OpenValue).one(b'{"data": {"a": 1}}', None) == OpenValue(raw=b'{"a": 1}')
+    assert Reader(Invoice | None).one(b'{"data": null}', None) is None  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # a union is no type to them
+
+
+def test_types_that_cannot_be_taught_are_refused_when_the_reader_is_made() -> None:
+    with pytest.raises(ConfigurationError, match="the same tag"):
+        Reader(Batch, entry_types=(PaymentSuccess, PaymentSuccess))
+    with pytest.raises(ConfigurationError, match="the same tag"):
+        Reader(Invoice, entry_types=(InvoiceSuccess,))
+
+
+def test_a_taught_type_is_read_by_its_own_client_alone() -> None:
+    body = body_of({"batchId": "1", "succeeded": [{"$type": "paymentSuccess", "paymentId": "p"}]})
+    taught, other = Reader(Batch, entry_types=(PaymentSuccess,)), Reader(Batch)
+    assert [row.succeeded for row in taught.page(body, None).rows if isinstance(row, Batch)] == [
+        (PaymentSuccess(payment_id="p"),)
+    ]
+    assert [type(row.succeeded[0]) for row in other.page(body, None).rows if isinstance(row, Batch)] == [UnknownEntry]
+
+
+# Drift
+
+MEMBER = Drift(kind="member", path="$.data[...].new", found="new")
+VALUE = Drift(kind="value", path="$.data[...].type", found="NEW")
+TAG = Drift(kind="type", path="$.data[...].succeeded[...].$type", found="new")
+NUMBER = Drift(kind="leniency", path="$.data[...].batchId", found="a number taken as text")
+
+
+def drift_of(body: bytes, *types: type[SucceededEntry]) -> list[Drift]:
+    drifts: list[Drift] = []
+    Reader(Batch, entry_types=types).page(body, drifts.append)
+    return drifts
+
+
+def test_a_page_as_documented_is_no_drift() -> None:
+    assert drift_of(body_of(GOOD, {"batchId": "2", "succeeded": [{"$type": "invoiceSuccess", "invoiceId": "i"}]})) == []
+
+
+def test_unknown_members_are_looked_for_in_the_first_row() -> None:
+    assert drift_of(body_of({**GOOD, "new": 1}, {**GOOD, "other": 1})) == [MEMBER]
+    assert drift_of(body_of(GOOD, {**GOOD, "new": 1})) == []
+
+
+def test_unknown_values_are_looked_for_in_every_row() -> None:
+    assert drift_of(body_of(GOOD, GOOD, {**GOOD, "type": "NEW"})) == [VALUE]
+    entry = {"$type": "paymentSuccess", "paymentId": "p", "way": "CASH"}
+    assert drift_of(body_of(GOOD, {"batchId": "2", "succeeded": [entry]}), PaymentSuccess) == [
+        Drift(kind="value", path="$.data[...].succeeded[...].way", found="CASH")
+    ]
+
+
+def test_unknown_tags_are_looked_for_in_every_row_and_told_again_on_later_pages() -> None:
+    body = body_of(GOOD, GOOD, {**GOOD, "succeeded": [{"$type": "new"}, {"$type": "new"}]})
+    drifts: list[Drift] = []
+    reader = Reader(Batch)
+    for _ in range(2):
+        reader.page(body, drifts.append)
+    assert drifts == [TAG, TAG]
+
+
+def test_leniencies_are_told_with_the_rest_row_by_row() -> None:
+    rows = (
+        {**LENIENT, "new": 1},
+        {**GOOD, "type": "NEW", "succeeded": [{"$type": "new"}], "other": 1},
+    )
+    drifts = drift_of(body_of(*rows))
+    assert drifts == [NUMBER, MEMBER, VALUE, TAG]
+    reader, told = Reader(Batch), list[Drift]()
+    for index, raw in enumerate(reader.split(body_of(*rows)).rows):
+        reader.row(raw, index, told.append)
+    assert told == drifts
+
+
+def test_a_row_that_is_set_aside_is_no_drift() -> None:
+    drifts = drift_of(body_of(BAD, {**BAD, "batchId": 3, "type": "NEW"}))
+    assert drifts == []
+
+
+def test_the_drift_of_a_single_object_is_told_from_the_envelope_on() -> None:
+    drifts: list[Drift] = []
+    Reader(Batch).one(b'{"summary": {"status": 1}, "data": {"batchId": 1, "type": "NEW", "new": 1}}', drifts.append)
+    assert drifts == [
+        Drift(kind="leniency", path="$.summary.status", found="a number taken as text"),
+        Drift(kind="leniency", path="$.data.batchId", found="a number taken as text"),
+        Drift(kind="member", path="$.data.new", found="new"),
+        Drift(kind="value", path="$.data.type", found="NEW"),
+    ]
+    drifts.clear()
+    Reader(Batch).bare(b'{"batchId": "1", "new": 1}', drifts.append)
+    assert drifts == [Drift(kind="member", path="$.new", found="new")]
+
+
+def test_a_page_told_as_null_is_drift() -> None:
+    assert drift_of(b'{"data": null}') == [Drift(kind="leniency", path="$.data", found="null taken as an empty list")]
+
+
+def test_what_was_found_is_cut() -> None:
+    (drift,) = drift_of(body_of({**GOOD, "type": "x" * 1000}))
+    assert drift.found == "x" * MAX_FOUND
+
+
+def fail(_: object) -> None:
+    pytest.fail("looked for drift")
+
+
+def test_where_nobody_listens_nothing_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = Reader(Batch)
+    monkeypatch.setattr(BatchRows, "make_shape", fail)
+    reader.page(body_of({**GOOD, "new": 1, "type": "NEW", "succeeded": [{"$type": "new"}]}), None)
+    reader.row(b'{"batchId": "1", "new": 1}', 0, None)
+
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["batchId", "status", "succeeded", "failed", "$type", "invoiceId", "createdAt", "x"]), inner
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.lists(JSON, max_size=4))
+def test_any_rows_are_read_or_set_aside_and_none_is_lost(rows: list[Any]) -> None:
+    reader = Reader(Batch, entry_types=(PaymentSuccess,))
+    drifts: list[Drift] = []
+    heard = reader.page(body_of(*rows), drifts.append)
+    silent = Reader(Batch, entry_types=(PaymentSuccess,)).page(body_of(*rows), None)
+    assert len(heard.rows) == len(rows)
+    assert heard.rows == silent.rows
+    assert heard.quarantined == sum(isinstance(row, QuarantinedRow) for row in heard.rows)
+    for row, given_as in zip(heard.rows, rows, strict=True):
+        if isinstance(row, QuarantinedRow):
+            assert msgspec.json.decode(row.raw) == given_as
+        else:
+            assert len(row.succeeded) == len(given_as.get("succeeded") or ())
+            assert len(row.failed) == len(given_as.get("failed") or ())
+
+
+def test_a_page_is_what_it_says() -> None:
+    page: DecodedPage[Batch] = Reader(Batch).page(body_of(), None)
+    assert page == DecodedPage(summary=Summary(next_page_token="t"), rows=[], quarantined=0)  # a page token

@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import warnings
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
 from amili_async.errors import ClientClosedError, ConfigurationError, WrongLoopError
 
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
 _TURNS_TO_CONNECT = 8
+_READ_BUFFER = 2**20
+"""Bytes that aiohttp takes in before it stops reading from a connection; every ordinary page is smaller."""
 
 
 class Handover:
@@ -29,13 +34,14 @@ handing_over: ContextVar[Handover | None] = ContextVar("handing_over", default=N
 
 
 class _Response(aiohttp.ClientResponse):
-    """A response, which aiohttp makes in the moment that it has written the request."""
+    """A response, which aiohttp starts to wait for in the moment that it has written the request."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    # Not `__init__`, whose many arguments would be packed and unpacked for every request; nor a coroutine on top.
+    def start(self, connection: aiohttp.connector.Connection) -> Coroutine[Any, Any, aiohttp.ClientResponse]:  # type: ignore[override]  # awaited all the same
         handover = handing_over.get()
         if handover is not None:
             handover.done = True
+        return super().start(connection)
 
 
 class Connection:
@@ -86,6 +92,7 @@ class Connection:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             response_class=_Response,
+            read_bufsize=_READ_BUFFER,
             timeout=aiohttp.ClientTimeout(total=None),
         )
         # aiohttp sends a GET whose connection dropped a second time by itself; our count of attempts would be wrong,

@@ -14,7 +14,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import aiohttp
-from yarl import URL
 
 from amili_async.alarm import Alarm
 from amili_async.connection import handing_over
@@ -144,7 +143,7 @@ class Transport:
         """Make the call with hooks told of its beginning and end."""
         call = run.call
         operation, method, route = call.route.operation, call.method, call.route.path
-        server = URL(self.servers.url(call))
+        server = self.servers.url(call)
         started = CallStarted(
             call=run.number,
             operation=operation,

@@ -1,9 +1,10 @@
 """A sync into SQLite and PostgreSQL: rows a second against a bare loop, and the memory over a million batches.
 
-The bare loop walks as many organizations at a time with aiohttp and msgspec, makes the same typed rows, and upserts them,
-their entries and a cursor, a page in one transaction: by the very statements that the store compiles from SQLAlchemy
-Core, through the same connections. It looks nothing up, leases nothing, verifies no order and sets no row aside. Beside
-it stands the loop that one writes first: SQLAlchemy's own ``execute`` with dictionaries, on aiosqlite or asyncpg.
+The bare loop walks as many organizations at a time with aiohttp and msgspec, makes the same typed rows, and upserts
+them, their entries and a cursor, a page in one transaction: by the very statements that the store compiles from
+SQLAlchemy Core, through the same connections. It looks nothing up, leases nothing, verifies no order and sets no row
+aside. Beside it stands the loop that one writes first: SQLAlchemy's own ``execute`` with dictionaries, on aiosqlite or
+asyncpg.
 """
 
 from __future__ import annotations

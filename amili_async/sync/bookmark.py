@@ -49,6 +49,8 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     newest: datetime | None = None
     reached: datetime | None = None
     """The moment of the last row of the last page."""
+    beyond: int = 0
+    """How many rows so far lie before ``stop``."""
     seen_open: dict[str, datetime] = {}
     """Rows met in this walk that may still change."""
     oldest_open: datetime | None = None

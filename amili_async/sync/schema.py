@@ -93,7 +93,6 @@ batch_entries = sa.Table(
     _text("message"),
     _text("reference"),
     _raw(required=False),
-    sqlite_with_rowid=False,
 )
 """What became of each object of a batch; ``outcome`` is ``succeeded`` or ``failed``, ``position`` counts within it.
 

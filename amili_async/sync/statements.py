@@ -47,7 +47,8 @@ class Upsert:
 
     def __init__(self, table: sa.Table, dialect: Dialect) -> None:
         self._unnested = dialect.name == "postgresql"
-        self._text = str((_unnested(table) if self._unnested else _one_by_one(table)).compile(dialect=dialect))
+        insert = unnested(table) if self._unnested else _one_by_one(table)
+        self._text = str(replacing(table, insert).compile(dialect=dialect))
 
     def run(self, connection: sa.Connection, rows: Sequence[Columns]) -> None:
         """Write the rows, no key twice; none at all is fine."""
@@ -60,23 +61,24 @@ class Upsert:
 
 
 def _one_by_one(table: sa.Table) -> sqlite.Insert:
-    insert = sqlite.insert(table).values({column.name: sa.bindparam(column.name) for column in table.columns})
-    key, rest = _split(table)
-    return insert.on_conflict_do_update(index_elements=key, set_={name: insert.excluded[name] for name in rest})
+    return sqlite.insert(table).values({column.name: sa.bindparam(column.name) for column in table.columns})
 
 
-def _unnested(table: sa.Table) -> postgresql.Insert:
+def unnested(table: sa.Table) -> postgresql.Insert:
+    """Return an insert of many rows that come as one array for each column, in the order of the columns."""
     names = [column.name for column in table.columns]
     arrays = [sa.bindparam(column.name, type_=postgresql.ARRAY(column.type)) for column in table.columns]
     given = sa.func.unnest(*arrays).table_valued(*names).render_derived(name="given")
-    insert = postgresql.insert(table).from_select(names, sa.select(*(given.c[name] for name in names)))
-    key, rest = _split(table)
-    return insert.on_conflict_do_update(index_elements=key, set_={name: insert.excluded[name] for name in rest})
+    return postgresql.insert(table).from_select(names, sa.select(*(given.c[name] for name in names)))
 
 
-def _split(table: sa.Table) -> tuple[list[str], list[str]]:
+def replacing(
+    table: sa.Table, insert: sqlite.Insert | postgresql.Insert, where: sa.ColumnElement[bool] | None = None
+) -> sqlite.Insert | postgresql.Insert:
+    """Return an insert whose rows take the place of those with the same key, all of them or where a condition holds."""
     key = [column.name for column in table.primary_key.columns]
-    return key, [column.name for column in table.columns if column.name not in key]
+    rest = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in key}
+    return insert.on_conflict_do_update(index_elements=key, set_=rest, where=where)
 
 
 def among(column: sa.ColumnElement[str], name: str, dialect: Dialect) -> sa.ColumnElement[bool]:

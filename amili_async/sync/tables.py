@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from amili_async.sync import schema
-from amili_async.sync.columns import batch_columns, entry_columns, text
+from amili_async.sync.columns import batch_columns, entry_columns
+from amili_async.sync.puts import put_into
 from amili_async.sync.statements import Statement, Upsert, among, listed
 from amili_async.sync.store import Written
 
@@ -30,31 +31,17 @@ class RowTable:
         self._columns = columns
         self._moments = moments
         self._dialect = dialect
-        self._upsert = Upsert(table, dialect)
-        self._known = Statement(
-            sa.select(table.c.id, sa.cast(table.c.raw, sa.Text)).where(
-                table.c.organization_id == sa.bindparam("organization_id"), among(table.c.id, "ids", dialect)
-            ),
-            dialect,
-        )
+        self._put = put_into(table, dialect)
 
     def write(self, connection: sa.Connection, organization_id: str, rows: Sequence[Row], synced_at: object) -> Written:
         """Put rows in; those that are there with the same JSON are left alone."""
         if not rows:
             return Written(0, 0)
-        ids = listed([row.id for row in rows], self._dialect)
-        known = {str(key): raw for key, raw in self._known.rows(connection, organization_id=organization_id, ids=ids)}
-        new: list[Row] = []
-        changed: list[Row] = []
-        columns: list[Columns] = []
-        for row in rows:
-            raw = text(row.raw)
-            before = known.get(row.id)
-            if before == raw:
-                continue
-            (new if before is None else changed).append(row)
-            columns.append(self._columns(organization_id, row, raw, synced_at, self._moments))
-        self._upsert.run(connection, columns)
+
+        def columns_of(row: Row, raw: str) -> Columns:
+            return self._columns(organization_id, row, raw, synced_at, self._moments)
+
+        new, changed = self._put.run(connection, organization_id, rows, columns_of)
         self._write_parts(connection, organization_id, new, changed)
         return Written(len(new), len(changed))
 

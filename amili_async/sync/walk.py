@@ -11,9 +11,8 @@ looked at, never whether a row is known.
 **Where a walk may stop early.** Only in a list that is newest first, and that is checked, not trusted: the rows of
 each page, and the pages among themselves, in the walk that covered the list (with at least `EVIDENCE` rows older than
 the one before them, so that a few rows in luck prove nothing) and in this one; and this walk's first row must be as
-new as the newest one known. Then it stops behind the boundary: after a page that lies before it entirely, or that
-reaches `OVERLAP` further back, as rows can become visible a little after others that are newer. Anything else is
-walked to its end.
+new as the newest one known. Then it stops behind the boundary, `OVERLAP` or `OVERLAP_ROWS` further back, whichever
+comes first, as rows can become visible a little after others that are newer. Anything else is walked to its end.
 
 **Rows that come while a walk runs** stand before its first page, and push others onto a page that is read later: a
 row is then met twice, which upserting by id makes harmless. The next walk finds the new ones, as they are newer than
@@ -24,8 +23,8 @@ a page do not pass for disorder; across a restart of the process pages are not c
 id at its end. Where that is not possible, or there are more than `MAX_OPEN`, the walk's boundary is the oldest of
 them.
 
-**What this cannot see:** a row that appears with a moment further back than `OVERLAP`, a final row that changes all the
-same, and a row that the server forgets. A full walk sees the first two.
+**What this cannot see:** a row that appears with a moment further back than that overlap, a final row that changes
+all the same, and a row that the server forgets. A full walk sees the first two.
 """
 
 from __future__ import annotations
@@ -47,7 +46,10 @@ if TYPE_CHECKING:
     from amili_async.sync.store import Row
 
 OVERLAP = timedelta(minutes=5)
-"""How far behind the boundary a walk reads on, unless a whole page lies there."""
+"""How far behind the boundary a walk reads on, at most."""
+
+OVERLAP_ROWS = 50
+"""How many rows behind the boundary a walk reads on, at most; the page that they end in is read whole."""
 
 EVIDENCE = 8
 """How many rows must be older than the one before them for a list to count as newest first."""
@@ -121,6 +123,7 @@ def advance(
         newest = newest or max(moments)
         reached = moments[-1]
     pages = walk.pages + 1
+    stop = walk.stop
     seen_open, oldest_open = _still_open(walk, wanted(walk, rows), named)
     after = replace(
         walk,
@@ -129,6 +132,7 @@ def advance(
         steps=steps,
         newest=newest,
         reached=reached,
+        beyond=walk.beyond + (0 if stop is None else sum(moment < stop for moment in moments)),
         seen_open=seen_open,
         oldest_open=oldest_open,
         reread=_without(walk.reread, rows),
@@ -145,7 +149,7 @@ def _may_stop(walk: Walk, moments: Sequence[datetime], coverage: Coverage | None
         return True
     if walk.stop is None or coverage is None or coverage.newest is None or walk.newest is None:
         return False
-    return walk.newest >= coverage.newest and (moments[0] < walk.stop or moments[-1] < walk.stop - OVERLAP)
+    return walk.newest >= coverage.newest and (walk.beyond >= OVERLAP_ROWS or moments[-1] < walk.stop - OVERLAP)
 
 
 def _still_open(walk: Walk, rows: Iterable[Row], named: int) -> tuple[dict[str, datetime], datetime | None]:

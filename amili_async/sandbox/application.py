@@ -123,10 +123,11 @@ class Application:
         with self._world.lock:
             version = self._world.version
             outcome = self._handlers[match.route.operation](question)
-        if isinstance(outcome, Page):
-            ready = Ready(match.route.operation, match.route.path, outcome.render(), version)
-            self._remember(arrival.request.target, ready)
-        return outcome
+        if isinstance(outcome, Answer) or self._trouble.reshapes:
+            return outcome
+        body = outcome.render()
+        self._remember(arrival.request.target, Ready(match.route.operation, match.route.path, body, version))
+        return Answer(200, body)
 
     def _exchange(self, request: LoggedRequest) -> Answer:
         if request.method != "POST":

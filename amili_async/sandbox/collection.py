@@ -81,6 +81,10 @@ class Collection:
             batch = self._world.batch(organization, sequence)
             yield from (self._invoice(batch, entry) for entry in self._entries(batch))
 
+    def current(self, invoice: Invoice) -> Invoice:
+        """Return an invoice as it stands by now."""
+        return self._invoice(self._world.batch(invoice.organization, invoice.sequence), invoice.entry)
+
     def payments(self, invoice: Invoice) -> list[Payment]:
         """Return what was paid for an invoice, the oldest first."""
         base = self._base(invoice)

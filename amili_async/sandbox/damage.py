@@ -87,11 +87,9 @@ def _damage_rows(fault: Fault, page: Page) -> Page:
 
 def damage_answer(fault: Fault, answer: Answer) -> Answer:
     """Return a single object as a fault of rows leaves it."""
-    whole = _single(answer)
-    if whole is None:
-        return answer
-    rows = {name: _damage_row(fault, value) if name == "data" else value for name, value in whole.items()}
-    return answer._replace(body=_text(rows).encode())
+    members = (_single(answer) or {}).items()
+    whole = {name: _damage_row(fault, member) if name == "data" else member for name, member in members}
+    return answer._replace(body=_text(whole).encode())
 
 
 def _single(answer: Answer) -> dict[str, dict[str, object]] | None:

@@ -95,7 +95,7 @@ class Listener:
 
     def _within_loop(self, action: Callable[[], object]) -> None:
         loop = self._loop
-        if loop is None or loop is _running_loop():
+        if loop is None or loop is running_loop():
             action()
             return
         done: Future[None] = Future()
@@ -123,7 +123,8 @@ def _bound(host: str, port: int) -> socket.socket:
     return bound
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop of this thread, if one runs."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

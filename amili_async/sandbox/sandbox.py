@@ -216,11 +216,10 @@ class Sandbox:
 
     def __enter__(self) -> Self:
         running: Future[Callable[[], object]] = Future()
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve(running)), name="amili sandbox", daemon=True
-        )
-        self._thread.start()
+        thread = threading.Thread(target=lambda: asyncio.run(self._serve(running)), name="amili sandbox", daemon=True)
+        thread.start()
         self._end = running.result()
+        self._thread = thread
         return self
 
     def __exit__(

@@ -52,18 +52,16 @@ class Trouble:
     def strike(self, arrival: Arrival, right: Callable[[], Page | Answer]) -> Struck:
         """Return what a request leads to; ``right`` says what would have been right."""
         faults, operation = self._faults, arrival.request.operation
-        delay = faults.latency(lambda fault: _mere_latency(fault) and self._concerns(fault, arrival), operation)
-        fault = faults.strike(lambda fault: self._decides(fault, arrival), operation)
+        delay = faults.latency(lambda armed: _mere_latency(armed) and self._concerns(armed, arrival), operation)
+        fault = faults.strike(lambda armed: self._decides(armed, arrival), operation)
         if fault is not None:
-            outcome = self._instead(fault, arrival, right)
-        else:
-            outcome = right()
-            fault = faults.strike(lambda fault: self._alters(fault, arrival, outcome), operation)
-            if fault is None:
-                return Struck(outcome, None, delay)
-            if fault.kind in _RESHAPES:
-                outcome = self._reshape(fault, outcome)
-        return Struck(outcome, fault, delay + faults.duration(fault))
+            return Struck(self._instead(fault, arrival, right), fault, delay + faults.duration(fault))
+        outcome = right()
+        fault = faults.strike(lambda armed: self._alters(armed, arrival, outcome), operation)
+        if fault is None:
+            return Struck(outcome, None, delay)
+        changed = self._reshape(fault, outcome) if fault.kind in _RESHAPES else outcome
+        return Struck(changed, fault, delay + faults.duration(fault))
 
     @staticmethod
     def spoil(reply: Reply, fault: Fault) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from amili_async.sandbox import collection_shapes
 from amili_async.sandbox.identifiers import Kind
+from amili_async.sandbox.listener import running_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -130,7 +131,11 @@ class Webhooks:
 
     def _enqueue(self, delivery: Delivery) -> None:
         self.deliveries.append(delivery)
-        if self.url is not None and self._loop is not None and self._task is not None:
+        if self.url is None or self._loop is None or self._task is None:
+            return
+        if self._loop is running_loop():
+            self._waiting.put_nowait(delivery)
+        else:
             # Batches may be finished from any thread.
             self._loop.call_soon_threadsafe(self._waiting.put_nowait, delivery)
 

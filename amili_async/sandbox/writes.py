@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from amili_async.sandbox.collection import CLOSED, OPEN, PAUSED, WITHDRAWN, Payment
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from amili_async.sandbox.world import World
 
 MOST_PER_WRITE = 1000
-_DAY = 86_400_000
+_MOST_MONEY = 10**13
 
 Item = dict[str, object]
 """A member of a request's list, as JSON gave it."""
@@ -107,7 +107,7 @@ class Writes:
         sequence = self._world.length(organization)
         succeeded: list[Success] = []
         failed: list[Failure] = []
-        booked: list[tuple[str, Payment]] = []
+        booked: list[tuple[Invoice, Payment]] = []
         kind = Kind.CORRECTION if correction else Kind.PAYMENT
         for entry, item in enumerate(_items(question, member)):
             amount = _ore(item.get("amount"))
@@ -125,23 +125,22 @@ class Writes:
                 currency = _text(item, "currency") or "NOK"
                 at = int(question.now * 1000)
                 payment = Payment(own, word, amount, currency, at, _text(item, "description"))
-                booked.append((identifier, payment))
+                booked.append((invoice, payment))
 
         def effect() -> None:
-            for identifier, payment in booked:
-                self._pay(identifier, payment, correction=correction)
+            for invoice, payment in booked:
+                self._pay(invoice, payment, correction=correction)
 
         word = "CORRECTION" if correction else "PAYMENT"
         return self._queue(organization, question, kind=word, succeeded=succeeded, failed=failed, effect=effect)
 
-    def _pay(self, identifier: str, payment: Payment, *, correction: bool) -> None:
-        invoice = self._collection.find(identifier, Kind.INVOICE)
-        if invoice is not None:
-            self._collection.pay(invoice, payment, correction=correction)
-            changed = self._collection.find(identifier, Kind.INVOICE) or invoice
-            self._on_case(changed, ("amounts", "status") if changed.status != invoice.status else ("amounts",))
-            if not correction:
-                self._on_settlement(changed)
+    def _pay(self, invoice: Invoice, payment: Payment, *, correction: bool) -> None:
+        before = self._collection.current(invoice)
+        self._collection.pay(invoice, payment, correction=correction)
+        after = self._collection.current(invoice)
+        self._on_case(after, ("amounts",) if after.status == before.status else ("amounts", "status"))
+        if not correction:
+            self._on_settlement(after)
 
     def _queue(
         self,
@@ -285,13 +284,10 @@ def _text(item: Item, name: str) -> str:
 
 def _ore(value: object) -> int | None:
     """Return an amount in øre; ``None`` for what is no amount: text, too, since money goes as a JSON number."""
-    if not isinstance(value, Decimal):
+    if not isinstance(value, Decimal) or not -_MOST_MONEY < value < _MOST_MONEY:
         return None
-    try:
-        ore = value.scaleb(2)
-        return int(ore) if ore == ore.to_integral_value() else None
-    except InvalidOperation:
-        return None
+    ore = value * 100
+    return int(ore) if ore == ore.to_integral_value() else None
 
 
 def _milliseconds(item: Item, name: str) -> int | None:

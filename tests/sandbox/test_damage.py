@@ -82,7 +82,7 @@ async def damaged(caller: Caller, kind: Kind, **options: Any) -> tuple[dict[str,
     right = (await caller.batches()).rows
     with caller.sandbox.faults.during(Fault("batches.list", kind, **options)):
         wrong = (await caller.batches()).rows
-    index = options.get("row", 5)
+    index: int = options.get("row", 5)
     assert len(right) == len(wrong)
     assert [n for n, (one, other) in enumerate(zip(right, wrong, strict=True)) if one != other] == [index]
     return right[index], wrong[index]
@@ -139,6 +139,14 @@ async def test_a_refusal_has_no_rows_to_damage(caller: Caller) -> None:
     assert (await caller.ask("/orgs/nobody/batches")).status == 404
     caller.sandbox.faults.add("batches.*:repeat-token")
     assert (await caller.ask(f"/batches/{caller.sandbox.batch_ids()[0]}")).status == 200
+
+
+async def test_what_is_no_object_in_an_envelope_has_no_row_to_damage(caller: Caller) -> None:
+    caller.sandbox.faults.add("autocollect.*:bad-row")
+    for path in ("Ping", "Attachment?attachmentid=1", "Batch"):
+        said = await caller.ask("", url=f"{caller.sandbox.autocollect_url}/webapi/api/{path}")
+        assert said.status == 200
+    assert [request.fault for request in caller.sandbox.requests] == [None, None, None]
 
 
 async def test_json_that_ends_early_is_well_framed(caller: Caller) -> None:

@@ -128,9 +128,9 @@ async def test_only_a_connection_that_was_used_before_is_closed(caller: Caller) 
 
 async def test_an_oversized_body_has_the_size_asked_for_and_is_right_at_its_end(caller: Caller) -> None:
     right = (await caller.batches()).body
-    caller.sandbox.faults.add("batches.list:oversize,size=3MiB")
+    caller.sandbox.faults.add("batches.list:oversize,size=12MiB")
     said = await caller.batches()
-    assert len(said.body) == 3 * 2**20 + len(right)
+    assert len(said.body) == 12 * 2**20 + len(right)
     assert json.loads(said.body) == json.loads(right)
 
 

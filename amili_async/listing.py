@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
-from urllib.parse import quote
 
 import msgspec
 
-from amili_async.protocol import Call, encode_query, join
+from amili_async.protocol import Call, encode_query, join, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +76,7 @@ class Listing(Generic[T]):
 
     async def fetch(self, token: str | None, handover: Handover | None = None) -> Loaded[T]:
         """Return one page; the first for no token."""
-        target = self._first if token is None else self._later + quote(token, safe="")
+        target = self._first if token is None else self._later + percent(token, "page_token")
         call = Call(route=self.route, method=self.route.method, target=target)
         return await self._transport.send(call, self._read, self.options, handover)
 

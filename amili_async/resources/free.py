@@ -2,37 +2,57 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from amili_async.errors import ConfigurationError
+from amili_async.models.model import Model
 from amili_async.protocol import Call, check_headers, encode_query, join, percent
 from amili_async.routes import Route
 from amili_async.servers import check_url
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
 _PATH_SAFE = "/%:@!$&'()*+,;=~-._"
+_LOST = re.compile(r"[\x00-\x1f\x7f#]")
+"""What `urlsplit` drops without a word, and so leads elsewhere."""
+
 _encoder = msgspec.json.Encoder(decimal_format="number")
+_any_json = msgspec.json.Decoder(msgspec.Raw)
 
 
 def encode_body(value: object) -> bytes:
-    """Return a value as wire JSON, money as digits; bytes are taken for JSON that is written already.
+    """Return a value as wire JSON, money as digits, models as they are sent; bytes are JSON that is written already.
 
     Raises:
-        ConfigurationError: the value holds something that JSON cannot say.
+        ConfigurationError: the value holds something that JSON cannot say, such as an amount that is no number.
     """
     if isinstance(value, bytes):
         return value
     try:
-        return _encoder.encode(value)
+        encoded = _encoder.encode(_as_sent(value))
+        _any_json.decode(encoded)  # a Decimal may be NaN, which is written and is no JSON
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"json cannot be written as JSON: {type(error).__name__}") from None
+    return encoded
+
+
+def _as_sent(value: Any) -> object:
+    """Return a value with what stands for each model in it: its members, and those of its ``extra``."""
+    if isinstance(value, Model):
+        return value.wire()
+    if isinstance(value, dict):
+        return {name: _as_sent(member) for name, member in value.items()}  # pyright: ignore[reportUnknownVariableType]  # of any kind
+    if isinstance(value, list | tuple):
+        return [_as_sent(item) for item in value]  # pyright: ignore[reportUnknownVariableType]  # the same
+    return value
 
 
 def free_call(
@@ -54,7 +74,7 @@ def free_call(
     if name not in METHODS:
         raise ConfigurationError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
     target, absolute = _target(path)
-    pairs = encode_query((query or {}).items())
+    pairs = encode_query(_pairs(query))
     if pairs:
         target = f"{target}&{pairs}" if "?" in target else join(target, pairs)
     return Call(
@@ -69,15 +89,27 @@ def free_call(
     )
 
 
+def _pairs(query: object) -> Iterable[tuple[str, str]]:
+    """Return a query's names and values."""
+    if query is None:
+        return ()
+    given: list[tuple[Any, Any]] = [*query.items()] if isinstance(query, Mapping) else [(query, query)]
+    if not all(isinstance(name, str) and isinstance(value, str) for name, value in given):
+        raise ConfigurationError("query must be a dict of names and values, all of them text")
+    return given
+
+
 def _target(path: object) -> tuple[str, bool]:
     """Return path and query, percent-encoded, and whether it is a whole URL."""
     if not isinstance(path, str) or not path:
         raise ConfigurationError("path must be text, such as /orgs/…/batches")
+    if _LOST.search(path):
+        raise ConfigurationError("path must hold no # and no control characters; a # in an id is written %23")
     try:
         parts = urlsplit(path)
     except ValueError:
         raise ConfigurationError("path is neither a path nor a URL") from None
-    if any(segment in {".", ".."} for segment in parts.path.split("/")):
+    if any(unquote(segment) in {".", ".."} for segment in parts.path.split("/")):
         raise ConfigurationError("path must have no segments of dots: they lead out of the API")
     target = join(percent(parts.path, "path", safe=_PATH_SAFE), percent(parts.query, "path", safe=_PATH_SAFE + "?"))
     if not parts.scheme and not parts.netloc:

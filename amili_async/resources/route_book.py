@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from amili_async.errors import ConfigurationError, UnconfirmedRouteWarning
@@ -10,31 +13,34 @@ from amili_async.protocol import fill, placeholders
 from amili_async.routes import ROUTES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from amili_async.routes import Route
+
+_PATH = re.compile(r"/[^\s?#\x00-\x1f\x7f-\U0010ffff]*\Z")
 
 
 class RouteBook:
     """The package's route table, with confirmed paths in place of guesses."""
 
     def __init__(self, confirmed: Mapping[str, str] | None) -> None:
-        self._routes = dict(ROUTES)
-        self._warned: set[str] = set()
-        self._confirmed = frozenset(confirmed or ())
-        for operation, path in (confirmed or {}).items():
-            self._routes[operation] = _confirmed(operation, path)
+        if confirmed is not None and not isinstance(confirmed, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+            raise ConfigurationError("routes must be a dict of operations and their confirmed paths")
+        own = {operation: _confirmed(operation, path) for operation, path in (confirmed or {}).items()}
+        self._routes = {**ROUTES, **own}
+        self._settled = {*own}
+        """Operations that are not warned of: their path was confirmed, or the warning has been given."""
 
     def route(self, operation: str) -> Route:
         """Return the route of an operation; warn once of a path that is a guess."""
         route = self._routes[operation]
-        if route.mark == "U" and operation not in self._confirmed and operation not in self._warned:
-            self._warned.add(operation)
+        if route.mark == "U" and operation not in self._settled:
+            self._settled.add(operation)
             warnings.warn(
                 f"{operation}: the path {route.path} is a guess, for Amili has not published it; "
                 f"ask Amili, and pass routes={{{operation!r}: ...}} with the path they confirm",
                 UnconfirmedRouteWarning,
-                stacklevel=2,
+                stacklevel=_level_of_the_user(),
             )
         return route
 
@@ -44,14 +50,24 @@ class RouteBook:
         return fill(self._routes[operation].path, dict(zip(names, ids, strict=True)))
 
 
+def _level_of_the_user() -> int:
+    """Return the ``stacklevel`` at which a warning points at the code that called this package."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith("amili_async."):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
 def _confirmed(operation: str, path: object) -> Route:
     known = ROUTES.get(operation)
     if known is None:
         raise ConfigurationError(f"routes: {operation!r} is no operation; there are {', '.join(sorted(ROUTES))}")
-    if not isinstance(path, str) or not path.startswith("/") or "?" in path or "#" in path:
-        raise ConfigurationError(f"routes[{operation!r}] must be a path that begins with / and has no query")
+    if not isinstance(path, str) or not _PATH.match(path):
+        raise ConfigurationError(
+            f"routes[{operation!r}] must be a path that begins with /, in ASCII, without blanks and query"
+        )
     wanted, given = placeholders(known.path), placeholders(path)
-    if sorted(given) != sorted(wanted):
+    if sorted(given) != sorted(wanted) or path.count("{") != len(wanted) or path.count("}") != len(wanted):
         names = ", ".join(f"{{{name}}}" for name in wanted) or "none"
         raise ConfigurationError(f"routes[{operation!r}]: the placeholders of {path!r} must be {names}, each once")
     return known._replace(path=path)

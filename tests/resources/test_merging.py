@@ -1,0 +1,225 @@
+"""Many organizations in one stream: so many at once, each in its order, none starved, nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import defaultdict
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Self
+from uuid import UUID
+
+import pytest
+
+from amili_async import AmiliClient, Batch, ConfigurationError, DecodeError, NotFoundError
+from amili_async.sandbox import Fault
+from tests.turns import running, turns, until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator
+
+    from amili_async.sandbox import Sandbox
+
+LIST = "batches.list"
+
+
+async def rows(client: AmiliClient, organization: str) -> list[str]:
+    return [batch.batch_id async for batch in client.batches.list(organization)]
+
+
+async def by_organization(stream: AsyncIterable[tuple[str, Batch]]) -> dict[str, list[str]]:
+    came: defaultdict[str, list[str]] = defaultdict(list)
+    async for organization, batch in stream:
+        came[organization].append(batch.batch_id)
+    return came
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 3, 8])
+async def test_every_batch_of_every_organization_comes_once_and_in_its_order(
+    client: AmiliClient, sandbox: Sandbox, concurrency: int
+) -> None:
+    came = await by_organization(client.batches.stream(sandbox.organization_ids, concurrency=concurrency))
+    assert came == {organization: await rows(client, organization) for organization in sandbox.organization_ids}
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 3])
+async def test_so_many_organizations_are_walked_at_once_and_no_more(
+    client: AmiliClient, sandbox: Sandbox, concurrency: int
+) -> None:
+    sandbox.faults.add("*:latency=10ms")
+    await by_organization(client.batches.stream(sandbox.organization_ids * 2, concurrency=concurrency))
+    assert sandbox.requests.overlapping(LIST) == concurrency
+
+
+async def test_ids_are_taken_as_walks_end(client: AmiliClient, sandbox: Sandbox) -> None:
+    taken: list[str] = []
+    ended: list[int] = []
+
+    async def ids() -> AsyncIterator[str]:
+        for organization in itertools.cycle(sandbox.organization_ids):
+            await turns(1)
+            taken.append(organization)
+            yield organization
+
+    async with aclosing(client.batches.stream(ids(), concurrency=2)) as stream:
+        count = 0
+        async for _ in stream:
+            count += 1
+            # Two walks are under way, and as many more have begun as have ended; a page waits, one is in hand.
+            assert len(taken) <= 2 + (count + 6) // 8
+            ended.append(len(taken))
+            if count == 40:
+                break
+    assert ended[0] == 2
+    assert ended[-1] >= 5
+
+
+async def test_one_page_of_an_organization_is_ahead_of_a_slow_consumer_and_two_wait(
+    client: AmiliClient, sandbox: Sandbox
+) -> None:
+    async with aclosing(client.batches.stream(sandbox.organization_ids[:1], concurrency=1, page_size=1)) as stream:
+        await anext(stream)
+        await turns(200)
+        # The one in the consumer's hands, the one that waits, the one in the worker's hands, the one on its way.
+        assert sandbox.requests.count(LIST) == 4
+
+
+async def test_an_organization_of_many_pages_does_not_starve_the_others(client: AmiliClient, sandbox: Sandbox) -> None:
+    large, small, other = sandbox.organization_ids
+    for one in (small, other):
+        sandbox.faults.add(Fault(LIST, "last-absent", organization=one))
+    order: list[str] = []
+    async for organization, _ in client.batches.stream([large, small, other], concurrency=3, page_size=1):
+        order.append(organization)
+    assert {*order[:3]} == {large, small, other}
+    assert all(len(list(run)) <= 3 for _, run in itertools.groupby(order))
+
+
+async def test_an_error_ends_the_stream_with_a_note_and_the_cursor_of_its_walk(
+    client: AmiliClient, sandbox: Sandbox
+) -> None:
+    failing = sandbox.organization_ids[1]
+    expected = await rows(client, failing)
+    sandbox.faults.add(Fault(LIST, status=404, page=3, organization=failing))
+    came: defaultdict[str, list[str]] = defaultdict(list)
+    with pytest.raises(NotFoundError) as caught:  # noqa: PT012  # what came before it counts
+        async for organization, batch in client.batches.stream(sandbox.organization_ids):
+            came[organization].append(batch.batch_id)
+            await turns(200)
+    assert caught.value.__notes__ == [f"while walking organization {failing}"]
+    assert running() == []
+    # However slow the consumer: whoever goes on from the cursor has every batch once.
+    sandbox.faults.clear()
+    rest = [batch.batch_id async for batch in client.batches.list(failing, cursor=caught.value.cursor)]
+    assert came[failing] + rest == expected
+
+
+async def test_a_bad_row_ends_the_stream_and_loses_no_batch(client: AmiliClient, sandbox: Sandbox) -> None:
+    (failing, *_) = sandbox.organization_ids
+    expected = await rows(client, failing)
+    sandbox.faults.add(Fault(LIST, "bad-row", page=2, row=1))
+    came: list[str] = []
+    with pytest.raises(DecodeError) as caught:  # noqa: PT012  # what came before it counts
+        async for _, batch in client.batches.stream([failing]):
+            came.append(batch.batch_id)
+    sandbox.faults.clear()
+    rest = [batch.batch_id async for batch in client.batches.list(failing, cursor=caught.value.cursor)]
+    assert came + rest == expected
+
+
+async def test_an_error_of_the_ids_ends_the_stream(client: AmiliClient, sandbox: Sandbox) -> None:
+    async def ids() -> AsyncIterator[str]:
+        yield sandbox.organization_ids[0]
+        raise LookupError("no more")
+
+    with pytest.raises(LookupError, match="no more"):
+        await by_organization(client.batches.stream(ids()))
+    assert running() == []
+
+
+async def test_a_walk_that_somebody_else_cancels_ends_the_stream_too(client: AmiliClient) -> None:
+    class Cancelled:
+        def __aiter__(self) -> Self:
+            return self
+
+        async def __anext__(self) -> str:
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await by_organization(client.batches.stream(Cancelled()))
+
+
+@pytest.mark.parametrize("way", ["break", "close", "cancel"])
+async def test_leaving_early_ends_every_walk(client: AmiliClient, sandbox: Sandbox, way: str) -> None:
+    sandbox.faults.add(Fault(LIST, "hang", page=2))
+    stream = client.batches.stream(sandbox.organization_ids)
+    most = 0  # turns of the event loop that it takes
+    if way == "break":
+        most = 10
+        async for _ in stream:
+            assert running()
+            break
+        del stream
+    elif way == "close":
+        async with aclosing(stream):
+            await anext(stream)
+            assert running()
+    else:
+        walking = asyncio.create_task(by_organization(stream))
+        await until(lambda: sandbox.requests.count(LIST) == 6)
+        walking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await walking
+    assert await until(lambda: not running(), most=most + 1) <= most
+    await until(lambda: sandbox.requests.under_way(LIST) == 0)
+
+
+async def test_ids_that_were_not_taken_are_let_go(client: AmiliClient, sandbox: Sandbox) -> None:
+    closed: list[str] = []
+
+    async def ids() -> AsyncIterator[str]:
+        try:
+            for organization in sandbox.organization_ids:
+                yield organization
+        finally:
+            closed.append("ids")
+
+    async with aclosing(client.batches.stream(ids(), concurrency=1)) as stream:
+        await anext(stream)
+        assert closed == []
+    await until(lambda: closed == ["ids"])
+
+
+async def test_nothing_is_sent_before_the_stream_is_iterated(client: AmiliClient, sandbox: Sandbox) -> None:
+    stream = client.batches.stream(sandbox.organization_ids)
+    await turns(50)
+    await stream.aclose()
+    assert sandbox.requests.total == 0
+
+
+async def test_no_organizations_are_an_empty_stream(client: AmiliClient) -> None:
+    assert await by_organization(client.batches.stream([])) == {}
+    assert await by_organization(client.batches.stream(iter([]), concurrency=1)) == {}
+
+
+async def test_a_uuid_comes_back_as_text(client: AmiliClient, sandbox: Sandbox) -> None:
+    (organization, *_) = sandbox.organization_ids
+    assert [*await by_organization(client.batches.stream([UUID(organization)]))] == [organization]
+
+
+@pytest.mark.parametrize("ids", ["5579c111-9c50-47e2-af92-f16d52e63189", UUID(int=7), 7, None])
+async def test_one_id_is_not_several(client: AmiliClient, ids: Any) -> None:
+    with pytest.raises(ConfigurationError, match="organization_ids must be several ids"):
+        client.batches.stream(ids)
+
+
+@pytest.mark.parametrize("concurrency", [0, -1, 1.5, True, "8"])
+async def test_a_concurrency_is_a_whole_number_above_zero(client: AmiliClient, concurrency: Any) -> None:
+    with pytest.raises(ConfigurationError, match="concurrency must be a whole number of at least 1"):
+        client.batches.stream([], concurrency=concurrency)
+
+
+async def test_an_id_that_cannot_be_is_an_error_of_the_stream(client: AmiliClient, sandbox: Sandbox) -> None:
+    with pytest.raises(ConfigurationError, match="organization_ids must be an id"):
+        await by_organization(client.batches.stream([""]))
+    assert sandbox.requests.total == 0

@@ -30,7 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from amili_async.client import AmiliClient
 from amili_async.sync import SqlStore, sync
-from amili_async.sync.columns import moment_as_is, moment_as_text
+from amili_async.sync.columns import values_for
 from amili_async.sync.database import database
 from amili_async.sync.schema import batch_entries, batches, metadata
 from amili_async.sync.statements import Upsert
@@ -131,7 +131,7 @@ async def _walk(server: Server, save: Save, moments: Callable[[datetime | None],
 async def _bare(server: Server, url: str) -> Sample:
     """The bare loop on the store's own statements and connections."""
     opened = database(url, patience=30)
-    moments = moment_as_is if opened.dialect.name == "postgresql" else moment_as_text
+    moments = values_for(opened.dialect).moment
     upsert, upsert_entries, upsert_cursor = (
         Upsert(table, opened.dialect) for table in (batches, batch_entries, cursors)
     )
@@ -154,7 +154,7 @@ async def _bare(server: Server, url: str) -> Sample:
 async def _first_try(server: Server, url: str) -> Sample:
     """The bare loop with dictionaries through SQLAlchemy's own `execute`."""
     engine = _engine(url)
-    moments = moment_as_is if engine.dialect.name == "postgresql" else moment_as_text
+    moments = values_for(engine.dialect).moment
     statements = [(table, _upserting(table, engine.dialect.name)) for table in (batches, batch_entries, cursors)]
     writing = asyncio.Lock() if engine.dialect.name == "sqlite" else None
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from amili_async.sync.bookmark import Bookmark
     from amili_async.sync.engine import sync
     from amili_async.sync.report import Counts, Failure, Progress, Restart, SyncReport
+    from amili_async.sync.seen import SqlSeenStore
     from amili_async.sync.sql_store import SqlStore
     from amili_async.sync.store import Held, Portion, Row, Store, Written
 
@@ -28,6 +29,7 @@ _MODULES = {
     "Progress": "report",
     "Restart": "report",
     "Row": "store",
+    "SqlSeenStore": "seen",
     "SqlStore": "sql_store",
     "Store": "store",
     "SyncReport": "report",
@@ -44,6 +46,7 @@ __all__ = [
     "Progress",
     "Restart",
     "Row",
+    "SqlSeenStore",
     "SqlStore",
     "Store",
     "SyncReport",

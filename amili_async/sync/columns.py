@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 from amili_async.models.batches import Batch
+from amili_async.models.cases import Case
 from amili_async.models.encoding import encode
 from amili_async.models.entries import FailedEntry, InvoiceSuccess, SucceededEntry, UnknownEntry
+from amili_async.models.invoices import Invoice
+from amili_async.models.settlements import Settlement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from sqlalchemy.engine import Dialect
 
     from amili_async.sync.store import Row
 
+T = TypeVar("T")
+
 Columns: TypeAlias = tuple[object, ...]
-Moments: TypeAlias = "Callable[[datetime | None], object]"
-"""Makes a moment what the driver takes."""
+
+
+class Values(NamedTuple):
+    """Makes values what the driver takes."""
+
+    moment: Callable[[datetime | None], object]
+    day: Callable[[date | None], object]
+    number: Callable[[Decimal | None], object]
 
 
 def moment_as_text(moment: datetime | None) -> str | None:
@@ -26,9 +41,21 @@ def moment_as_text(moment: datetime | None) -> str | None:
     return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat(timespec="microseconds")
 
 
-def moment_as_is(moment: datetime | None) -> datetime | None:
-    """Return a moment for PostgreSQL."""
-    return moment
+def _as_text(value: date | Decimal | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _as_is(value: T) -> T:
+    return value
+
+
+SQLITE = Values(moment=moment_as_text, day=_as_text, number=_as_text)
+POSTGRESQL = Values(moment=_as_is, day=_as_is, number=_as_is)
+
+
+def values_for(dialect: Dialect) -> Values:
+    """Return what a database's driver takes."""
+    return POSTGRESQL if dialect.name == "postgresql" else SQLITE
 
 
 def text(raw: bytes) -> str:
@@ -41,7 +68,7 @@ def plain(value: str | None) -> str | None:
     return None if value is None else str(value)
 
 
-def batch_columns(organization_id: str, row: Row, raw: str, synced_at: object, moments: Moments) -> Columns:
+def batch_columns(organization_id: str, row: Row, raw: str, synced_at: object, values: Values) -> Columns:
     """Return a row of ``batches``."""
     batch = row.value
     assert isinstance(batch, Batch)  # noqa: S101  # rows of this resource are batches
@@ -50,8 +77,8 @@ def batch_columns(organization_id: str, row: Row, raw: str, synced_at: object, m
         row.id,
         plain(batch.type),
         plain(batch.state),
-        moments(batch.created_at),
-        moments(batch.finished_at),
+        values.moment(batch.created_at),
+        values.moment(batch.finished_at),
         batch.created_by,
         len(batch.succeeded),
         len(batch.failed),
@@ -97,3 +124,62 @@ def _text_of(value: object) -> str | None:
 
 def _failed(entry: FailedEntry) -> Columns:
     return (None, None, None, None, entry.message, entry.reference, text(entry.raw))
+
+
+def invoice_columns(organization_id: str, row: Row, raw: str, synced_at: object, values: Values) -> Columns:
+    """Return a row of ``invoices``."""
+    invoice = row.value
+    assert isinstance(invoice, Invoice)  # noqa: S101  # rows of this resource are invoices
+    return (
+        organization_id,
+        row.id,
+        invoice.invoice_number,
+        invoice.collection_case_number,
+        plain(invoice.type),
+        plain(invoice.status),
+        values.moment(invoice.created_at),
+        synced_at,
+        raw,
+    )
+
+
+def case_columns(organization_id: str, row: Row, raw: str, synced_at: object, values: Values) -> Columns:
+    """Return a row of ``cases``."""
+    case = row.value
+    assert isinstance(case, Case)  # noqa: S101  # rows of this resource are cases
+    return (
+        organization_id,
+        row.id,
+        case.case_number,
+        case.creditor_id,
+        case.creditor_number,
+        plain(case.status),
+        plain(case.sub_status),
+        plain(case.type),
+        values.moment(case.registered_at),
+        values.moment(case.closed_at),
+        len(case.invoices),
+        len(case.debtors),
+        synced_at,
+        raw,
+    )
+
+
+def settlement_columns(organization_id: str, row: Row, raw: str, synced_at: object, values: Values) -> Columns:
+    """Return a row of ``settlements``."""
+    settlement = row.value
+    assert isinstance(settlement, Settlement)  # noqa: S101  # rows of this resource are settlements
+    return (
+        organization_id,
+        row.id,
+        settlement.case_number,
+        plain(settlement.collection_type),
+        settlement.currency,
+        settlement.customer_reference,
+        values.number(settlement.exchange_rate),
+        values.day(settlement.settlement_date),
+        settlement.invoice_id,
+        settlement.invoice_number,
+        synced_at,
+        raw,
+    )

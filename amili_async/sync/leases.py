@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Dialect
 
-    from amili_async.sync.columns import Moments
+    from amili_async.sync.columns import Values
 
 Key = tuple[str, str]
 """Organization and resource: which list."""
@@ -52,11 +52,11 @@ class _Found(NamedTuple):
 class Leases:
     """Takes lists on, keeps their bookmarks, and gives them back, all for one holder."""
 
-    def __init__(self, dialect: Dialect, holder: Holder, *, seconds: float, moments: Moments) -> None:
+    def __init__(self, dialect: Dialect, holder: Holder, *, seconds: float, values: Values) -> None:
         self._holder = holder
         self._text = holder.encode()
         self._seconds = seconds
-        self._moments = moments
+        self._values = values
         this = (
             walks.c.organization_id == sa.bindparam("organization_id"),
             walks.c.resource == sa.bindparam("resource"),
@@ -124,7 +124,7 @@ class Leases:
             number=number,
             bookmark=_encoded(bookmark),
             walks=bookmark.walks,
-            finished_at=self._moments(bookmark.finished_at),
+            finished_at=self._values.moment(bookmark.finished_at),
             seconds=bookmark.seconds,
             expires_at=now + self._seconds,
         )

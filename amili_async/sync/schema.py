@@ -1,7 +1,8 @@
 """The tables of `SqlStore`, and how a database of an older version becomes one of this version.
 
 Rows lie in a table for each resource: typed columns beside ``raw``, the JSON as it was received. Moments are
-``timestamptz`` on PostgreSQL and ISO 8601 text in UTC on SQLite, which sorts and compares the same way.
+``timestamptz`` on PostgreSQL and ISO 8601 text in UTC on SQLite, which sorts and compares the same way; decimal numbers
+are ``numeric`` and text, so that no digit is lost.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from amili_async.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-VERSION = 1
+VERSION = 2
 """The version of the tables below."""
 
 metadata = sa.MetaData()
 
 Moment = sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")
+Day = sa.Date().with_variant(sa.Text(), "sqlite")
+Number = sa.Numeric().with_variant(sa.Text(), "sqlite")
 Json = sa.Text().with_variant(postgresql.JSON(), "postgresql")
 
 
@@ -99,6 +102,69 @@ batch_entries = sa.Table(
 ``raw`` is null where the columns hold all that the batch's own ``raw`` says of the entry.
 """
 
+invoices = sa.Table(
+    "invoices",
+    metadata,
+    _key("organization_id"),
+    _key("id"),
+    _text("invoice_number"),
+    _text("collection_case_number"),
+    _text("type"),
+    _text("status"),
+    _moment("created_at"),
+    _moment("synced_at"),
+    _raw(),
+)
+
+cases = sa.Table(
+    "cases",
+    metadata,
+    _key("organization_id"),
+    _key("id"),
+    _text("case_number"),
+    _text("creditor_id"),
+    _text("creditor_number"),
+    _text("status"),
+    _text("sub_status"),
+    _text("type"),
+    _moment("registered_at"),
+    _moment("closed_at"),
+    sa.Column("invoices", sa.Integer, nullable=False),
+    sa.Column("debtors", sa.Integer, nullable=False),
+    _moment("synced_at"),
+    _raw(),
+)
+
+settlements = sa.Table(
+    "settlements",
+    metadata,
+    _key("organization_id"),
+    _key("id"),
+    _text("case_number"),
+    _text("collection_type"),
+    _text("currency"),
+    _text("customer_reference"),
+    sa.Column("exchange_rate", Number),
+    sa.Column("settlement_date", Day),
+    _text("invoice_id"),
+    _text("invoice_number"),
+    _moment("synced_at"),
+    _raw(),
+)
+"""``id`` is the settlement's own, or a hash of its JSON where the list shows none."""
+
+gates = sa.Table("gates", metadata, _key("name"), sa.Column("opens_at", sa.Float, nullable=False))
+"""Moments before which nothing is sent, in Unix time, shared by the workers of a cluster."""
+
+webhook_seen = sa.Table(
+    "webhook_seen",
+    metadata,
+    _key("key"),
+    sa.Column("confirmed", sa.Boolean, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+)
+"""Webhook deliveries: claimed, or handled (``confirmed``), and when, in Unix time."""
+
 quarantine = sa.Table(
     "quarantine",
     metadata,
@@ -112,7 +178,13 @@ quarantine = sa.Table(
 )
 """Rows that no reading made sense of, byte for byte; ``key`` is the row's id, or a hash where it has none."""
 
-_MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {}
+
+def _second_version(connection: sa.Connection) -> None:
+    """All resources beside batches, and what clusters and webhooks need."""
+    metadata.create_all(connection, (invoices, cases, settlements, gates, webhook_seen), checkfirst=False)
+
+
+_MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {1: _second_version}
 """From each older version to the one after it."""
 
 _LOCK = 5_277_142

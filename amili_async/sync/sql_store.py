@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from amili_async.errors import ConfigurationError, StoreError
 from amili_async.events import QuarantinedRow
-from amili_async.sync.columns import moment_as_is, moment_as_text
+from amili_async.sync.columns import values_for
 from amili_async.sync.database import UnfitRowsError, blames_a_value, database
 from amili_async.sync.holder import Holder
 from amili_async.sync.leases import Key, Leases
@@ -63,12 +63,13 @@ class SqlStore:
         for name, seconds in (("lease", lease), ("patience", patience)):
             if not seconds > 0:
                 raise ConfigurationError(f"{name} must be a number of seconds above 0, not {seconds!r}")
-        self._database = database(url, patience=patience)
-        dialect = self._database.dialect
-        self._moments = moment_as_is if dialect.name == "postgresql" else moment_as_text
+        self.database = database(url, patience=patience)
+        """Where transactions are run: for this package's own parts that keep something beside the rows."""
+        dialect = self.database.dialect
+        self._values = values_for(dialect)
         self._lease = lease
-        self._leases = Leases(dialect, Holder.here(run), seconds=lease, moments=self._moments)
-        self._tables = row_tables(dialect, self._moments)
+        self._leases = Leases(dialect, Holder.here(run), seconds=lease, values=self._values)
+        self._tables = row_tables(dialect, self._values)
         self._quarantine = Quarantine(dialect)
         self._held: dict[Key, int] = {}
         self._quarantined: set[Key] = set()
@@ -76,16 +77,16 @@ class SqlStore:
         self._renewing: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"SqlStore({self._database.dialect.name})"
+        return f"SqlStore({self.database.dialect.name})"
 
     async def __aenter__(self) -> Self:
         try:
-            await self._database.run(prepare)
-            if self._database.dialect.name == "postgresql":
+            await self.database.run(prepare)
+            if self.database.dialect.name == "postgresql":
                 # Several machines share its leases, so they go by its clock.
-                self._ahead = await self._database.run(_server_time) - time.time()
+                self._ahead = await self.database.run(_server_time) - time.time()
         except BaseException:
-            await self._database.close()
+            await self.database.close()
             raise
         self._renewing = asyncio.create_task(self._renew(), name="amili leases")
         return self
@@ -104,8 +105,8 @@ class SqlStore:
         held, self._held = self._held, {}
         if held:
             with suppress(StoreError):  # they end by themselves
-                await self._database.run(lambda connection: self._give_back(connection, held))
-        await self._database.close()
+                await self.database.run(lambda connection: self._give_back(connection, held))
+        await self.database.close()
 
     async def begin(self, organization_id: str, resource: str, /) -> Bookmark | Held:
         """Lease a list and return its bookmark, or for how long another run has it."""
@@ -153,7 +154,7 @@ class SqlStore:
     async def _run(self, work: Callable[[sa.Connection], T]) -> T:
         if self._renewing is None:
             raise StoreError("the store is not open; use `async with SqlStore(...) as store`")
-        return await self._database.run(work)
+        return await self.database.run(work)
 
     def _now(self) -> float:
         return time.time() + self._ahead
@@ -163,7 +164,7 @@ class SqlStore:
         now = self._now()
         if not self._leases.save(connection, key, number, portion.bookmark, now):
             return Held(self._lease)
-        synced_at = self._moments(datetime.fromtimestamp(now, UTC))
+        synced_at = self._values.moment(datetime.fromtimestamp(now, UTC))
         written = self._tables[portion.resource].write(connection, portion.organization_id, rows, synced_at)
         if key in self._quarantined:
             self._quarantine.forget(connection, key, [row.id for row in rows])
@@ -178,7 +179,7 @@ class SqlStore:
         if isinstance(total, Held):
             return total
         key = (portion.organization_id, portion.resource)
-        synced_at = self._moments(datetime.fromtimestamp(self._now(), UTC))
+        synced_at = self._values.moment(datetime.fromtimestamp(self._now(), UTC))
         table = self._tables[portion.resource]
         for index, row in enumerate(portion.rows):
             try:
@@ -201,7 +202,7 @@ class SqlStore:
             await asyncio.sleep(self._lease / _RENEWALS)
             if self._held:
                 with suppress(StoreError):  # whoever writes next learns what is wrong
-                    await self._database.run(self._hold_longer)
+                    await self.database.run(self._hold_longer)
 
     def _hold_longer(self, connection: sa.Connection) -> None:
         self._leases.renew(connection, tuple(self._held.items()), self._now())

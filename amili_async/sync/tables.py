@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from amili_async.sync import schema
-from amili_async.sync.columns import batch_columns, entry_columns
+from amili_async.sync.columns import (
+    batch_columns,
+    case_columns,
+    entry_columns,
+    invoice_columns,
+    settlement_columns,
+)
 from amili_async.sync.puts import put_into
 from amili_async.sync.statements import Statement, Upsert, among, listed
 from amili_async.sync.store import Written
@@ -17,19 +23,19 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Dialect
 
-    from amili_async.sync.columns import Columns, Moments
+    from amili_async.sync.columns import Columns, Values
     from amili_async.sync.store import Row
 
-    RowColumns = Callable[[str, Row, str, object, Moments], Columns]
+    RowColumns = Callable[[str, Row, str, object, Values], Columns]
     PartColumns = Callable[[str, Row], Iterator[Columns]]
 
 
 class RowTable:
     """Rows of one resource, by organization and id."""
 
-    def __init__(self, table: sa.Table, columns: RowColumns, *, dialect: Dialect, moments: Moments) -> None:
+    def __init__(self, table: sa.Table, columns: RowColumns, *, dialect: Dialect, values: Values) -> None:
         self._columns = columns
-        self._moments = moments
+        self._values = values
         self._dialect = dialect
         self._put = put_into(table, dialect)
 
@@ -39,7 +45,7 @@ class RowTable:
             return Written(0, 0)
 
         def columns_of(row: Row, raw: str) -> Columns:
-            return self._columns(organization_id, row, raw, synced_at, self._moments)
+            return self._columns(organization_id, row, raw, synced_at, self._values)
 
         new, changed = self._put.run(connection, organization_id, rows, columns_of)
         self._write_parts(connection, organization_id, new, changed)
@@ -54,8 +60,8 @@ class RowTable:
 class BatchTable(RowTable):
     """Batches, with their entries in a table of their own."""
 
-    def __init__(self, dialect: Dialect, moments: Moments) -> None:
-        super().__init__(schema.batches, batch_columns, dialect=dialect, moments=moments)
+    def __init__(self, dialect: Dialect, values: Values) -> None:
+        super().__init__(schema.batches, batch_columns, dialect=dialect, values=values)
         entries = schema.batch_entries
         self._upsert_entries = Upsert(entries, dialect)
         self._delete_entries = Statement(
@@ -76,6 +82,11 @@ class BatchTable(RowTable):
         self._upsert_entries.run(connection, entries)
 
 
-def row_tables(dialect: Dialect, moments: Moments) -> dict[str, RowTable]:
+def row_tables(dialect: Dialect, values: Values) -> dict[str, RowTable]:
     """Return the table of each resource."""
-    return {"batches": BatchTable(dialect, moments)}
+    return {
+        "batches": BatchTable(dialect, values),
+        "invoices": RowTable(schema.invoices, invoice_columns, dialect=dialect, values=values),
+        "cases": RowTable(schema.cases, case_columns, dialect=dialect, values=values),
+        "settlements": RowTable(schema.settlements, settlement_columns, dialect=dialect, values=values),
+    }

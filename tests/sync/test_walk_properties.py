@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +11,7 @@ from amili_async.clock import SystemClock
 from amili_async.sync.course import Course
 from amili_async.sync.progress import Tally
 from tests.sync.scripted import Crash, MemoryStore, Order, Paging, ScriptedList, row
+
 
 class Step:
     """One run of a sync, and what happens to the server during it."""

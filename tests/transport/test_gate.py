@@ -124,7 +124,7 @@ async def test_a_429_without_a_moment_closes_the_gate_for_that_calls_own_wait(
     (closed,) = watch.closed
     (moment,) = watch.moments(200)
     assert 0 < closed <= 1.0
-    assert moment >= closed
+    assert moment >= closed - 1e-9
 
 
 async def test_a_date_is_kept_to_by_the_servers_own_clock(

@@ -16,10 +16,12 @@ import pytest
 from amili_async.errors import WebhookVerificationError
 from amili_async.integrations.deliveries import Handlers, Reply, WebhookReceiver
 from amili_async.integrations.seen import MemorySeenStore, SeenStore
+from amili_async.sync.seen import SqlSeenStore
 from amili_async.webhooks import BatchCompleted, Event, UnknownEvent, WebhookVerifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 HANDLED, FAILED, LATER = Reply(204), Reply(500), Reply(503, {"Retry-After": "10"})
 BATCH = json.dumps(
@@ -345,3 +347,20 @@ async def test_only_troubles_are_logged(caplog: pytest.LogCaptureFixture) -> Non
         await Office().receiver().receive(BATCH, key("a"))
 
     assert caplog.records == []
+
+
+async def test_workers_that_share_a_database_handle_a_delivery_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'seen.db'}"
+    offices = [Office(), Office()]
+    async with SqlSeenStore(url) as one, SqlSeenStore(url) as other:
+        receivers = [office.receiver(seen=seen) for office, seen in zip(offices, (one, other), strict=True)]
+        offices[0].proceed.clear()
+        first = asyncio.create_task(receivers[0].receive(BATCH, key("a")))
+        await offices[0].begun.wait()
+
+        assert await receivers[1].receive(BATCH, key("a")) == LATER
+        offices[0].proceed.set()
+        assert await first == HANDLED
+        assert await receivers[1].receive(BATCH, key("a")) == HANDLED
+
+    assert [office.handled for office in offices] == [["b-1"], []]

@@ -70,6 +70,8 @@ def _fits(response: aiohttp.ClientResponse, limit: int) -> bool:
         and hdrs.CONTENT_ENCODING not in headers
         and hdrs.TRANSFER_ENCODING not in headers
         and response.content is not aiohttp.EMPTY_PAYLOAD
+        # One that broke off before it was looked at has no end to wait for; reading it raises.
+        and response.content.exception() is None
         and length <= response.content.get_read_buffer_limits()[0]
     )
 

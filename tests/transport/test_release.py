@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from amili_async import AmiliClient, RetryPolicy
-from amili_async.errors import AmiliError, APIError
+from amili_async.errors import AmiliError, APIError, TransportError
 from amili_async.sandbox import Fault
 from tests.transport.calls import READ
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from amili_async.sandbox import Sandbox
     from tests.transport.calls import Calls
+    from tests.virtual_time import VirtualClock
 
 FAULTS = [
     *(f"status={status}" for status in (300, 400, 401, 403, 404, 408, 409, 422, 423, 425, 429, 500, 501, 502, 503)),
@@ -134,3 +135,23 @@ async def test_the_request_id_is_on_the_error(client: AmiliClient, sandbox: Sand
         await calls.read(client)
     assert caught.value.request_id == f"sandbox-{sandbox.requests.last().number}"
     assert f"request id {caught.value.request_id})" in str(caught.value)
+
+
+@pytest.mark.parametrize("fault", ["close-in-body", "reset-in-body", "close-after-headers", "cut-chunks"])
+async def test_a_body_that_broke_off_before_anybody_looked_at_it_is_noticed_at_once(
+    fault: str, sandbox: Sandbox, calls: Calls, clock: VirtualClock
+) -> None:
+    async def dawdle(*_args: object) -> None:
+        await asyncio.sleep(1.0)
+
+    slow = aiohttp.TraceConfig()
+    slow.on_request_end.append(dawdle)
+    sandbox.faults.add(f"{READ}:{fault}")
+    async with aiohttp.ClientSession(trace_configs=[slow]) as session:
+        client = AmiliClient(
+            sandbox.issue_token(), base_url=sandbox.base_url, session=session, retry=RetryPolicy(attempts=1)
+        )
+        begun = clock.monotonic()
+        with pytest.raises(TransportError):
+            await calls.read(client)
+        assert clock.monotonic() - begun == pytest.approx(1.0)

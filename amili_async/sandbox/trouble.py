@@ -117,7 +117,8 @@ class Trouble:
 
     def _alters(self, fault: Fault, arrival: Arrival, outcome: Page | Answer) -> bool:
         """Return whether a fault changes a right answer, or how it is sent."""
-        if fault.kind == "refuse" or fault.kind in INSTEAD or _mere_latency(fault):
+        # What decides has had its chance: a second one would use up `skip` twice as fast.
+        if fault.kind == "refuse" or fault.kind in INSTEAD or fault.answers or _mere_latency(fault):
             return False
         if not self._concerns(fault, arrival):
             return False

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from amili_async.sync.bookmark import Bookmark
+    from amili_async.sync.dask import sync_on_dask
     from amili_async.sync.engine import sync
     from amili_async.sync.report import Counts, Failure, Progress, Restart, SyncReport
     from amili_async.sync.seen import SqlSeenStore
@@ -35,6 +36,7 @@ _MODULES = {
     "SyncReport": "report",
     "Written": "store",
     "sync": "engine",
+    "sync_on_dask": "dask",
 }
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "SyncReport",
     "Written",
     "sync",
+    "sync_on_dask",
 ]
 
 

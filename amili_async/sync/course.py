@@ -132,7 +132,10 @@ class Course:
 
     async def _follow(self, may_stay: Callable[[], bool]) -> bool:
         since = self._clock.monotonic()
-        async with aclosing(self._source.sheets(self.cursor, self._walk.sort)) as sheets:
+        walk, coverage = self._walk, self._bookmark.coverage
+        # Where only a few new rows are expected, the page after them would be asked for in vain.
+        brief = coverage is not None and walk.stop is not None and walk.stop == coverage.newest
+        async with aclosing(self._source.sheets(self.cursor, walk.sort, ahead=not brief)) as sheets:
             async for sheet in sheets:
                 since = await self._take(sheet, since)
                 if self._walk.listed or not may_stay():

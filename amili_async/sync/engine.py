@@ -75,31 +75,46 @@ async def sync(
         StoreError: the store failed; what it holds is whole.
         TokenError: the credentials were refused.
     """
-    names = _resources(resources)
+    names = checked_resources(resources)
     if isinstance(organization_ids, str | bytes):
         raise ConfigurationError("organization_ids must be several ids, such as a list, not one text")
-    _at_least_one(concurrency, "concurrency")
-    _at_least_one(1 if max_failures is None else max_failures, "max_failures")
+    at_least_one(concurrency, "concurrency")
+    at_least_one(1 if max_failures is None else max_failures, "max_failures")
     total = len(organization_ids) if isinstance(organization_ids, Sized) else None
     meter = Meter(names, total, client.caller.transport.clock)
-    run = _Run(client, store, meter, full=full, since=_moment(since), max_failures=max_failures)
+    run = _Run(client, store, meter, full=full, since=beginning(since), max_failures=max_failures)
     with client.caller.transport.hooks.with_one_more(meter):
         return await run.run(organization_ids, concurrency, on_progress)
 
 
-def _resources(resources: Iterable[str]) -> tuple[str, ...]:
+def checked_resources(resources: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of lists, each once.
+
+    Raises:
+        ConfigurationError: there is none, or one that is not known.
+    """
     names = () if isinstance(resources, str) else tuple(dict.fromkeys(resources))
     if not names or any(name not in LISTS for name in names):
         raise ConfigurationError(f"resources must be a list of some of {', '.join(LISTS)}")
     return names
 
 
-def _at_least_one(value: int, name: str) -> None:
+def at_least_one(value: int, name: str) -> None:
+    """Check a count that a caller gave.
+
+    Raises:
+        ConfigurationError: it is no whole number, or below 1.
+    """
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
         raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}")
 
 
-def _moment(since: datetime | date | None) -> datetime | None:
+def beginning(since: datetime | date | None) -> datetime | None:
+    """Return the moment before which rows are left out; of a day, its midnight in UTC.
+
+    Raises:
+        ConfigurationError: a moment without a zone.
+    """
     if since is None:
         return None
     if not isinstance(since, datetime):

@@ -6,11 +6,12 @@ from abc import ABC, abstractmethod
 from contextlib import aclosing
 from datetime import UTC, datetime, time
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
+from amili_async.cursor import Cursor
 from amili_async.decoding.envelope import open_one
 from amili_async.errors import APIError
 from amili_async.events import QuarantinedRow
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from amili_async.client import AmiliClient
-    from amili_async.cursor import Cursor
     from amili_async.pagination import Page, Pager
     from amili_async.protocol import Body
 
@@ -37,6 +37,14 @@ Sort = Literal["DESC"]
 
 _ABSENT = frozenset({404, 405, 410, 501})
 """What a server says that has no such row, or no such route."""
+
+
+class Paging(NamedTuple):
+    """How a list is paged through."""
+
+    cursor: Cursor | None
+    sort: Sort | None
+    prefetch: bool
 
 
 class Lists(ABC, Generic[M]):
@@ -56,7 +64,7 @@ class Lists(ABC, Generic[M]):
         self._older_route = False
 
     @abstractmethod
-    def pager(self, organization_id: str, cursor: Cursor | None, sort: Sort | None) -> Pager[M]:
+    def pager(self, organization_id: str, paging: Paging) -> Pager[M]:
         """Return a pager that sets unreadable rows aside."""
 
     @abstractmethod
@@ -113,9 +121,11 @@ class BatchLists(Lists[Batch]):
     newest_first = "DESC"
     named = MAX_OPEN
 
-    def pager(self, organization_id: str, cursor: Cursor | None, sort: Sort | None) -> Pager[Batch]:
+    def pager(self, organization_id: str, paging: Paging) -> Pager[Batch]:
         """Return a pager over an organization's batches."""
-        return self._client.batches.list(organization_id, cursor=cursor, sort=sort, on_invalid="skip")
+        return self._client.batches.list(
+            organization_id, cursor=paging.cursor, sort=paging.sort, prefetch=paging.prefetch, on_invalid="skip"
+        )
 
     def row(self, value: Batch, raw: bytes) -> Row:
         """Return a batch as the store gets it."""
@@ -132,10 +142,11 @@ class InvoiceLists(Lists[Invoice]):
     resource = "invoices"
     model = Invoice
 
-    def pager(self, organization_id: str, cursor: Cursor | None, sort: Sort | None) -> Pager[Invoice]:
+    def pager(self, organization_id: str, paging: Paging) -> Pager[Invoice]:
         """Return a pager over an organization's invoices; the API sorts them its own way."""
-        del sort
-        return self._client.invoices.list(organization_id, cursor=cursor, on_invalid="skip")
+        return self._client.invoices.list(
+            organization_id, cursor=paging.cursor, prefetch=paging.prefetch, on_invalid="skip"
+        )
 
     def row(self, value: Invoice, raw: bytes) -> Row:
         """Return an invoice as the store gets it."""
@@ -148,10 +159,11 @@ class CaseLists(Lists[Case]):
     resource = "cases"
     model = Case
 
-    def pager(self, organization_id: str, cursor: Cursor | None, sort: Sort | None) -> Pager[Case]:
+    def pager(self, organization_id: str, paging: Paging) -> Pager[Case]:
         """Return a pager over an organization's cases; the API sorts them its own way."""
-        del sort
-        return self._client.cases.list(organization_id, cursor=cursor, on_invalid="skip")
+        return self._client.cases.list(
+            organization_id, cursor=paging.cursor, prefetch=paging.prefetch, on_invalid="skip"
+        )
 
     def row(self, value: Case, raw: bytes) -> Row:
         """Return a case as the store gets it."""
@@ -165,10 +177,11 @@ class SettlementLists(Lists[Settlement]):
     resource = "settlements"
     model = Settlement
 
-    def pager(self, organization_id: str, cursor: Cursor | None, sort: Sort | None) -> Pager[Settlement]:
+    def pager(self, organization_id: str, paging: Paging) -> Pager[Settlement]:
         """Return a pager over an organization's settlements; the API sorts them its own way."""
-        del sort
-        return self._client.settlements.list(organization_id, cursor=cursor, on_invalid="skip")
+        return self._client.settlements.list(
+            organization_id, cursor=paging.cursor, prefetch=paging.prefetch, on_invalid="skip"
+        )
 
     def row(self, value: Settlement, raw: bytes) -> Row:
         """Return a settlement as the store gets it.
@@ -200,9 +213,10 @@ class ListSource(Generic[M]):
         """The direction to ask for."""
         return self._lists.sort
 
-    async def sheets(self, cursor: Cursor | None, sort: str | None, /) -> AsyncGenerator[Sheet, None]:
+    async def sheets(self, cursor: Cursor | None, sort: str | None, /, *, ahead: bool) -> AsyncGenerator[Sheet, None]:
         """Iterate over the pages."""
-        pager = self._lists.pager(self.organization_id, cursor, "DESC" if sort else None)
+        paging = Paging(cursor=cursor, sort="DESC" if sort else None, prefetch=ahead)
+        pager = self._lists.pager(self.organization_id, paging)
         async with aclosing(pager.pages()) as pages:
             async for page in pages:
                 yield self._lists.sheet(page)

@@ -47,8 +47,8 @@ class Source(Protocol):
         """How many rows that may still change are kept by name; 0 where none can be read by its id."""
         ...
 
-    def sheets(self, cursor: Cursor | None, sort: str | None, /) -> AsyncGenerator[Sheet, None]:
-        """Iterate over the pages, from the first or from a cursor, the next one on its way meanwhile."""
+    def sheets(self, cursor: Cursor | None, sort: str | None, /, *, ahead: bool) -> AsyncGenerator[Sheet, None]:
+        """Iterate over the pages, from the first or from a cursor, with ``ahead`` the next one on its way meanwhile."""
         ...
 
     async def again(self, row_id: str, /) -> Row | QuarantinedRow | None:

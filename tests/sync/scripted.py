@@ -63,12 +63,13 @@ class ScriptedList:
         self.page_size = page_size
         self.named = named
         self.sort: str | None = "DESC"
-        self.heeds_sort_refusal = False
+        self.refuses_sort = False
         self.before_page = before_page
         self.era = 0
         self.pages: list[str] = []
         """The tokens of the pages served, the first page as an empty one."""
         self.asked_again: list[str] = []
+        self.ahead: list[bool] = []
         self.refused = 0
 
     def add(self, *rows: Row) -> None:
@@ -86,11 +87,12 @@ class ScriptedList:
     def unsorted(self) -> None:
         self.sort = None
 
-    async def sheets(self, cursor: Cursor | None, sort: str | None, /) -> AsyncGenerator[Sheet, None]:
+    async def sheets(self, cursor: Cursor | None, sort: str | None, /, *, ahead: bool) -> AsyncGenerator[Sheet, None]:
+        self.ahead.append(ahead)
         token = None if cursor is None else cursor.token
         while True:
             self.before_page()
-            if sort and self.heeds_sort_refusal:
+            if sort and self.refuses_sort:
                 self.refused += 1
                 raise BadRequestError("no such direction", status=400)
             sheet, following = self._page(token)

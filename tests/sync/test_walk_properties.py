@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from amili_async.clock import SystemClock
 from amili_async.sync.course import Course
 from amili_async.sync.progress import Tally
-from tests.sync.scripted import Crash, MemoryStore, Order, Paging, ScriptedList, row
+from amili_async.sync.walk import OVERLAP_ROWS
+from tests.sync.scripted import EPOCH, Crash, MemoryStore, Order, Paging, ScriptedList, row
+
+if TYPE_CHECKING:
+    from amili_async.sync.store import Row
 
 
 class Step:
@@ -54,10 +60,16 @@ steps = st.builds(
 )
 
 
+def seconds_of(one: Row) -> float:
+    assert one.moment is not None
+    return (one.moment - EPOCH).total_seconds()
+
+
 class World:
     """A server that changes while it is read, and a store that survives whatever happens to the process."""
 
     def __init__(self, *, order: Order, paging: Paging, page_size: int, named: int, rows: int, gap: int) -> None:
+        self.made = f"World({order=}, {paging=}, {page_size=}, {named=}, {rows=}, {gap=})"
         self.list = ScriptedList(order=order, paging=paging, page_size=page_size, named=named)
         self.store = MemoryStore()
         self.now = 0
@@ -67,6 +79,9 @@ class World:
         for number in range(rows):
             self._add(final=number % 5 != 0)
 
+    def __repr__(self) -> str:
+        return self.made
+
     def change(self, kind: str, seconds: int) -> None:
         rows = sorted(self.list.rows.values(), key=lambda one: one.id)
         if kind == "add":
@@ -74,15 +89,16 @@ class World:
         elif kind == "add open":
             self._add(seconds, final=False)
         elif kind == "late":
-            # It becomes visible only now, and is older than others by less than the overlap.
+            # It becomes visible only now, and is older than others: by less than the overlap, in time and in rows.
             self.count += 1
-            self.list.add(row(f"row {self.count:04}", self.now - seconds % 240, final=True))
+            newest = sorted(map(seconds_of, rows), reverse=True)
+            least = max([self.now - 240, *newest[OVERLAP_ROWS - 10 : OVERLAP_ROWS - 9]])
+            self.list.add(row(f"row {self.count:04}", max(self.now - seconds % 240, least), final=True))
         elif kind == "finish" and rows:
             self.list.finish(rows[seconds % len(rows)].id)
-        elif kind == "forget" and rows:
+        elif kind == "forget" and rows and self.list.paging == "keyset":
             # With pages counted from the start a row that goes moves others out of sight, on any server.
-            if self.list.paging == "keyset":
-                self.forgotten.add(self.list.rows.pop(rows[seconds % len(rows)].id).id)
+            self.forgotten.add(self.list.rows.pop(rows[seconds % len(rows)].id).id)
 
     def _add(self, seconds: int = 0, *, final: bool) -> None:
         self.now += seconds or self.gap
@@ -129,20 +145,19 @@ class World:
         return kept == self.list.rows
 
 
-@given(
+worlds = st.builds(
+    World,
     order=orders,
     paging=pagings,
     page_size=st.integers(1, 7),
     named=st.sampled_from([0, 2, 200]),
     rows=st.integers(0, 30) | st.just(80),
     gap=st.sampled_from([1, 60, 1000]),
-    script=st.lists(steps, max_size=5),
 )
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_after_any_history_one_undisturbed_run_makes_store_and_server_equal(
-    order: Order, paging: Paging, page_size: int, named: int, rows: int, gap: int, script: list[Step]
-) -> None:
-    world = World(order=order, paging=paging, page_size=page_size, named=named, rows=rows, gap=gap)
+history = given(worlds, st.lists(steps, max_size=5))
+
+
+def nothing_is_lost(world: World, script: list[Step]) -> None:
     for step in script:
         world.run(step)
 
@@ -150,3 +165,16 @@ def test_after_any_history_one_undisturbed_run_makes_store_and_server_equal(
 
     assert world.same()
     assert world.store.bookmark.walk is None
+
+
+@history
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_after_any_history_one_undisturbed_run_makes_store_and_server_equal(world: World, script: list[Step]) -> None:
+    nothing_is_lost(world, script)
+
+
+@pytest.mark.fuzz
+@history
+@settings(max_examples=5000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_the_same_over_many_more_histories(world: World, script: list[Step]) -> None:
+    nothing_is_lost(world, script)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
+from amili_async.errors import APIError, NotFoundError
 from amili_async.models.batches import Batch
 from amili_async.options import seconds
 from amili_async.resources.merging import merged
@@ -192,7 +194,8 @@ class Batches(Resource):
 
         Args:
             batch: what a write returned, or the id of a batch.
-            organization_id: whose batch; an `Accepted` knows. Without one the legacy `get_by_id` is asked.
+            organization_id: whose batch; an `Accepted` knows. Without one, and where `get` knows no such batch, the
+                legacy `get_by_id` is asked: older servers have no other.
             deadline: seconds in all; ``None`` for no limit.
 
         Raises:
@@ -225,6 +228,12 @@ class Batches(Resource):
             caller = self._caller.with_options(msgspec.structs.replace(options, deadline=min(limits, default=None)))
             if owner is None:
                 return await caller.get("batches.get_by_id", batch_id, type=Batch)
-            return await caller.get("batches.get", owner, batch_id, type=Batch)
+            try:
+                return await caller.get("batches.get", owner, batch_id, type=Batch)
+            except NotFoundError:
+                # Older servers know a batch by its id alone.
+                with suppress(APIError):
+                    return await caller.get("batches.get_by_id", batch_id, type=Batch)
+                raise
 
         return watched(read, self._caller.transport.clock, limit)

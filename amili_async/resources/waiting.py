@@ -30,6 +30,9 @@ NOT_THERE_YET = 30.0
 LONGEST_PAUSE = 15.0
 """Seconds between two polls, at most."""
 
+LAST_LOOK = 1.0
+"""Seconds before the deadline, at most, at which a batch is looked at for the last time."""
+
 _PASSING = (TransportError, ServerError, RateLimitedError, DeadlineExceededError)
 
 
@@ -46,6 +49,7 @@ async def watched(
     """
     begun = clock.monotonic()
     ends = None if deadline is None else begun + seconds(deadline, "deadline")
+    last_look = None if deadline is None or ends is None else ends - min(LAST_LOOK, deadline / 4)
     waits = _growing()
     seen: Batch | None = None
     while True:
@@ -65,8 +69,10 @@ async def watched(
             if batch.state.terminal:
                 return
         wait = next(waits)
-        if ends is not None and clock.monotonic() + wait >= ends:
-            raise _not_final(seen, deadline, problem) from problem
+        if last_look is not None:
+            wait = min(wait, last_look - clock.monotonic())
+            if wait <= 0:
+                raise _not_final(seen, deadline, problem) from problem
         await clock.sleep(wait)
 
 

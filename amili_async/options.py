@@ -95,6 +95,6 @@ def check_on_invalid(value: OnInvalid) -> OnInvalid:
     Raises:
         ConfigurationError: it is neither ``"raise"`` nor ``"skip"`` nor a function.
     """
-    if value in {"raise", "skip"} or callable(value):
+    if callable(value) or value in ("raise", "skip"):  # a set would have to hash what it is given
         return value
     raise ConfigurationError(f'on_invalid must be "raise", "skip" or a function, not {value!r}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -12,7 +13,6 @@ from yarl import URL
 from amili_async import protocol
 from amili_async.errors import ConfigurationError
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 PRODUCTION = "production"
 
 
@@ -54,7 +54,12 @@ def check_url(url: str, name: str) -> str:
 
 def is_loopback(host: str) -> bool:
     """Return whether a host name is this machine's own."""
-    return host in LOOPBACK or host.startswith("127.") or host.endswith(".localhost")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class Proxy(msgspec.Struct, frozen=True):

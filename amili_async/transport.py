@@ -202,9 +202,8 @@ class Transport:
                 remaining=run.remaining(self.clock.monotonic()),
                 budget=self._budget.available,
             )
-            if outcome.failure is Failure.STATUS and outcome.error.status == HTTPStatus.TOO_MANY_REQUESTS:
-                asked = pause if outcome.retry_after is None else outcome.retry_after
-                self._close_gate(run, min(asked, policy.max_retry_after))
+            if outcome.failure is Failure.STATUS:
+                self._heed(run, outcome, pause)
             if decision.action is Action.REPLAY:
                 run.replayed = True
                 continue
@@ -236,9 +235,17 @@ class Transport:
             # The scope has no limit of its own: only closing the client ends it.
             raise run.locate(closed_error()) from outcome.error
 
-    def _close_gate(self, run: Run, seconds: float) -> None:
-        self.gate.close(seconds)
-        self.hooks.gate(GateClosed(operation=run.call.route.operation, seconds=seconds))
+    def _heed(self, run: Run, outcome: Failed, pause: float) -> None:
+        """Act on a status that tells of more than its own call: a token is refused, or calls come too fast."""
+        status = outcome.error.status
+        if status == HTTPStatus.UNAUTHORIZED and run.bearer is not None:
+            self._provider.reject(run.bearer)
+            self.hooks.token(TokenRequested(outcome="rejected", status=status))
+        elif status == HTTPStatus.TOO_MANY_REQUESTS:
+            asked = pause if outcome.retry_after is None else outcome.retry_after
+            seconds = min(asked, run.options.retry.max_retry_after)
+            self.gate.close(seconds)
+            self.hooks.gate(GateClosed(operation=run.call.route.operation, seconds=seconds))
 
     # One attempt
 
@@ -331,9 +338,6 @@ class Transport:
                 return read(body)
             except DecodeError as error:
                 return unreadable(body, error)
-        if run.status == HTTPStatus.UNAUTHORIZED and run.bearer is not None:
-            self._provider.reject(run.bearer)
-            self.hooks.token(TokenRequested(outcome="rejected", status=run.status))
         return refused(run, body, self.clock.time())
 
     def _report(self, run: Run, error: AmiliError | None) -> None:

@@ -261,6 +261,17 @@ async def test_a_replay_leaves_all_attempts_for_other_failures(
     assert [request.status for request in sandbox.requests.of(READ)] == [401, 500, 500, 200]
 
 
+async def test_a_401_whose_body_breaks_off_costs_the_token_all_the_same(
+    client: AmiliClient, sandbox: Sandbox, calls: Calls
+) -> None:
+    await calls.read(client)
+    sandbox.revoke_tokens()
+    sandbox.faults.add(Fault(READ, "close-in-body", status=401, body=b"x" * 100, count=1))
+    await calls.read(client)
+    assert sandbox.requests.count("token") == 2
+    assert [request.status for request in sandbox.requests.of(READ)] == [200, 401, 200]
+
+
 # -- never sent
 
 

@@ -219,7 +219,14 @@ async def test_a_concurrency_is_a_whole_number_above_zero(client: AmiliClient, c
         client.batches.stream([], concurrency=concurrency)
 
 
-async def test_an_id_that_cannot_be_is_an_error_of_the_stream(client: AmiliClient, sandbox: Sandbox) -> None:
-    with pytest.raises(ConfigurationError, match="organization_ids must be an id"):
-        await by_organization(client.batches.stream([""]))
+@pytest.mark.parametrize("given", ["", "..", 7])
+async def test_an_id_that_cannot_be_is_an_error_of_the_stream(
+    client: AmiliClient, sandbox: Sandbox, given: Any
+) -> None:
+    async def ids() -> AsyncIterator[Any]:
+        yield given
+
+    for several in ([given], ids()):
+        with pytest.raises(ConfigurationError, match="organization_ids must be"):
+            await by_organization(client.batches.stream(several))
     assert sandbox.requests.total == 0

@@ -24,6 +24,7 @@
     ├── ClientClosedError                   the client was closed before
     ├── WrongLoopError                      the client belongs to another event loop
     ├── StoreError                          the sync store cannot be read or written
+    ├── ClusterError                        the Dask cluster of a sync is out of reach
     └── WebhookVerificationError            a webhook whose signature does not verify
 
     AmiliWarning (UserWarning)
@@ -365,6 +366,10 @@ class WrongLoopError(AmiliError):
 
 class StoreError(AmiliError):
     """The store of a sync cannot be read or written, or is newer than this version knows."""
+
+
+class ClusterError(AmiliError):
+    """The Dask cluster of a sync cannot be reached, has no workers, or was lost. What was written is whole."""
 
 
 class WebhookVerificationError(AmiliError):

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 import msgspec
 
+from amili_async.ahead import Ahead
 from amili_async.cursor import Cursor
 from amili_async.errors import AmiliError, ConfigurationError, DecodeError, PaginationLoopError
 from amili_async.events import QuarantinedRow
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Coroutine, Generator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
     from types import TracebackType
 
     from amili_async.decoding import Reader
@@ -101,8 +102,7 @@ class Pager(Generic[T]):
         self._token, self._row = _start(cursor, page_token, listing.fingerprint)
         self._next: str | None = None
         self._seen: set[int] = set()
-        self._request: asyncio.Task[Loaded[T]] | None = None
-        """Fetches the page that is due, or the one after the page being worked on."""
+        self._ahead = Ahead(listing, self._follow)
         self._decoded = 0
         """Bytes of rows decoded since other tasks had a turn."""
         self._iterated = self._begun = self._stopped = False
@@ -142,7 +142,7 @@ class Pager(Generic[T]):
     async def aclose(self) -> None:
         """Stop: end the request under way, and the iteration, from whatever task. The cursor stays where it is."""
         self._stopped = True
-        await self._drop_request()
+        await self._ahead.stop()
 
     async def __aenter__(self) -> Pager[T]:
         return self
@@ -189,7 +189,7 @@ class Pager(Generic[T]):
             error.cursor = self.cursor
             raise
         finally:
-            await self._drop_request()
+            await self._ahead.stop()
 
     async def _pages(self) -> AsyncGenerator[Page[T], None]:
         try:
@@ -203,7 +203,7 @@ class Pager(Generic[T]):
             error.cursor = self.cursor
             raise
         finally:
-            await self._drop_request()
+            await self._ahead.stop()
 
     async def _page(self, loaded: Loaded[T]) -> tuple[Page[T], int]:
         """Return a page for the caller, and the row behind its last one."""
@@ -294,13 +294,11 @@ class Pager(Generic[T]):
             self._token, self._row = self._next, 0
         self._begun = True
         self._remember(self._token)
-        loaded = await self._arrival()
-        if loaded is None:
+        loaded = await self._ahead.page(self._token)
+        if loaded is None or self._stopped:
             return None
         self._next = _token_in(loaded.summary)
-        if self._next is not None and self._worth_requesting(self._next, loaded):
-            await self._request_ahead(self._next)
-        return None if self._stopped else loaded
+        return loaded
 
     def _remember(self, token: str | None) -> None:
         if token is None:
@@ -314,55 +312,11 @@ class Pager(Generic[T]):
             )
         self._seen.add(hash(token))
 
-    def _worth_requesting(self, token: str, loaded: Loaded[T]) -> bool:
-        """Return whether the page behind this one should be requested before it is due."""
+    def _follow(self, loaded: Loaded[T]) -> str | None:
+        """Return the token of the page behind this one; ``None`` where it should not be requested before it is due."""
+        token = _token_in(loaded.summary)
         ends_here = self._left is not None and self._left <= len(loaded) - self._row
-        return self._prefetch and not ends_here and hash(token) not in self._seen
-
-    async def _arrival(self) -> Loaded[T] | None:
-        """Return the page that is due, or ``None`` where `aclose()` ended the wait for it."""
-        # In a task of its own even where nothing is requested ahead, so that `aclose()` can end it.
-        request = self._request = self._request or self._start_request(self._listing.fetch(self._token))
-        try:
-            return await request
-        except asyncio.CancelledError:
-            # `aclose()` from another task cancels the request, not the task that waits for it here.
-            waiting = asyncio.current_task()
-            if not self._stopped or (waiting is not None and waiting.cancelling()):
-                raise
-            return None
-        finally:
-            self._request = None
-
-    async def _request_ahead(self, token: str) -> None:
-        """Start the request for the next page, and let the event loop run until it is on the wire."""
-        handover = self._listing.handover()
-        self._request = self._start_request(self._listing.fetch(token, handover))
-        # A task has not run when it is made. One turn puts its request on a warm connection, a cold one takes some
-        # more; a caller that never awaits between two pages would otherwise have no overlap at all.
-        for _ in range(handover.turns):
-            await asyncio.sleep(0)
-            if handover.done:
-                break
-
-    @staticmethod
-    def _start_request(fetch: Coroutine[None, None, Loaded[T]]) -> asyncio.Task[Loaded[T]]:
-        return asyncio.create_task(fetch, name="amili page")
-
-    async def _drop_request(self) -> None:
-        request, self._request = self._request, None
-        if request is None:
-            return
-        # Before the wait, which may be cancelled itself.
-        request.add_done_callback(_look_at)
-        request.cancel()
-        await asyncio.wait({request})
-
-
-def _look_at(request: asyncio.Task[Any]) -> None:
-    """Look at an error that nobody waits for any more, or asyncio reports it as never retrieved."""
-    if not request.cancelled():
-        request.exception()
+        return None if not self._prefetch or ends_here or token is None or hash(token) in self._seen else token
 
 
 def _token_in(summary: Summary | None) -> str | None:

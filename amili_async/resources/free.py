@@ -93,10 +93,11 @@ def _pairs(query: object) -> Iterable[tuple[str, str]]:
     """Return a query's names and values."""
     if query is None:
         return ()
-    given: list[tuple[Any, Any]] = [*query.items()] if isinstance(query, Mapping) else [(query, query)]
-    if not all(isinstance(name, str) and isinstance(value, str) for name, value in given):
-        raise ConfigurationError("query must be a dict of names and values, all of them text")
-    return given
+    if isinstance(query, Mapping):
+        given: list[tuple[Any, Any]] = [*query.items()]
+        if all(isinstance(name, str) and isinstance(value, str) for name, value in given):
+            return given
+    raise ConfigurationError("query must be a dict of names and values, all of them text")
 
 
 def _target(path: object) -> tuple[str, bool]:

@@ -75,6 +75,7 @@ def test_an_operation_that_is_none_is_answered_with_those_that_are() -> None:
         "/orgs/{organization_id}/cases/{case}/pause",
         "/orgs/{org-id}/{organization_id}/cases/{case_id}/pause",
         "/orgs/{organization_id}/cases/{case_id}/}pause",
+        "/orgs/{organization_id}/{cases/{case_id}/pause",
         "/pause",
     ],
 )

@@ -100,7 +100,7 @@ def test_a_row_that_is_no_text_loses_no_other() -> None:
 
 
 def test_rows_nested_without_end_lose_no_other() -> None:
-    deep = b'{"batchId": "1", "succeeded": [' + b"[" * 2000 + b"]" * 2000 + b"]}"
+    deep = b'{"batchId": "1", "succeeded": [' + b"[" * 100_000 + b"]" * 100_000 + b"]}"
     row = Reader(Batch).row(deep, 4, None)
     assert isinstance(row, QuarantinedRow)
     assert (row.index, row.raw) == (4, deep)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import pickle
 from contextlib import asynccontextmanager
@@ -192,6 +193,18 @@ def test_on_an_older_server_a_batch_is_found_by_its_id_alone() -> None:
             assert final.batch_id == batch.batch_id
             assert final.legacy_status is not None
             assert final.state.terminal
+
+    run(main)
+
+
+def test_a_wait_sees_it_through() -> None:
+    async def main(clock: VirtualClock) -> None:
+        async with served(clock) as (client, sandbox, batch):
+            waiting = asyncio.create_task(client.batches.wait(batch.batch_id, deadline=None))
+            await clock.sleep(60)
+            assert not waiting.done()
+            sandbox.finish(batch.batch_id, "FAILED")
+            assert (await waiting).state is BatchState.FAILED
 
     run(main)
 

@@ -25,7 +25,7 @@ from amili_async.resources.free import encode_body, free_call
 from amili_async.resources.invoices import Invoices
 from amili_async.resources.organizations import Organizations
 from amili_async.resources.payments import Payments
-from amili_async.resources.resource import check_key, count
+from amili_async.resources.resource import check_key, whole
 from amili_async.resources.route_book import RouteBook
 from amili_async.resources.settlements import Settlements
 from amili_async.resources.status import Status
@@ -140,7 +140,7 @@ class AmiliClient:
                 "base_url is given without token_url: pass the token endpoint that belongs to it, "
                 f"so that the secret does not go to {environment}'s"
             )
-        limit = count(concurrency, "concurrency", least=1) or 1
+        limit = whole(concurrency, "concurrency", least=1)
         time = clock.current()
         connection = Connection(session, limit=limit, label=type(self).__name__)
         roots = Servers(
@@ -153,7 +153,7 @@ class AmiliClient:
             connection,
             roots,
             user_agent=_agent(user_agent),
-            max_response_bytes=count(max_response_bytes, "max_response_bytes", least=1) or 1,
+            max_response_bytes=whole(max_response_bytes, "max_response_bytes", least=1),
         )
         transport = Transport(
             connection=connection,

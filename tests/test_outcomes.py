@@ -144,9 +144,12 @@ def test_an_answer_that_is_too_large_is_malformed() -> None:
 
 
 def test_a_cause_keeps_its_message_and_loses_its_frames() -> None:
+    def break_the_pipe() -> None:
+        raise OSError("broken pipe")
+
     def fail() -> None:
         try:
-            raise OSError("broken pipe")
+            break_the_pipe()
         except OSError as inner:
             raise ConnectionResetError("reset") from inner
 

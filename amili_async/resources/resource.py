@@ -18,13 +18,20 @@ class Resource:
 
 
 def count(value: object, name: str, *, least: int) -> int | None:
-    """Return a whole number that a caller gave.
+    """Return a whole number that a caller gave, or ``None`` where none was given.
 
     Raises:
         ConfigurationError: it is no whole number, or below the least.
     """
-    if value is None:
-        return None
+    return None if value is None else whole(value, name, least=least)
+
+
+def whole(value: object, name: str, *, least: int) -> int:
+    """Return a whole number that a caller has to give.
+
+    Raises:
+        ConfigurationError: it is no whole number, or below the least.
+    """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigurationError(f"{name} must be a whole number of at least {least}, not {value!r}")
     return value

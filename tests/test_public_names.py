@@ -1,0 +1,135 @@
+"""The public names: complete, where they belong, and imported when they are used and no sooner."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import amili_async
+from amili_async import errors
+
+DESIGNED = {
+    *("AmiliClient", "ClientCredentials", "TokenProvider", "Timeout", "RetryPolicy", "Pager", "Page", "Cursor"),
+    *("Batch", "BatchState", "SucceededEntry", "InvoiceSuccess", "UnknownEntry", "FailedEntry", "Accepted"),
+    *("NewInvoice", "NewPayment", "NewCorrection", "encode", "webhooks"),
+}
+
+HOMES = amili_async._HOMES  # pyright: ignore[reportPrivateUsage]  # the table that this module is about
+
+TREE = ast.parse(inspect.getsource(amili_async))
+
+
+def for_type_checkers() -> dict[str, str]:
+    """Return what type checkers see imported, and from where."""
+    (block,) = (node for node in TREE.body if isinstance(node, ast.If))
+    return {
+        alias.name: node.module or "" for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+
+
+def in_a_process_of_its_own(code: str) -> list[str]:
+    """Return the words that code prints in a fresh interpreter, warnings being errors."""
+    ran = subprocess.run(  # noqa: S603  # this interpreter, with code from this file
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(amili_async.__file__).parent.parent,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.split()
+
+
+LOADED = "print(*sorted(name for name in ('aiohttp', 'msgspec', 'backoff', 'yarl', 'asyncio') if name in sys.modules))"
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    assert in_a_process_of_its_own(f"import sys, amili_async; {LOADED}") == []
+
+
+def test_a_name_imports_what_it_needs_and_no_more() -> None:
+    assert in_a_process_of_its_own(f"import sys; from amili_async import NotFoundError; {LOADED}") == []
+    assert in_a_process_of_its_own(f"import sys, amili_async; amili_async.Cursor; {LOADED}") == ["msgspec"]
+    assert "aiohttp" in in_a_process_of_its_own(f"import sys, amili_async; amili_async.AmiliClient; {LOADED}")
+
+
+def test_a_star_import_brings_every_name_and_nothing_else() -> None:
+    printed = in_a_process_of_its_own(
+        "before = {*vars(), 'before'}\nfrom amili_async import *\nprint(*{*vars()} - before)"
+    )
+    assert sorted(printed) == sorted(amili_async.__all__)
+
+
+def test_no_extra_is_needed_for_any_name() -> None:
+    extras = (
+        "sqlalchemy",
+        "aiosqlite",
+        "asyncpg",
+        "distributed",
+        "typer",
+        "rich",
+        "fastapi",
+        "opentelemetry",
+        "pytest",
+    )
+    code = (
+        "import sys\n"
+        f"sys.modules.update(dict.fromkeys({extras!r}))\n"
+        "import amili_async\n"
+        "print(*(name for name in amili_async.__all__ if getattr(amili_async, name) is None))"
+    )
+    assert in_a_process_of_its_own(code) == []
+
+
+def test_every_designed_name_is_public() -> None:
+    assert DESIGNED <= {*amili_async.__all__}
+
+
+def test_every_error_and_warning_is_public() -> None:
+    tree = {
+        name
+        for name, thing in vars(errors).items()
+        if isinstance(thing, type) and issubclass(thing, Exception) and not name.startswith("_")
+    }
+    assert tree <= {*amili_async.__all__}
+
+
+def test_no_name_is_there_twice_and_all_are_in_order() -> None:
+    assert amili_async.__all__ == sorted(amili_async.__all__)
+    assert len({*amili_async.__all__}) == len(amili_async.__all__)
+
+
+def test_every_name_has_one_home_where_type_checkers_find_it_too() -> None:
+    homes = {name: f"amili_async.{module}" for module, names in HOMES.items() for name in names}
+    assert sum(map(len, HOMES.values())) == len(homes)
+    elsewhere = {name: "amili_async.errors" for name in amili_async.__all__ if name not in homes}
+    elsewhere["webhooks"] = "amili_async"
+    assert for_type_checkers() == {**homes, **elsewhere}
+    assert sorted({**homes, **elsewhere}) == amili_async.__all__
+
+
+@pytest.mark.parametrize("name", amili_async.__all__)
+def test_a_name_is_what_its_home_has(name: str) -> None:
+    home = for_type_checkers()[name]
+    if name == "webhooks":
+        assert amili_async.webhooks is import_module("amili_async.webhooks")
+    else:
+        assert getattr(amili_async, name) is getattr(import_module(home), name)
+
+
+def test_a_name_that_is_none_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'amili_async' has no attribute 'AmiliKlient'"):
+        _ = amili_async.AmiliKlient  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]  # the point
+    with pytest.raises(AttributeError):
+        _ = amili_async.AmiliErrors  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]  # nor does `errors` stand in for it
+
+
+def test_the_module_lists_its_names() -> None:
+    assert {*amili_async.__all__} <= {*dir(amili_async)}
+    assert dir(amili_async) == sorted(dir(amili_async))

@@ -10,7 +10,7 @@ from amili_async.models.moments import query_date
 from amili_async.models.open_value import OpenValue
 from amili_async.resources.bulk import in_chunks
 from amili_async.resources.downloads import save, target_of
-from amili_async.resources.resource import check_key, count, text
+from amili_async.resources.resource import check_key, text, whole
 from amili_async.resources.writing import BY_KEY, WritingResource, body_of
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ class Invoices(WritingResource):
         return in_chunks(
             invoices,
             lambda chunk, key: self.create(organization_id, chunk, idempotency_key=key),
-            chunk_size=count(chunk_size, "chunk_size", least=1) or 1,
-            concurrency=count(concurrency, "concurrency", least=1) or 1,
+            chunk_size=whole(chunk_size, "chunk_size", least=1),
+            concurrency=whole(concurrency, "concurrency", least=1),
             idempotency_prefix=check_key(idempotency_prefix),
         )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from amili_async.errors import ConfigurationError
 from amili_async.protocol import identifier
-from amili_async.resources.resource import count
+from amili_async.resources.resource import whole
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -32,7 +32,7 @@ def merged(
     """
     if isinstance(organization_ids, str) or not isinstance(organization_ids, Iterable | AsyncIterable):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
         raise ConfigurationError("organization_ids must be several ids, such as a list, not one")
-    return _stream(organization_ids, walk, count(concurrency, "concurrency", least=1) or 1)
+    return _stream(organization_ids, walk, whole(concurrency, "concurrency", least=1))
 
 
 async def _stream(

@@ -72,7 +72,7 @@ class Connection:
                 f"{self._label} was first used in another event loop, which its connections belong to; "
                 "make one client per loop (asyncio.run() starts a loop of its own every time)"
             )
-        if session.closed:
+        if session is self._given and session.closed:
             raise ClientClosedError(f"the session given to {self._label} is closed")
         return session
 

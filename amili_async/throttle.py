@@ -59,7 +59,9 @@ class Slots(asyncio.BoundedSemaphore):
     asyncio's own semaphore: first in, first out, and a waiter cancelled in the moment of its turn passes it on.
     """
 
-    @property
-    def free(self) -> bool:
-        """Whether `acquire` would return without waiting."""
-        return not self.locked()
+    def take(self) -> bool:
+        """Take a slot where `acquire` would not have to wait; return whether there was one."""
+        if self.locked():
+            return False
+        self._value -= 1
+        return True

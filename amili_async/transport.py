@@ -206,6 +206,7 @@ class Transport:
                 self._heed(run, outcome, pause)
             if decision.action is Action.REPLAY:
                 run.replayed = True
+                run.forget_answer()
                 continue
             if decision.action is not Action.REPEAT:
                 raise final_error(run, outcome, unknown=decision.action is Action.OUTCOME_UNKNOWN)
@@ -251,7 +252,6 @@ class Transport:
 
     async def _attempt(self, run: Run, read: Callable[[Body], T]) -> T | Failed:
         """Send once. Return the value, or what went wrong; raise only what no decision can change."""
-        run.forget_answer()
         body: Body = b""
         problem: Exception | None = None
         # Not `self._scope`: a generator-based context manager would be felt in every call.
@@ -259,9 +259,7 @@ class Transport:
         self._alarm.set(scope, self._attempt_ends(run))
         try:
             async with scope:
-                if self._slots.free and not self.gate.remaining():
-                    await self._slots.acquire()
-                else:
+                if self.gate.remaining() or not self._slots.take():
                     await self._admit(run, scope)
                 try:
                     authorization = await self._authorize(run, scope)

@@ -194,14 +194,29 @@ def test_slots_are_taken_in_the_order_of_coming() -> None:
 def test_a_slot_is_free_until_as_many_are_taken_as_there_are() -> None:
     async def main(_clock: VirtualClock) -> list[bool]:
         slots = Slots(2)
-        seen = [slots.free]
+        seen = [not slots.locked()]
         for _ in range(2):
             await slots.acquire()
-            seen.append(slots.free)
+            seen.append(not slots.locked())
         slots.release()
-        return [*seen, slots.free]
+        return [*seen, not slots.locked()]
 
     assert run(main) == [True, True, False, True]
+
+
+def test_a_slot_is_taken_at_once_or_not_at_all_and_never_past_those_who_wait() -> None:
+    async def main(_clock: VirtualClock) -> list[bool]:
+        slots = Slots(2)
+        taken = [slots.take(), slots.take(), slots.take()]
+        waiting = asyncio.create_task(slots.acquire())
+        await asyncio.sleep(0)
+        slots.release()
+        taken.append(slots.take())
+        await waiting
+        slots.release()
+        return [*taken, slots.take()]
+
+    assert run(main) == [True, True, False, False, True]
 
 
 def test_a_slot_cannot_be_given_back_twice() -> None:
@@ -250,9 +265,9 @@ def test_whoever_is_cancelled_when_no_slot_is_lost_and_no_limit_exceeded(
         assert {n for n, (_, _, patience) in enumerate(workers) if patience is None} <= done
         free: list[bool] = []
         for _ in range(limit):
-            free.append(slots.free)
+            free.append(not slots.locked())
             await slots.acquire()
-        assert [*free, slots.free] == [True] * limit + [False]
+        assert [*free, not slots.locked()] == [True] * limit + [False]
 
     run(main)
 
@@ -267,6 +282,6 @@ def test_a_waiter_cancelled_in_the_moment_of_its_turn_passes_the_slot_on() -> No
         first.cancel()
         await second
         assert first.cancelled()
-        assert not slots.free
+        assert slots.locked()
 
     run(main)

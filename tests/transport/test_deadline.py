@@ -95,6 +95,15 @@ async def test_a_write_whose_connection_was_still_being_made_was_not_sent(
         await calls.write(client)
 
 
+async def test_a_token_that_takes_longer_than_an_attempt_may_is_waited_for_again(
+    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, elapsed: Callable[[], float]
+) -> None:
+    sandbox.faults.add("token:latency=3")
+    await calls.read(make_client().with_options(timeout=2.0))
+    assert 3.0 <= elapsed() <= 4.0
+    assert sandbox.requests.count("token") == sandbox.requests.count(READ) == 1
+
+
 async def test_all_attempts_count_and_the_last_one_is_cut_to_what_is_left(
     make_client: ClientMaker, sandbox: Sandbox, calls: Calls, elapsed: Callable[[], float]
 ) -> None:

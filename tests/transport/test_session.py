@@ -198,6 +198,38 @@ async def test_closing_twice_at_once_waits_for_the_end_both_times(
         await running
 
 
+async def test_closing_does_not_wait_for_a_call_that_will_not_end(sandbox: Sandbox, calls: Calls) -> None:
+    class Stubborn:
+        async def token(self, _exchange: object, /) -> str:
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                await turns(1_000)
+            return "never"
+
+        def reject(self, token: str, /) -> None: ...
+
+    client = AmiliClient(Stubborn(), base_url=sandbox.base_url)
+    running = asyncio.create_task(calls.read(client))
+    await asyncio.sleep(1.0)
+    await client.aclose()
+    assert not running.done()
+    with pytest.raises(ClientClosedError):
+        await running
+
+
+def test_a_session_that_is_gone_already_is_closed_from_another_loop_without_a_word() -> None:
+    with Sandbox(organizations=1, batches=1, entries=1) as served, asyncio.Runner() as own, asyncio.Runner() as other:
+        client = AmiliClient(served.issue_token(), base_url=served.base_url)
+        own.run(_first(client, served))
+
+        async def end_the_session() -> None:
+            await client.caller.transport._connection.open().close()  # pyright: ignore[reportPrivateUsage]  # nothing public hands it out
+
+        own.run(end_the_session())
+        other.run(client.aclose())
+
+
 # -- keep-alive
 
 
@@ -259,6 +291,20 @@ async def test_an_injected_sessions_own_raising_for_status_does_not_change_the_e
     client = AmiliClient(sandbox.issue_token(), base_url=sandbox.base_url, session=session)
     with pytest.raises(NotFoundError):
         await calls.read(client)
+
+
+async def test_a_middleware_of_an_injected_session_can_read_and_sign_the_body(sandbox: Sandbox, calls: Calls) -> None:
+    async def sign(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        body = await request.body.as_bytes() if isinstance(request.body, aiohttp.Payload) else request.body
+        request.headers["X-Length"] = str(len(body))
+        return await handler(request)
+
+    sandbox.faults.add(ACCEPTED)
+    async with aiohttp.ClientSession(middlewares=[sign]) as session:
+        client = AmiliClient(sandbox.issue_token(), base_url=sandbox.base_url, session=session)
+        await calls.write(client)
+    request = sandbox.requests.last(WRITE)
+    assert request.headers["x-length"] == str(len(request.body))
 
 
 async def test_an_injected_session_that_its_owner_closed_is_named(sandbox: Sandbox, calls: Calls) -> None:

@@ -187,7 +187,7 @@ class BatchRows(Rows[Batch]):
             raws = _raw_page.decode(body).data
             for index in held:
                 self._placeholders.replace(rows[index], raws[index].succeeded)
-        elif held:
+        else:
             split = _split_page.decode(body).data
             for index in held:
                 self._placeholders.replace(rows[index], _raw_row.decode(split[index]).succeeded)

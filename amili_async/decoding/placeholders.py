@@ -52,6 +52,8 @@ class Placeholders:
 
     def made_since(self, latest: list[object]) -> list[object]:
         """Return one placeholder for each tag that was met meanwhile, in this thread or another."""
+        if not self._learnt:
+            return []
         # A tag that was learnt meanwhile is not in the list: None is no placeholder.
         before = latest + [None] * (len(self._learnt) - len(latest))
         return [learnt.blank for learnt, last in zip(self._learnt, before, strict=True) if learnt.latest[0] is not last]

@@ -9,18 +9,20 @@ from amili_async.cli.progress import duration
 from amili_async.cli.running import say, say_each, without_hint, without_password
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from amili_async.sync import Counts, SyncReport
 
 
-def tell(report: SyncReport, store: str) -> None:
-    """Print the report: its numbers to standard output, what went wrong to standard error."""
+def tell(report: SyncReport, store: str, totals: Mapping[str, int]) -> None:
+    """Print the report: its numbers to standard output, with how many rows there are; what went wrong to the other."""
     total = report.total
     speed = f"{total.rows / report.seconds:,.0f} rows/s, " if total.new + total.changed and report.seconds else ""
     count = "1 organization" if report.organizations == 1 else f"{report.organizations:,} organizations"
     work = f"{duration(report.seconds)} ({speed}{report.requests:,} requests)"
     sys.stdout.write(f"Synced {count} into {without_password(store)} in {work}.\n")
     for resource, counts in report.resources.items():
-        sys.stdout.write(f"  {resource}: {_counts(counts)}\n")
+        sys.stdout.write(f"  {resource}: {_counts(counts)}, {totals[resource]:,} in the store\n")
     if report.failures:
         say(f"{len(report.failures):,} failed and will be tried again by the next run:")
         say_each(f"{failure.organization_id} {without_hint(failure.message)}" for failure in report.failures)
@@ -36,7 +38,7 @@ def tell(report: SyncReport, store: str) -> None:
 
 def _counts(counts: Counts) -> str:
     if not (counts.new or counts.changed or counts.quarantined or counts.gone):
-        return f"nothing new, nothing changed ({counts.rows:,} read)"
+        return "nothing new, nothing changed"
     parts = [f"{counts.new:,} new", f"{counts.changed:,} changed"]
     if counts.quarantined:
         parts.append(f"{counts.quarantined:,} that no reading makes sense of, kept in the table quarantine")

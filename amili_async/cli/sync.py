@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from amili_async import AmiliClient
-    from amili_async.sync import SyncReport
+    from amili_async.sync import SqlStore, SyncReport
 
 
 class Resource(StrEnum):
@@ -75,13 +75,15 @@ def sync(
 
     Rows and position are written in one transaction: interrupted or killed, the same line goes on where it was.
     """
+    if sandbox and dask is not None:
+        raise typer.BadParameter("--sandbox is in this process alone: serve one with amili sandbox for --dask")
     ids = _organizations(sandbox=sandbox, given=organization_ids or [], file=orgs_file)
     beginning = _moment(since)
     url = store if "://" in store else f"sqlite:///{store}"
     resources = tuple(resource or [Resource.BATCHES])
 
     async def on_cluster(address: str) -> int:
-        from amili_async.sync import sync_on_dask  # noqa: PLC0415  # the other commands start without it
+        from amili_async.sync import SqlStore, sync_on_dask  # noqa: PLC0415  # the other commands start without it
 
         with shown_progress() as update:
             report = await sync_on_dask(
@@ -95,7 +97,8 @@ def sync(
                 max_failures=max_failures,
                 on_progress=update,
             )
-        return _concluded(report, store, as_json=as_json)
+        async with SqlStore(url) as kept:
+            return await _concluded(report, store, kept, as_json=as_json)
 
     async def here() -> int:
         from amili_async.sync import SqlStore, sync  # noqa: PLC0415  # the other commands start without it
@@ -113,16 +116,17 @@ def sync(
                     max_failures=max_failures,
                     on_progress=update,
                 )
-            return _concluded(report, store, as_json=as_json)
+            return await _concluded(report, store, kept, as_json=as_json)
 
     run(here if dask is None else lambda: on_cluster(dask), resume=command_line)
 
 
-def _concluded(report: SyncReport, store: str, *, as_json: bool) -> int:
+async def _concluded(report: SyncReport, store: str, kept: SqlStore, *, as_json: bool) -> int:
+    """Tell what came of it and return the exit status."""
     if as_json:
         write_json(msgspec.json.encode(report))
     else:
-        tell(report, store)
+        tell(report, store, {resource: await kept.count(resource) for resource in report.resources})
     sys.stdout.flush()  # before what goes to standard error from here on
     return DONE if report.ok else FAILED
 

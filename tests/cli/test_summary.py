@@ -23,15 +23,15 @@ def test_numbers_go_to_standard_output_and_trouble_to_standard_error(capsys: pyt
         requests=1_234,
         seconds=2.0,
     )
-    tell(report, "postgresql://me:secret@host/amili")
+    tell(report, "postgresql://me:secret@host/amili", {"cases": 5_003, "batches": 1_200})
     captured = capsys.readouterr()
     assert captured.out.splitlines() == [
         "Synced 1 organization into postgresql://me:***@host/amili in 2.0 s (602 rows/s, 1,234 requests).",
         (
             "  cases: 3 new, 1 changed, 1 that no reading makes sense of, kept in the table quarantine, "
-            "2 that the server no longer has"
+            "2 that the server no longer has, 5,003 in the store"
         ),
-        "  batches: nothing new, nothing changed (1,200 read)",
+        "  batches: nothing new, nothing changed, 1,200 in the store",
     ]
     said = captured.err.splitlines()
     assert said[0] == "21 failed and will be tried again by the next run:"
@@ -43,5 +43,5 @@ def test_numbers_go_to_standard_output_and_trouble_to_standard_error(capsys: pyt
 
 
 def test_a_run_that_took_no_time_has_no_speed(capsys: pytest.CaptureFixture[str]) -> None:
-    tell(SyncReport(organizations=0, resources={"batches": Counts(new=1)}), "amili.db")
+    tell(SyncReport(organizations=0, resources={"batches": Counts(new=1)}), "amili.db", {"batches": 1})
     assert capsys.readouterr().out.startswith("Synced 0 organizations into amili.db in 0.0 s (0 requests).\n")

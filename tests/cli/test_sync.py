@@ -9,15 +9,17 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
 from typer.testing import CliRunner
 
+import amili_async.sync
 from amili_async.cli import sync as command
 from amili_async.cli.application import app
 from amili_async.sandbox import Fault
-from amili_async.sync import SqlStore
+from amili_async.sync import Counts, SqlStore, SyncReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,11 +62,11 @@ def test_the_sandbox_is_synced_whole_and_a_second_run_finds_nothing_new(
     first = amili("sync", "--sandbox")
     assert first.exit_code == 0
     assert first.stdout.splitlines()[0].startswith("Synced 3 organizations into amili.db in ")
-    assert first.stdout.splitlines()[1] == "  batches: 120 new, 0 changed"
+    assert first.stdout.splitlines()[1] == "  batches: 120 new, 0 changed, 120 in the store"
     assert rows_in() == 120
     second = amili("sync", "--sandbox")
     assert second.exit_code == 0
-    assert "nothing new, nothing changed" in second.stdout
+    assert second.stdout.splitlines()[1] == "  batches: nothing new, nothing changed, 120 in the store"
     assert rows_in() == 120
 
 
@@ -135,6 +137,7 @@ def test_since_and_full_and_concurrency_reach_the_engine(sandbox: Sandbox, amili
         (["--orgs-file", "binary"], "--orgs-file binary cannot be read: it is no text"),
         (["--sandbox", "--org", "a"], "--sandbox brings its own organizations"),
         (["--sandbox", "--orgs-file", "binary"], "--sandbox brings its own organizations"),
+        (["--sandbox", "--dask", "local:2"], "--sandbox is in this process alone"),
         (["--org", "a", "--since", "yesterday"], "--since yesterday is no day and no moment"),
         (["--org", "a", "--since", "2026-05-17T12:00"], "since must be a day, or a moment with its time zone"),
         (["--org", "a", "--store", "mongodb://localhost/x"], "the store's URL names 'mongodb'"),
@@ -257,3 +260,29 @@ def test_a_sync_that_was_killed_goes_on_by_the_same_line(sandbox: Sandbox) -> No
     assert last.returncode == 0
     assert printed.startswith("Synced 3 organizations ")
     assert rows_in() == 90
+
+
+def test_a_cluster_is_given_everything_that_was_asked_for(amili: Amili, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[tuple[object, ...], dict[str, object]]] = []
+
+    async def sync_on_dask(*arguments: object, **options: object) -> SyncReport:
+        calls.append((arguments, options))
+        return SyncReport(organizations=2, resources={"cases": Counts(), "batches": Counts()})
+
+    monkeypatch.setattr(amili_async.sync, "sync_on_dask", sync_on_dask, raising=False)
+    result = amili(
+        "sync", "--dask", "local:2", "--org", "a", "--org", "b", "--resource", "cases", "--resource", "batches",
+        "--concurrency", "3", "--full", "--since", "2026-05-17", "--max-failures", "4",
+    )  # fmt: skip
+    assert result.exit_code == 0
+    ((arguments, options),) = calls
+    assert arguments == ("local:2", ["a", "b"], "sqlite:///amili.db")
+    assert callable(options.pop("on_progress"))
+    assert options == {
+        "resources": ("cases", "batches"),
+        "concurrency": 3,
+        "full": True,
+        "since": date(2026, 5, 17),
+        "max_failures": 4,
+    }
+    assert "  cases: nothing new, nothing changed, 0 in the store\n" in result.stdout

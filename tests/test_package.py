@@ -40,6 +40,7 @@ LAYERS = (
     "wire",
     "transport",
     "listing",
+    "ahead",
     "pagination",
     "resources",
     "client",

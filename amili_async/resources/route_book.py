@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from amili_async.routes import Route
 
-_PATH = re.compile(r"/[^\s?#\x00-\x1f\x7f-\U0010ffff]*\Z")
+_PATH = re.compile(r"/[!\"$->@-~]*\Z")
 
 
 class RouteBook:

@@ -13,7 +13,15 @@ from contextlib import suppress
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from amili_async.errors import AmiliError, ClientClosedError, ConfigurationError, StoreError, TokenError, WrongLoopError
+from amili_async.errors import (
+    AmiliError,
+    ClientClosedError,
+    ConfigurationError,
+    StoreError,
+    TokenError,
+    UnauthorizedError,
+    WrongLoopError,
+)
 from amili_async.protocol import identifier
 from amili_async.sync.course import Course, LeaseLostError
 from amili_async.sync.lists import LISTS, Lists, ListSource
@@ -73,7 +81,7 @@ async def sync(
     Raises:
         ConfigurationError: an argument that cannot be right.
         StoreError: the store failed; what it holds is whole.
-        TokenError: the credentials were refused.
+        TokenError: the credentials were refused; `UnauthorizedError` where the API refuses a new token.
     """
     names = checked_resources(resources)
     if isinstance(organization_ids, str | bytes):
@@ -331,10 +339,13 @@ class _Run:
 
 
 def _ends_all(error: AmiliError) -> bool:
-    """Return whether an error would meet every organization alike."""
+    """Return whether an error would meet every organization alike.
+
+    A 401 that survives a new token is about the credentials; what an organization refuses is a 403.
+    """
     if isinstance(error, TokenError):
         return error.retry_after is None
-    return isinstance(error, ConfigurationError | StoreError | ClientClosedError | WrongLoopError)
+    return isinstance(error, UnauthorizedError | ConfigurationError | StoreError | ClientClosedError | WrongLoopError)
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

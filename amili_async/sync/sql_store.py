@@ -145,6 +145,12 @@ class SqlStore:
         self._quarantined.discard(key)
         await self._run(lambda connection: self._leases.finish(connection, key, number, error))
 
+    async def count(self, resource: str) -> int:
+        """Return how many rows of a resource the store holds, of all organizations."""
+        table = self._tables[resource].table
+        statement = sa.select(sa.func.count()).select_from(table)
+        return await self._run(lambda connection: connection.execute(statement).scalar_one())
+
     def _number(self, key: Key) -> int:
         number = self._held.get(key)
         if number is None:

@@ -34,6 +34,7 @@ class RowTable:
     """Rows of one resource, by organization and id."""
 
     def __init__(self, table: sa.Table, columns: RowColumns, *, dialect: Dialect, values: Values) -> None:
+        self.table = table
         self._columns = columns
         self._values = values
         self._dialect = dialect

@@ -1,0 +1,58 @@
+"""What the sync's tests share: databases to write to, and rows to write."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from tests.throwaway_postgresql import MISSING, Server, programs, throwaway_postgresql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """A PostgreSQL server for the whole run."""
+    if programs() is None:
+        pytest.skip(MISSING)
+    with throwaway_postgresql() as server:
+        yield server
+
+
+def new_database(server: Server) -> str:
+    """Return the URL of a database that nobody has used."""
+    name = f"database_{next(_numbers)}"
+
+    async def create() -> None:
+        connection = await asyncpg.connect(server.url())
+        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.close()
+
+    asyncio.run(create())
+    return server.url(name)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/store.db"
+
+
+@pytest.fixture
+def postgresql_url(postgresql: Server) -> str:
+    return new_database(postgresql)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def url(request: pytest.FixtureRequest) -> str:
+    """A database of each kind that nobody has used."""
+    found: object = request.getfixturevalue(f"{request.param}_url")
+    assert isinstance(found, str)
+    return found

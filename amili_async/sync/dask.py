@@ -52,7 +52,8 @@ _KilledWorkerError: type[Exception] = _distributed.KilledWorker
 _LostError: type[Exception] = _distributed.CancelledError
 
 _MADE_ON_THE_WORKER = frozenset({"session", "hooks", "concurrency"})
-_LOOK_FOR_WORKERS = 30.0
+LOOK_FOR_WORKERS = 30.0
+"""Seconds that a scheduler gets to answer, and to have a worker."""
 
 
 async def sync_on_dask(
@@ -373,7 +374,7 @@ async def _connected(cluster_or_address: object) -> AsyncGenerator[Any, None]:
                 threads_per_worker=1,
                 processes=True,
                 asynchronous=True,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
             )
             target = await stack.enter_async_context(local)
         address = target if isinstance(target, str) else getattr(target, "scheduler_address", None)
@@ -387,10 +388,10 @@ async def _connected(cluster_or_address: object) -> AsyncGenerator[Any, None]:
                 asynchronous=True,
                 set_as_default=False,
                 security=getattr(target, "security", None),
-                timeout=_LOOK_FOR_WORKERS,
+                timeout=LOOK_FOR_WORKERS,
             )
             yield_to = await stack.enter_async_context(client)
-            await yield_to.wait_for_workers(1, timeout=_LOOK_FOR_WORKERS)
+            await yield_to.wait_for_workers(1, timeout=LOOK_FOR_WORKERS)
         except OSError as error:
             raise ClusterError(f"the Dask cluster at {address} cannot be reached, or has no workers") from error
         yield yield_to

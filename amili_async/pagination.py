@@ -291,9 +291,12 @@ class Pager(Generic[T]):
         if self._begun:
             if self._next is None:
                 return None
+            # Before the walk moves on: the error of a token that came back points behind the last row handed out.
+            self._remember(self._next)
             self._token, self._row = self._next, 0
+        else:
+            self._remember(self._token)
         self._begun = True
-        self._remember(self._token)
         loaded = await self._ahead.page(self._token)
         if loaded is None or self._stopped:
             return None

@@ -32,15 +32,15 @@ _TWO_ROWS = 2
 _UNSEEN: dict[str, object] = {"sandboxMember": {"deep": [1, "two", None]}}
 
 
-def fits(fault: Fault, outcome: Page | Answer) -> bool:
+def fits(fault: Fault, outcome: Page | Answer, tokens: PageTokens) -> bool:
     """Return whether a fault of lists or rows has anything to act on."""
     if isinstance(outcome, Answer):
         return fault.kind in ROWS and _single(outcome) is not None
     match fault.kind:
         case "repeat-token":
-            return outcome.token is not None and outcome.point is not None
+            return outcome.token is not None and outcome.asked_with is not None
         case "cycle-tokens":
-            return outcome.token is not None and outcome.point is not None and bool(outcome.point.behind)
+            return outcome.token is not None and tokens.before(outcome.asked_with) is not None
         case "duplicate-row":
             return outcome.token is not None and len(outcome.rows) >= _TWO_ROWS
         case "last-absent" | "last-null" | "last-empty":
@@ -60,13 +60,13 @@ def damage_page(fault: Fault, page: Page, tokens: PageTokens, now: float) -> Pag
 
     match fault.kind:
         case "repeat-token":
-            return page._replace(token=token(start))
+            return page._replace(token=page.asked_with)
         case "cycle-tokens":
-            return page._replace(token=token(PagePoint(start.behind, start.number - 1)))
+            return page._replace(token=tokens.before(page.asked_with))
         case "empty-page":
             return page._replace(rows=[], token=token(start._replace(empty=start.empty + 1)))
         case "duplicate-row":
-            return page._replace(token=token(PagePoint(page.last_but_one, start.number + 1, behind=start.position)))
+            return page._replace(token=token(PagePoint(page.last_but_one, start.number + 1)))
         case "last-absent":
             return page._replace(last_page="absent")
         case "last-null":

@@ -68,6 +68,8 @@ class Page(NamedTuple):
     rows: list[str]
     token: str | None
     """The token of the page that follows."""
+    asked_with: str | None
+    """The token that it was asked for with; ``None`` for the first page."""
     point: PagePoint | None
     """Where the page begins; ``None`` for the first page."""
     listing: str
@@ -132,11 +134,12 @@ class Pages:
         token = None
         if len(found) > size:
             number = point.number if point is not None else 1
-            following = PagePoint(found[size - 1][0], number + 1, behind=start or ())
-            token = self._tokens.write(following, question.listing, question.now)
+            token = self._tokens.write(PagePoint(found[size - 1][0], number + 1), question.listing, question.now)
+            if text is not None:
+                self._tokens.follow(token, text)
         rows = [render() for _, render in found[:size]]
         last_but_one = found[size - 2][0] if token is not None and size > 1 else ()
-        return Page(rows, token, point, question.listing, self._generation, self._last_page, last_but_one)
+        return Page(rows, token, text, point, question.listing, self._generation, self._last_page, last_but_one)
 
     def _size(self, text: str | None) -> int:
         if text is None:

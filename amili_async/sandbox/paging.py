@@ -12,6 +12,7 @@ Position = tuple[int, ...]
 """What the last row handed out sorts by; the next page begins behind it."""
 
 _MAC_BYTES = 8
+_KEPT = 10_000
 
 
 class PageTokenError(Exception):
@@ -26,17 +27,16 @@ class PagePoint(NamedTuple):
     """The number of the page that it leads to; the first page of a list is 1."""
     empty: int = 0
     """How many pages without rows came before it: makes the tokens of empty pages differ."""
-    behind: Position = ()
-    """Where the page before it begins; empty where that is the first."""
 
 
 class PageTokens:
-    """Writes and reads page tokens. They hold all that is needed, so the server remembers none."""
+    """Writes and reads page tokens. They hold all that is needed; which followed which is kept for faults alone."""
 
     def __init__(self, *, seed: int, lifetime: float | None) -> None:
         self._key = f"page tokens of seed {seed}".encode()
         self._lifetime = lifetime
         self._era = 0
+        self._before: dict[str, str] = {}
 
     @property
     def mortal(self) -> bool:
@@ -50,7 +50,7 @@ class PageTokens:
     def write(self, point: PagePoint, listing: str, now: float) -> str:
         """Return the token that leads to a point of a listing (its operation, organization and filters, as text)."""
         issued = int(now * 1000) if self._lifetime is not None else 0
-        values = [self._era, issued, list(point.position), point.number, point.empty, list(point.behind)]
+        values = [self._era, issued, list(point.position), point.number, point.empty]
         payload = json.dumps(values, separators=(",", ":")).encode()
         return base64.urlsafe_b64encode(self._mac(payload, listing) + payload).decode().rstrip("=")
 
@@ -67,11 +67,21 @@ class PageTokens:
         mac, payload = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
         if mac != self._mac(payload, listing):
             raise PageTokenError("the page token is not one of this list's")
-        era, issued, position, number, empty, behind = json.loads(payload)
+        era, issued, position, number, empty = json.loads(payload)
         late = self._lifetime is not None and now * 1000 - issued > self._lifetime * 1000
         if era != self._era or late:
             raise PageTokenError("the page token has expired")
-        return PagePoint(tuple(position), number, empty, tuple(behind))
+        return PagePoint(tuple(position), number, empty)
+
+    def follow(self, token: str, asked_with: str) -> None:
+        """Remember that a token was handed out by the page that was asked for with another."""
+        self._before[token] = asked_with
+        if len(self._before) > _KEPT:
+            del self._before[next(iter(self._before))]
+
+    def before(self, token: str | None) -> str | None:
+        """Return the token of the page before the one that a token leads to; ``None`` where that is the first."""
+        return None if token is None else self._before.get(token)
 
     def number(self, token: str) -> int:
         """Return the number of the page that a token leads to; 1 for text that is none of this server's."""

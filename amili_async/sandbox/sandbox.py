@@ -97,7 +97,7 @@ class Sandbox:
         self.faults = Faults(seed, self._refuse)
         """What goes wrong."""
         population = Population(seed=seed, organizations=organizations, batches=batches, entries=entries)
-        self._clock = clock
+        self._newest_first = order != "oldest"
         self._world = world = World(population, order=order, clock=clock)
         self.organization_ids = [organization.id for organization in world.organizations]
         """The ids of all organizations."""
@@ -128,7 +128,7 @@ class Sandbox:
                 world,
                 generation=generation,
                 batches=BatchReads(
-                    world, pages, generation=generation, heeds_sort=heeds_sort, newest_first=order != "oldest"
+                    world, pages, generation=generation, heeds_sort=heeds_sort, newest_first=self._newest_first
                 ),
                 collection=CollectionReads(world, collection, pages, generation=generation),
                 writes=Writes(
@@ -267,10 +267,15 @@ class Sandbox:
         self._page_tokens.expire()
         self._world.touch()
 
-    def batch_ids(self, organization_id: str | None = None) -> list[str]:
-        """Return the ids of an organization's batches (by default the first one's), in the order of their making."""
+    def batch_ids(self, organization_id: str | None = None, *, listed: bool = False) -> list[str]:
+        """Return the ids of an organization's batches (by default the first one's), in the order of their making.
+
+        With ``listed``, in the order in which a list without ``SortDirection`` gives them.
+        """
         organization = self._organization(organization_id)
-        return [self._world.batch(organization, number).id for number in range(self._world.length(organization))]
+        numbers = range(self._world.length(organization))
+        in_order = self._world.sequences(organization, descending=self._newest_first, after=None) if listed else numbers
+        return [self._world.batch(organization, number).id for number in in_order]
 
     def add_batch(
         self,

@@ -122,7 +122,7 @@ class Trouble:
             return False
         if not self._concerns(fault, arrival):
             return False
-        return fault.kind not in _RESHAPES or damage.fits(fault, outcome)
+        return fault.kind not in _RESHAPES or damage.fits(fault, outcome, self._page_tokens)
 
     def _concerns(self, fault: Fault, arrival: Arrival) -> bool:
         if fault.organization is not None and fault.organization not in arrival.path:

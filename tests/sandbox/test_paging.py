@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from amili_async.sandbox.paging import PagePoint, PageTokenError, PageTokens
 
 positions = st.lists(st.integers(0, 2**40), max_size=3).map(tuple)
-points = st.builds(PagePoint, positions, st.integers(1, 10**6), st.integers(0, 100), positions)
+points = st.builds(PagePoint, positions, st.integers(1, 10**6), st.integers(0, 100))
 
 
 def tokens(lifetime: float | None = None, seed: int = 1) -> PageTokens:
@@ -48,6 +48,14 @@ def test_a_token_expires_after_its_lifetime() -> None:
     assert server.read(token, "list", 1060.0).number == 2
     with pytest.raises(PageTokenError, match="has expired"):
         server.read(token, "list", 1060.1)
+
+
+def test_the_token_before_a_token_is_known_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("amili_async.sandbox.paging._KEPT", 2)
+    server = tokens()
+    for token, before in (("b", "a"), ("c", "b"), ("d", "c")):
+        server.follow(token, before)
+    assert [server.before(token) for token in (None, "a", "b", "c", "d")] == [None, None, None, "b", "c"]
 
 
 def test_all_tokens_can_be_made_to_expire() -> None:

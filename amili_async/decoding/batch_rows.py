@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, Union
 
 import msgspec
 
-from amili_async.decoding.entries import Entries, EntryReader
+from amili_async.decoding.entries import PATH, Entries, EntryReader
 from amili_async.decoding.notes import Kept, Note
 from amili_async.decoding.placeholders import Placeholders
 from amili_async.decoding.rows import PageBody, Rows
 from amili_async.decoding.shapes import JSON, Members, Shape
 from amili_async.models.batches import Batch, batch_of
 from amili_async.models.entries import SucceededEntry, read_failed, types_by_tag
-from amili_async.models.open_enum import misses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -97,26 +96,27 @@ class BatchRows(Rows[Batch]):
         """Return what the annotations say, and for the entries what their own types say."""
         return Members(batch_of(msgspec.Raw, msgspec.Raw), {"succeeded": Entries(self._entries)})
 
-    def page(self, body: JSON) -> tuple[Summary | None, list[Batch]]:
+    def page(self, body: JSON, note: Note | None) -> tuple[Summary | None, list[Batch]]:
         """Return a whole page in one pass."""
         latest = self._placeholders.latest()
         page = self._strict(self._page_form, body)
         met = self._placeholders.made_since(latest)
         if met:
             self._keep_unknown(page.data, body, met)
-            misses.tell()
+            self._tell(met, note)
         for row in page.data:
             if row.failed:
                 _keep_failed(row)
         return page.summary, page.data
 
-    def row(self, raw: JSON) -> Batch:
+    def row(self, raw: JSON, note: Note | None) -> Batch:
         """Return one row, read strictly."""
         latest = self._placeholders.latest()
         row = self._strict(self._row_form, raw)
-        if self._placeholders.made_since(latest):
+        met = self._placeholders.made_since(latest)
+        if met:
             self._placeholders.replace(row, _raw_row.decode(raw).succeeded)
-            misses.tell()
+            self._tell(met, note)
         if row.failed:
             _keep_failed(row)
         return row
@@ -180,6 +180,11 @@ class BatchRows(Rows[Batch]):
             self._page_form.teach(self._placeholders.tags)
             self._row_form.teach(self._placeholders.tags)
         return learnt
+
+    def _tell(self, met: list[object], note: Note | None) -> None:
+        if note is not None:
+            for placeholder in met:
+                note("type", f"{PATH}.$type", self._placeholders.tags[type(placeholder)])
 
     def _keep_unknown(self, rows: list[Batch], body: JSON, met: list[object]) -> None:
         held = {index for blank in met for index, row in enumerate(rows) if blank in row.succeeded}

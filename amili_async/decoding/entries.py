@@ -11,7 +11,6 @@ from amili_async.decoding.failures import misfit
 from amili_async.decoding.notes import Kept, Note
 from amili_async.decoding.shapes import JSON, Members, Shape, items_in, items_of
 from amili_async.models.entries import SucceededEntry, UnknownEntry
-from amili_async.models.open_enum import misses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,7 +90,7 @@ class EntryReader:
                     return kind.read(untagged, note)
                 except msgspec.ValidationError:
                     continue
-        misses.tell()
+        note("type", f"{PATH}.$type", "no tag, and members that fit no known type" if tag is None else tag)
         return UnknownEntry(type=tag, raw=bytes(raw))
 
     def _by_members(self, members: Mapping[str, msgspec.Raw]) -> list[_Kind]:
@@ -128,9 +127,7 @@ class Entries(Shape):
                 shape.find_strangers(item, f"{path}[...]", note)
 
     def find_unknowns(self, value: object, path: str, note: Note) -> None:
-        """Report the types that were not taught, and look into the entries of known types."""
-        for tag in {entry.type for entry in items_of(value) if isinstance(entry, UnknownEntry)}:
-            note("type", f"{path}[...].$type", "no tag, and members that fit no known type" if tag is None else tag)
+        """Look into the entries of known types."""
         for entry in items_of(value) if self._open_shapes else ():
             shape = self._open_shapes.get(type(entry))
             if shape is not None:
@@ -138,8 +135,8 @@ class Entries(Shape):
 
     @property
     def open(self) -> bool:
-        """Whether something unknown may stand here: always."""
-        return True
+        """Whether an entry of a known type may hold an open enum."""
+        return bool(self._open_shapes)
 
 
 def _members(raw: JSON) -> dict[str, msgspec.Raw]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -23,6 +25,12 @@ class _Many(Model, frozen=True, kw_only=True):
     data: list[msgspec.Raw] | None
 
 
+FIRST_ROW_WITHIN = 2**16
+"""The bytes within which the end of the first row is looked for."""
+
+# Anchored, and with no brace inside the summary: what it matches is the page's own beginning and nothing within a text.
+_FIRST_ROW = re.compile(rb'\s*\{\s*(?:"summary"\s*:\s*(?:\{[^{}]*\}|null)\s*,\s*)?"data"\s*:\s*\[\s*')
+_scanner = json.JSONDecoder()
 _one = msgspec.json.Decoder(_One)
 _many = msgspec.json.Decoder(_Many)
 
@@ -53,6 +61,23 @@ def open_many(body: bytes | bytearray, note: Note | None) -> SplitPage:
     if note is not None:
         note("leniency", "$.data", "null taken as an empty list")
     return SplitPage(page.summary, [])
+
+
+def first_row(body: bytes | bytearray) -> bytes | msgspec.Raw:
+    """Return the JSON of the first row of a page that is known to have one.
+
+    As a rule the page need not be gone through for that: most of the time of `open_many` is in the rows behind.
+    """
+    found = _FIRST_ROW.match(body)
+    if found is not None:
+        text = body[found.end() : found.end() + FIRST_ROW_WITHIN].decode("utf-8", "replace")
+        try:
+            _, end = _scanner.raw_decode(text)
+        except (ValueError, RecursionError):
+            pass  # a long row, or one nested deeply
+        else:
+            return text[:end].encode()
+    return open_many(body, None).rows[0]
 
 
 def _open(decoder: msgspec.json.Decoder[E], body: bytes | bytearray, note: Note | None) -> E:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_origin
 import msgspec
 
 from amili_async.decoding.batch_rows import BatchRows
-from amili_async.decoding.envelope import SplitPage, open_many, open_one
+from amili_async.decoding.envelope import SplitPage, first_row, open_many, open_one
 from amili_async.decoding.failures import READING_ERRORS, decode_error, misfit
 from amili_async.decoding.rows import ListRows, OpenRows, PlainRows, Rows
 from amili_async.events import Drift, DriftKind, QuarantinedRow
@@ -91,11 +91,11 @@ class Reader(Generic[T]):
         note = _noting(drift, "$.data[...]")
         before = misses.latest
         try:
-            summary, rows = self._rows.page(body)
+            summary, rows = self._rows.page(body, note)
         except READING_ERRORS:
             return self._by_row(body, drift)
         if note is not None and rows:
-            self._rows.shape.find_strangers(open_many(body, None).rows[0], "$", note)
+            self._rows.shape.find_strangers(first_row(body), "$", note)
             if misses.latest is not before:
                 for row in rows:
                     self._rows.shape.find_unknowns(row, "$", note)
@@ -133,7 +133,7 @@ class Reader(Generic[T]):
         before = misses.latest
         row: T
         try:
-            row = self._rows.row(raw)
+            row = self._rows.row(raw, note)
         except msgspec.ValidationError:
             row = self._rows.bent(raw, note)
         if note is not None:

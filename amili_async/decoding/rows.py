@@ -25,7 +25,10 @@ class PageBody(Model, Generic[T], frozen=True, kw_only=True):
 
 
 class Rows(ABC, Generic[T]):
-    """How rows of one type are decoded. What does not fit raises ``msgspec.ValidationError``."""
+    """How rows of one type are decoded. What does not fit raises ``msgspec.ValidationError``.
+
+    ``note`` is told of leniencies and of unknown types of entry; nobody listens where it is ``None``.
+    """
 
     @cached_property
     def shape(self) -> Shape:
@@ -37,11 +40,11 @@ class Rows(ABC, Generic[T]):
         """Return what may stand where in such a row."""
 
     @abstractmethod
-    def page(self, body: JSON) -> tuple[Summary | None, list[T]]:
+    def page(self, body: JSON, note: Note | None) -> tuple[Summary | None, list[T]]:
         """Return a whole page in one pass."""
 
     @abstractmethod
-    def row(self, raw: JSON) -> T:
+    def row(self, raw: JSON, note: Note | None) -> T:
         """Return one row, read strictly."""
 
     @abstractmethod
@@ -65,12 +68,12 @@ class PlainRows(Rows[T]):
         """Return what the type's annotations say."""
         return shape_of(self._row_type)
 
-    def page(self, body: JSON) -> tuple[Summary | None, list[T]]:
+    def page(self, body: JSON, note: Note | None) -> tuple[Summary | None, list[T]]:  # noqa: ARG002  # a plain row has no entries
         """Return a whole page in one pass."""
         page = self._page.decode(body)
         return page.summary, page.data
 
-    def row(self, raw: JSON) -> T:
+    def row(self, raw: JSON, note: Note | None) -> T:  # noqa: ARG002  # a plain row has no entries
         """Return one row, read strictly."""
         return self._row.decode(raw)
 
@@ -89,18 +92,18 @@ class OpenRows(Rows[OpenValue]):
         """Return the shape that anything has."""
         return Shape(msgspec.Raw)
 
-    def page(self, body: JSON) -> tuple[Summary | None, list[OpenValue]]:
+    def page(self, body: JSON, note: Note | None) -> tuple[Summary | None, list[OpenValue]]:  # noqa: ARG002  # there is nothing to tell
         """Return a whole page in one pass."""
         page = _raw_rows.decode(body)
         return page.summary, [OpenValue(raw=bytes(raw)) for raw in page.data]
 
-    def row(self, raw: JSON) -> OpenValue:
+    def row(self, raw: JSON, note: Note | None) -> OpenValue:  # noqa: ARG002  # there is nothing to tell
         """Return one row, copied."""
         return OpenValue(raw=bytes(raw))
 
-    def bent(self, raw: JSON, note: Note | None) -> OpenValue:  # noqa: ARG002  # there is nothing to bend
+    def bent(self, raw: JSON, note: Note | None) -> OpenValue:
         """Return one row, copied."""
-        return self.row(raw)
+        return self.row(raw, note)
 
 
 class ListRows(Rows[list[T]]):
@@ -113,14 +116,14 @@ class ListRows(Rows[list[T]]):
         """Return an array of what the rows are."""
         return Items(list[msgspec.Raw], self._rows.shape)
 
-    def page(self, body: JSON) -> tuple[Summary | None, list[list[T]]]:
+    def page(self, body: JSON, note: Note | None) -> tuple[Summary | None, list[list[T]]]:
         """Return a page of lists."""
         page = _raw_rows.decode(body)
-        return page.summary, [self.row(raw) for raw in page.data]
+        return page.summary, [self.row(raw, note) for raw in page.data]
 
-    def row(self, raw: JSON) -> list[T]:
+    def row(self, raw: JSON, note: Note | None) -> list[T]:
         """Return one list, read strictly."""
-        return [self._rows.row(one) for one in _raws.decode(raw)]
+        return [self._rows.row(one, note) for one in _raws.decode(raw)]
 
     def bent(self, raw: JSON, note: Note | None) -> list[T]:
         """Return one list, read leniently."""

@@ -49,11 +49,11 @@ class Shape:
         """Report the members that no model names."""
 
     def find_unknowns(self, value: object, path: str, note: Note) -> None:
-        """Report the values that no enum lists, and the types of entry that were not taught."""
+        """Report the values that no enum lists."""
 
     @property
     def open(self) -> bool:
-        """Whether something unknown may stand here or below."""
+        """Whether an open enum may stand here or below."""
         return False
 
 

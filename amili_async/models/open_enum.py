@@ -13,7 +13,7 @@ MAX_KEPT_LENGTH = 64
 
 
 class Misses:
-    """Tells whether something unknown was met meanwhile: ``latest`` is another object after each time.
+    """Tells whether an unknown value was met meanwhile: ``latest`` is another object after each time.
 
     An object and not a number, since two threads that count at once may lose a count.
     """
@@ -22,7 +22,7 @@ class Misses:
         self.latest = object()
 
     def tell(self) -> None:
-        """Remember that something unknown was met."""
+        """Remember that an unknown value was met."""
         self.latest = object()
 
 

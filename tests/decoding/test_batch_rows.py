@@ -61,17 +61,17 @@ def entries_of(rows: Sequence[Batch]) -> list[SucceededEntry]:
 def test_the_tag_may_stand_anywhere_or_be_missing(entry: dict[str, Any]) -> None:
     for rows in (BatchRows(()), BatchRows((PaymentSuccess,))):
         for _ in range(2):
-            _, read = rows.page(page(batch(entry)))
+            _, read = rows.page(page(batch(entry)), None)
             assert entries_of(read) == [READ_INVOICE]
-            assert rows.row(batch(entry)).succeeded == (READ_INVOICE,)
+            assert rows.row(batch(entry), None).succeeded == (READ_INVOICE,)
 
 
 def test_a_type_that_was_taught_is_read_and_under_another_client_it_is_not() -> None:
     body = page(batch(PAYMENT, INVOICE))
     taught, untaught = BatchRows((PaymentSuccess,)), BatchRows(())
     for _ in range(2):
-        assert entries_of(taught.page(body)[1]) == [READ_PAYMENT, READ_INVOICE]
-        assert entries_of(untaught.page(body)[1]) == [
+        assert entries_of(taught.page(body, None)[1]) == [READ_PAYMENT, READ_INVOICE]
+        assert entries_of(untaught.page(body, None)[1]) == [
             UnknownEntry(type="paymentSuccess", raw=json.dumps(PAYMENT).encode()),
             READ_INVOICE,
         ]
@@ -81,7 +81,7 @@ def test_an_unknown_type_is_kept_whole_on_the_page_that_brings_it_and_on_later_o
     rows = BatchRows(())
     for number in range(3):
         new = {"x": [1, {"$type": "invoiceSuccess"}], "$type": "new", "n": number}
-        _, read = rows.page(page(batch(INVOICE), batch(INVOICE, new), batch()))
+        _, read = rows.page(page(batch(INVOICE), batch(INVOICE, new), batch()), None)
         assert [row.succeeded for row in read] == [
             (READ_INVOICE,),
             (READ_INVOICE, UnknownEntry(type="new", raw=json.dumps(new).encode())),
@@ -93,7 +93,7 @@ def test_a_page_that_is_mostly_unknown() -> None:
     rows = BatchRows(())
     body = page(*(batch({"$type": f"new {number % 3}", "n": number}, number=number) for number in range(9)))
     for _ in range(2):
-        _, read = rows.page(body)
+        _, read = rows.page(body, None)
         assert entries_of(read) == [
             UnknownEntry(type=f"new {number % 3}", raw=json.dumps({"$type": f"new {number % 3}", "n": number}).encode())
             for number in range(9)
@@ -102,14 +102,14 @@ def test_a_page_that_is_mostly_unknown() -> None:
 
 def test_entries_without_a_tag_are_read_after_unknown_tags_were_learnt() -> None:
     rows = BatchRows(())
-    rows.page(page(batch({"$type": "new"})))
+    rows.page(page(batch({"$type": "new"})), None)
     for _ in range(2):
-        assert entries_of(rows.page(page(batch(without_tag(INVOICE))))[1]) == [READ_INVOICE]
-    assert entries_of(rows.page(page(batch(INVOICE)))[1]) == [READ_INVOICE]
-    assert entries_of(rows.page(page(batch({"$type": "new"})))[1]) == [
+        assert entries_of(rows.page(page(batch(without_tag(INVOICE))), None)[1]) == [READ_INVOICE]
+    assert entries_of(rows.page(page(batch(INVOICE)), None)[1]) == [READ_INVOICE]
+    assert entries_of(rows.page(page(batch({"$type": "new"})), None)[1]) == [
         UnknownEntry(type="new", raw=b'{"$type": "new"}')
     ]
-    assert entries_of(rows.page(page(batch({"$type": "newer"})))[1]) == [
+    assert entries_of(rows.page(page(batch({"$type": "newer"})), None)[1]) == [
         UnknownEntry(type="newer", raw=b'{"$type": "newer"}')
     ]
 
@@ -117,7 +117,8 @@ def test_entries_without_a_tag_are_read_after_unknown_tags_were_learnt() -> None
 def test_a_page_without_tags_is_read_whole_where_only_one_type_can_be_meant() -> None:
     rows = BatchRows((PaymentSuccess,))
     assert (
-        entries_of(rows.page(page(batch(without_tag(INVOICE)), batch(without_tag(INVOICE))))[1]) == [READ_INVOICE] * 2
+        entries_of(rows.page(page(batch(without_tag(INVOICE)), batch(without_tag(INVOICE))), None)[1])
+        == [READ_INVOICE] * 2
     )
 
 
@@ -134,9 +135,9 @@ def test_what_no_decoder_reads_whole_is_left_to_be_read_entry_by_entry(entries: 
     rows = BatchRows((PaymentSuccess,))
     for _ in range(2):
         with pytest.raises(msgspec.ValidationError):
-            rows.page(page(batch(*entries)))
+            rows.page(page(batch(*entries)), None)
         with pytest.raises(msgspec.ValidationError):
-            rows.row(batch(*entries))
+            rows.row(batch(*entries), None)
     read = {"i": READ_INVOICE, "p": READ_PAYMENT}
     found = rows.bent(batch(*entries), None).succeeded
     assert len(found) == len(entries)
@@ -151,11 +152,11 @@ def test_what_no_decoder_reads_whole_is_left_to_be_read_entry_by_entry(entries: 
 def test_a_server_that_makes_up_tags_is_read_slowly_and_does_not_fill_the_memory() -> None:
     rows = BatchRows(())
     for number in range(MAX_LEARNT):
-        rows.page(page(batch({"$type": f"tag {number}"})))
+        rows.page(page(batch({"$type": f"tag {number}"})), None)
     with pytest.raises(msgspec.ValidationError):
-        rows.page(page(batch({"$type": "one more"})))
+        rows.page(page(batch({"$type": "one more"})), None)
     with pytest.raises(msgspec.ValidationError):
-        rows.row(batch({"$type": "one more"}))
+        rows.row(batch({"$type": "one more"}), None)
     assert rows.bent(batch({"$type": "one more"}), None).succeeded == (
         UnknownEntry(type="one more", raw=b'{"$type": "one more"}'),
     )
@@ -169,15 +170,15 @@ def test_failed_entries_are_counted_whatever_they_are() -> None:
         FailedEntry(raw=b'{"message":"no"}', message="no"),
     )
     rows = BatchRows(())
-    assert rows.page(page(body))[1][0].failed == expected
-    assert rows.row(body).failed == expected
+    assert rows.page(page(body), None)[1][0].failed == expected
+    assert rows.row(body, None).failed == expected
     assert rows.bent(body, None).failed == expected
 
 
 def test_what_is_kept_raw_does_not_keep_the_page_alive() -> None:
     body = bytearray(page(batch(INVOICE, {"$type": "new"})).replace(b'"batchId"', b'"failed":[{}],"batchId"'))
     rows = BatchRows(())
-    _, read = rows.page(body)
+    _, read = rows.page(body, None)
     body[:] = b" " * len(body)
     assert read[0].succeeded[1] == UnknownEntry(type="new", raw=b'{"$type": "new"}')
     assert read[0].failed == (FailedEntry(raw=b"{}"),)
@@ -186,7 +187,7 @@ def test_what_is_kept_raw_does_not_keep_the_page_alive() -> None:
 def test_batches_are_plain_however_they_were_read() -> None:
     rows = BatchRows((PaymentSuccess,))
     body = batch(INVOICE, PAYMENT, {"$type": "new"})
-    read = [rows.row(body), rows.bent(body, None), *rows.page(page(body))[1]]
+    read = [rows.row(body, None), rows.bent(body, None), *rows.page(page(body), None)[1]]
     assert {type(row) for row in read} == {Batch}
     assert all(row == read[0] for row in read)
     assert pickle.loads(pickle.dumps(read[0])) == read[0]  # noqa: S301  # our own bytes
@@ -217,7 +218,7 @@ def test_a_page_that_failed_is_not_kept_alive_by_its_error() -> None:
         body = Body(page(batch(None)))
         watched = weakref.ref(body)
         with suppress(msgspec.ValidationError):
-            BatchRows(()).page(body)
+            BatchRows(()).page(body, None)
         del body
         assert watched() is None
     finally:
@@ -259,7 +260,7 @@ def expected(entry: dict[str, object] | str | None, *, taught: bool) -> Succeede
 
 def one_by_one(rows: BatchRows, body: bytes) -> Batch:
     try:
-        return rows.row(body)
+        return rows.row(body, None)
     except msgspec.ValidationError:
         return rows.bent(body, None)
 
@@ -272,7 +273,7 @@ def test_any_mixture_is_read_by_the_rule_in_whatever_order_pages_come(
     for batches in pages:
         bodies = [batch(*entries, number=number) for number, entries in enumerate(batches)]
         try:
-            _, read = rows.page(page(*bodies))
+            _, read = rows.page(page(*bodies), None)
         except msgspec.ValidationError:
             read = [one_by_one(rows, body) for body in bodies]
         assert [list(row.succeeded) for row in read] == [

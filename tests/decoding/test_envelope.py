@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from amili_async import DecodeError, Summary
-from amili_async.decoding.envelope import open_many, open_one
+from amili_async.decoding.envelope import FIRST_ROW_WITHIN, first_row, open_many, open_one
 from amili_async.decoding.notes import Kept
 from tests.decoding.told import Told
 
@@ -83,3 +87,34 @@ def test_an_odd_summary_is_read_leniently() -> None:
     assert [bytes(raw) for raw in page.rows] == [b"{ }"]
     assert told == [("leniency", "$.summary.nextPageToken", "a number taken as text")]
     assert open_many(b'{"summary": {}, "data": []}', Kept()).summary == Summary()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+BEFORE = st.sampled_from(
+    [
+        '{"data": [',
+        '{"summary":{"nextPageToken":"a},b"},"data":[',
+        ' { "summary" : null , "data" : [ ',
+        '{"x": {}, "data":[',
+    ]
+)
+
+
+@given(
+    before=BEFORE, rows=st.lists(JSON, min_size=1, max_size=3), escaped=st.booleans(), indent=st.sampled_from([None, 1])
+)
+def test_the_first_row_of_any_page_is_found(
+    before: str, rows: list[object], *, escaped: bool, indent: int | None
+) -> None:
+    texts = [json.dumps(row, ensure_ascii=escaped, indent=indent) for row in rows]
+    body = f"{before}{' , '.join(texts)}]}}".encode()
+    assert bytes(first_row(body)) == texts[0].encode()
+
+
+def test_a_first_row_of_any_size_is_found() -> None:
+    row = b'"' + b"x" * FIRST_ROW_WITHIN + b'"'
+    assert bytes(first_row(b'{"data":[' + row + b", 1]}")) == row

@@ -232,7 +232,7 @@ def test_leniencies_are_told_with_the_rest_row_by_row() -> None:
         {**GOOD, "type": "NEW", "succeeded": [{"$type": "new"}], "other": 1},
     )
     drifts = drift_of(body_of(*rows))
-    assert drifts == [NUMBER, MEMBER, VALUE, TAG]
+    assert drifts == [NUMBER, MEMBER, TAG, VALUE]
     reader, told = Reader(Batch), list[Drift]()
     for index, raw in enumerate(reader.split(body_of(*rows)).rows):
         reader.row(raw, index, told.append)

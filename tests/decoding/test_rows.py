@@ -13,11 +13,11 @@ from tests.decoding.told import Told
 
 def test_plain_rows_are_read_whole_and_one_by_one() -> None:
     rows = PlainRows(Invoice)
-    assert rows.page(b'{"data": [{"id": "1"}, {"id": "2"}]}') == (None, [Invoice(id="1"), Invoice(id="2")])
-    assert rows.row(b'{"id": "1"}') == Invoice(id="1")
+    assert rows.page(b'{"data": [{"id": "1"}, {"id": "2"}]}', None) == (None, [Invoice(id="1"), Invoice(id="2")])
+    assert rows.row(b'{"id": "1"}', None) == Invoice(id="1")
     assert rows.bent(b'{"id": 1}', None) == Invoice(id="1")
     with pytest.raises(msgspec.ValidationError):
-        rows.row(b'{"id": 1}')
+        rows.row(b'{"id": 1}', None)
 
 
 def test_plain_rows_tell_of_a_leniency_only_where_it_helped() -> None:
@@ -32,8 +32,8 @@ def test_plain_rows_tell_of_a_leniency_only_where_it_helped() -> None:
 @pytest.mark.parametrize("raw", [b"null", b'{ "a": 1 }', b"[1]", b'"x"'])
 def test_open_rows_take_anything_as_it_is(raw: bytes) -> None:
     rows = OpenRows()
-    assert rows.page(b'{"data": [' + raw + b"]}") == (None, [OpenValue(raw=raw)])
-    assert rows.row(raw) == OpenValue(raw=raw)
+    assert rows.page(b'{"data": [' + raw + b"]}", None) == (None, [OpenValue(raw=raw)])
+    assert rows.row(raw, None) == OpenValue(raw=raw)
     assert rows.bent(raw, None) == OpenValue(raw=raw)
     told = Told()
     rows.shape.find_strangers(raw, "$", told)
@@ -42,9 +42,9 @@ def test_open_rows_take_anything_as_it_is(raw: bytes) -> None:
 
 def test_lists_of_rows() -> None:
     rows = ListRows(PlainRows(Invoice))
-    assert rows.row(b'[{"id": "1"}]') == [Invoice(id="1")]
+    assert rows.row(b'[{"id": "1"}]', None) == [Invoice(id="1")]
     assert rows.bent(b'[{"id": 1}]', None) == [Invoice(id="1")]
-    assert rows.page(b'{"data": [[{"id": "1"}], []]}') == (None, [[Invoice(id="1")], []])
+    assert rows.page(b'{"data": [[{"id": "1"}], []]}', None) == (None, [[Invoice(id="1")], []])
     told = Told()
     rows.shape.find_strangers(b'[{"id": "1", "new": 1}]', "$", told)
     assert told == [("member", "$[...].new", "new")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
@@ -47,6 +47,7 @@ class Row(msgspec.Struct, rename="camel"):
     either: Colour | Inner | None = None
     pair: tuple[int, int] | None = None
     closed: Closed | None = None
+    literal: Literal["A"] | None = None
     anything: Any = None
 
 
@@ -123,6 +124,7 @@ def test_what_almost_fits_is_bent_and_told(members: str, name: str, value: objec
         ('"pair":[1]', "Expected `array` of length 2"),
         ('"closed":"1"', "Expected `int | null`, got `str`"),
         ('"amount":"many"', "Invalid decimal"),
+        ('"literal":1', "Expected `str | null`, got `int`"),
     ],
 )
 def test_what_does_not_fit_stays_as_it_is_and_is_not_told(members: str, reason: str) -> None:

@@ -183,6 +183,7 @@ class _Run:
         """Work on all organizations and return the report."""
         turns = self._turns = Turns(organization_ids, self._job, ahead=concurrency)
         stopped = False
+        fatal: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 telling = group.create_task(self._tell(on_progress)) if on_progress else None
@@ -193,13 +194,15 @@ class _Run:
                 if telling:
                     telling.cancel()
         except BaseExceptionGroup as errors:
-            fatal = errors.split(_StoppedError)[1]
-            if fatal is not None:
-                raise _first(fatal) from None
-            stopped = True
+            others = errors.split(_StoppedError)[1]
+            stopped = others is None
+            fatal = None if others is None else _first(others)
         finally:
             for job in turns.left():
                 await self._let_go(job)
+        if fatal is not None:
+            # Out here, or its context would be the group that holds it: a circle, which Dask cannot pickle.
+            raise fatal
         if on_progress:
             on_progress(self._meter.progress())
         return self._report(stopped=stopped)

@@ -89,7 +89,7 @@ async def test_a_database_with_somebody_elses_tables_is_refused_and_left_alone(u
         await store.database.run(lambda connection: connection.execute(sa.text("DROP TABLE amili_schema")))
 
     with pytest.raises(
-        StoreError, match=r"has tables that this package did not make .*invoices.*a database of its own"
+        StoreError, match=r"tables that this package did not make .*invoices.*a database of its own"
     ):
         async with SqlStore(url):
             pass

@@ -294,7 +294,7 @@ async def test_the_user_agent_names_the_package(
     def not_installed(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("amili_async.client.version", not_installed)
+    monkeypatch.setattr("importlib.metadata.version", not_installed)
     async with AmiliClient(sandbox.issue_token(), base_url=sandbox.base_url, user_agent="erp") as copied:
         await copied.batches.list(sandbox.organization_ids[0]).collect()
     assert sandbox.requests.last().headers["user-agent"] == "erp amili-async"

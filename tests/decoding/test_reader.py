@@ -286,7 +286,7 @@ JSON: st.SearchStrategy[Any] = st.recursive(
             st.sampled_from(["batchId", "status", "succeeded", "failed", "$type", "invoiceId", "createdAt", "x"]), inner
         )
     ),
-    max_leaves=12,
+    max_leaves=8,
 )
 
 

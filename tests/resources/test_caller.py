@@ -11,6 +11,7 @@ from amili_async import (
     Batch,
     BatchState,
     ConfigurationError,
+    DecodeError,
     NotFoundError,
     OutcomeUnknownError,
     SucceededEntry,
@@ -20,7 +21,7 @@ from amili_async.resources.caller import Caller, Readers
 from amili_async.sandbox import Fault
 
 if TYPE_CHECKING:
-    from amili_async.events import Drift
+    from amili_async.events import Drift, QuarantinedRow
     from amili_async.sandbox import Sandbox
     from tests.transport.calls import ClientMaker
 
@@ -171,3 +172,25 @@ async def test_an_error_says_which_operation_it_is_of(client: AmiliClient) -> No
         await client.batches.get("5579c111-9c50-47e2-af92-f16d52e63189", "b-1")
     assert (caught.value.operation, caught.value.method) == ("batches.get", "GET")
     assert caught.value.route == "/orgs/{organization_id}/batches/{batch_id}"
+
+
+@pytest.mark.parametrize("rule", ["raise", "skip", "call"])
+async def test_a_list_may_have_its_own_rule_for_rows_that_cannot_be_read(
+    make_client: ClientMaker, sandbox: Sandbox, rule: str
+) -> None:
+    sandbox.faults.add(Fault("batches.list", "bad-row", page=1, row=1))
+    client = make_client(on_invalid="skip" if rule == "raise" else "raise")
+    kept: list[QuarantinedRow] = []
+    organization = sandbox.organization_ids[0]
+    if rule == "raise":
+        with pytest.raises(DecodeError):
+            await client.batches.list(organization, on_invalid="raise").collect()
+        return
+    batches = await client.batches.list(organization, on_invalid="skip" if rule == "skip" else kept.append).collect()
+    assert len(batches) == 7
+    assert [row.index for row in kept] == ([1] if rule == "call" else [])
+
+
+def test_a_rule_that_there_is_not_is_refused(client: AmiliClient) -> None:
+    with pytest.raises(ConfigurationError, match="on_invalid must be"):
+        client.batches.list("o", on_invalid="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # what it refuses

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from amili_async.errors import DecodeError
+from amili_async.errors import MAX_BODY, DecodeError
 
 READING_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """All that msgspec raises for a body: its own, invalid UTF-8, nesting past the interpreter's limit."""
@@ -34,27 +34,24 @@ def _without_value(reason: str) -> str:
 
 def decode_error(body: bytes | bytearray, error: Exception, *, within: str = "$") -> DecodeError:
     """Return the error for a body that msgspec could not read. ``within`` is where the part that it read stands."""
+    kept = bytes(body[:MAX_BODY])
     if isinstance(error, msgspec.ValidationError):
         path, reason = misfit(error)
         path = within + path[1:]
-        return DecodeError(f"the answer does not fit: {reason} at {path}", path=path, body=bytes(body))
+        return DecodeError(f"the answer does not fit: {reason} at {path}", path=path, body=kept)
     if ends_early(body, error):
-        return DecodeError("the answer is JSON that ends early", truncated=True, body=bytes(body))
+        return DecodeError("the answer is JSON that ends early", truncated=True, body=kept)
     if isinstance(error, RecursionError):
-        return DecodeError("the answer is JSON nested too deeply to be read", body=bytes(body))
-    return DecodeError(f"the answer is not JSON{_kind(body)}", body=bytes(body))
+        return DecodeError("the answer is JSON nested too deeply to be read", body=kept)
+    return DecodeError(f"the answer is not JSON{' but HTML' if kept.lstrip()[:1] == b'<' else ''}", body=kept)
 
 
 def ends_early(body: bytes | bytearray, error: Exception) -> bool:
     """Return whether a body is JSON that stops before its end, which is what a cut connection leaves."""
     if not isinstance(error, msgspec.DecodeError) or isinstance(error, msgspec.ValidationError):
         return False
-    if not body.strip():
+    if not body or body.isspace():
         return True
     at = re.search(r"\(byte (\d+)\)$", str(error))
     # A number is cut without msgspec calling it truncated: it finds the end of input where a digit is due.
     return "truncated" in str(error) or (at is not None and int(at[1]) >= len(body))
-
-
-def _kind(body: bytes | bytearray) -> str:
-    return " but HTML" if body.lstrip()[:1] == b"<" else ""

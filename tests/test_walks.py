@@ -19,6 +19,7 @@ from amili_async import clock as clock_module
 from amili_async.sandbox import Fault, Sandbox
 from amili_async.sandbox.shapes import Generation, LastPage
 from amili_async.sandbox.world import Order
+from tests.turns import until
 from tests.virtual_time import VirtualClock, run
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ class Walk(NamedTuple):
     prefetch: bool
     whole: bool
     """Whether pages are small enough to be decoded in one piece."""
+    growing: bool
+    """Whether rows come behind the last one, in a list that is oldest first, whenever the walk is interrupted."""
     faults: tuple[str, ...]
     consumers: tuple[Consumer, ...]
 
@@ -154,6 +157,7 @@ walks = st.builds(
     last_page=last_pages,
     prefetch=st.booleans(),
     whole=st.booleans(),
+    growing=st.booleans(),
     faults=some_of(FAULTS),
     consumers=st.lists(consumers, max_size=4).map(lambda drawn: tuple(drawn)),  # noqa: PLW0108  # the same
 )
@@ -223,7 +227,7 @@ async def walk_through(walk: Walk, clock: VirtualClock) -> None:
             last_page=walk.last_page,
             clock=clock.time,
         ) as sandbox:
-            truth = sandbox.batch_ids(listed=True)
+            others = asyncio.all_tasks()
             sandbox.faults.add(*walk.faults)
             async with AmiliClient(
                 ClientCredentials(*sandbox.credentials),
@@ -232,7 +236,8 @@ async def walk_through(walk: Walk, clock: VirtualClock) -> None:
                 trust_env=False,
             ) as client:
                 taken = await taken_in_turns(client, sandbox, walk)
-            assert taken == truth
+            assert taken == sandbox.batch_ids(listed=True)
+            await until(lambda: asyncio.all_tasks() == others)
 
 
 async def taken_in_turns(client: AmiliClient, sandbox: Sandbox, walk: Walk) -> list[str]:
@@ -261,6 +266,8 @@ async def taken_in_turns(client: AmiliClient, sandbox: Sandbox, walk: Walk) -> l
                 sandbox.faults.clear()
         cursor = Cursor.decode(cursor.encode())
         await asyncio.sleep(1)
+        if walk.growing and walk.order == "oldest":
+            sandbox.add_batch(entries=1)
     raise AssertionError("the walk did not end though the server was well")
 
 
@@ -310,6 +317,7 @@ def test_each_fault_alone_costs_no_row(fault: str) -> None:
             last_page="absent",
             prefetch=True,
             whole=True,
+            growing=False,
             faults=(f"{fault},skip=1",),
             consumers=(),
         )

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from amili_async.sandbox.wire import Server
 
 _BACKLOG = 1024
+_TURNS_TO_ACCEPT = 5
+"""Turns of the event loop in which a connection that asyncio is accepting has become one of ours."""
 
 
 class Listener:
@@ -34,6 +36,7 @@ class Listener:
         if self._loop is not None:
             raise RuntimeError("this sandbox runs already; make another for another server")
         self._loop = asyncio.get_running_loop()
+        self._server.open = True
         try:
             await self._listen(_bound(self._host, self.port))
         except BaseException:
@@ -47,12 +50,14 @@ class Listener:
         if self._reserved is not None:
             self._reserved.close()
             self._reserved = None
+        self._server.open = False
+        self._server.drop_all()
         if self._listening is not None:
             self._listening.close()
-            self._server.drop_all()
             await self._listening.wait_closed()
             self._listening = None
-        self._server.drop_all()
+        for _ in range(_TURNS_TO_ACCEPT):
+            await asyncio.sleep(0)
         await self._server.emptied()
         self._loop = None
 

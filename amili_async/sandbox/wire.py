@@ -81,6 +81,8 @@ class Server:
     def __init__(self, application: Application) -> None:
         self.application = application
         self.connections: set[Connection] = set()
+        self.open = True
+        """Whether connections are served; one that was about to be accepted when the server stopped is dropped."""
         self.accepted = 0
         self.received = 0
         self._empty: asyncio.Event | None = None
@@ -130,6 +132,8 @@ class Connection(asyncio.Protocol):
         self._server.accepted += 1
         self.number = self._server.accepted
         self._server.connections.add(self)
+        if not self._server.open:
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the protocol's signature
         """End, and with it what was still to be sent."""

@@ -10,18 +10,11 @@ import aiohttp
 import pytest
 
 from amili_async.sandbox import Fault
+from tests.turns import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from amili_async.sandbox.faults import Kind
     from tests.sandbox.conftest import Caller
-
-
-async def until(true: Callable[[], bool]) -> None:
-    """Let the loop turn until something is so; the test's own timeout ends it otherwise."""
-    while not true():  # noqa: ASYNC110  # what is awaited happens in the server and has no event of its own
-        await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(

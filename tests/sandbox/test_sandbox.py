@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +102,19 @@ async def test_ending_a_sandbox_ends_its_connections() -> None:
         await reader.readline()
     assert (await reader.read()).endswith(b"}")
     writer.close()
+
+
+async def test_a_connection_that_comes_while_the_sandbox_ends_is_ended_too() -> None:
+    for turns in range(6):
+        sandbox = Sandbox(organizations=1, batches=1)
+        await sandbox.start()
+        with socket.create_connection(("127.0.0.1", sandbox.port)) as peer:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await sandbox.stop()
+            peer.settimeout(5)
+            with suppress(ConnectionResetError):
+                assert peer.recv(1) == b""
 
 
 def test_the_same_seed_is_the_same_world_and_another_seed_another() -> None:

@@ -10,8 +10,9 @@ from amili_async.cli.listing import Listing
 from amili_async.cli.opening import opened
 from amili_async.cli.options import All, AsJson, CursorText, Limit, OrganizationId, PageSize
 from amili_async.cli.output import write_fields, write_json
-from amili_async.cli.running import DONE, FAILED, command_line, run, say
+from amili_async.cli.running import DONE, FAILED, command_line, run
 from amili_async.cli.single import show_one
+from amili_async.cli.telling import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

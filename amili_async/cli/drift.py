@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from amili_async.cli.running import say, say_each
+from amili_async.cli.telling import say, say_each
 
 if TYPE_CHECKING:
     from amili_async.events import Drift, DriftKind, QuarantinedRow

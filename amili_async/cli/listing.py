@@ -11,7 +11,8 @@ from rich.text import Text
 
 from amili_async.cli.opening import opened
 from amili_async.cli.output import cell, on_terminal, write_json, write_row
-from amili_async.cli.running import DONE, FAILED, command_line, run, say
+from amili_async.cli.running import DONE, FAILED, command_line, run
+from amili_async.cli.telling import say
 from amili_async.cursor import Cursor
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from amili_async.cli.drift import DriftNotes
-from amili_async.cli.running import say
+from amili_async.cli.telling import say
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from amili_async.cli.running import printable
+from amili_async.cli.telling import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

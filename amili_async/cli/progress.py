@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-from amili_async.cli.running import say
+from amili_async.cli.telling import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -1,10 +1,9 @@
-"""Runs a command's work to its end and says how it ended: an exit status and, where it failed, one line."""
+"""Runs a command's work to its end and leaves with an exit status and, where it failed, one line."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import re
 import shlex
 import sys
 from contextlib import suppress
@@ -12,13 +11,12 @@ from io import UnsupportedOperation
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
-from amili_async.errors import AmiliError, APIError, ConfigurationError, DeadlineExceededError, TokenError
+from amili_async.cli.telling import describe, fail, say, without_password
+from amili_async.errors import AmiliError, ConfigurationError, DeadlineExceededError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Coroutine
 
     from amili_async.cursor import Cursor
 
@@ -26,9 +24,6 @@ DONE = 0
 FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
-
-SHOWN = 20
-"""How many notes of one kind are printed one by one."""
 
 EXTRAS = {
     "aiosqlite": "sync",
@@ -103,58 +98,9 @@ def command_line(*, cursor: Cursor | None = None) -> str:
     return shlex.join(["amili", *map(without_password, words)])
 
 
-def without_password(text: str) -> str:
-    """Return a store's URL as it may be printed: who started the line knows the password, and a log need not."""
-    return re.sub(
-        r"(://[^:/@\s]*):\S+@|(?<=password=)[^&\s]+", lambda found: f"{found[1]}:***@" if found[1] else "***", text
-    )
-
-
 def _failed(message: str, status: int = FAILED) -> int:
     fail(message)
     return status
-
-
-def describe(error: AmiliError) -> str:
-    """Return an error as one line, with what to do about it where that is known.
-
-    What the server itself wrote may quote personal data: a person at a terminal sees it, a log does not.
-    """
-    line = without_hint(str(error))
-    if isinstance(error, TokenError) and error.retry_after is None:
-        line += "; check AMILI_CLIENT_ID and AMILI_CLIENT_SECRET"
-    if isinstance(error, APIError) and error.detail and sys.stderr.isatty():
-        line += f"; the server says: {printable(error.detail)}"
-    return line
-
-
-def without_hint(line: str) -> str:
-    """Return an error's line without where a program finds the body: that is no use to a person."""
-    return line.replace(", kept in .body", "")
-
-
-def say(message: str) -> None:
-    """Print to standard error, where notes go, as standard output holds results alone."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(Text(message))
-
-
-def say_each(lines: Iterable[str]) -> None:
-    """Print notes that belong to the one before, a line each, but no more than a screen takes."""
-    every = list(lines)
-    for line in every[:SHOWN]:
-        say(f"  {printable(line)}")
-    if len(every) > SHOWN:
-        say(f"  … and {len(every) - SHOWN:,} more")
-
-
-def fail(message: str) -> None:
-    """Print an error as one line."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(Text.assemble(("Error: ", "bold red"), message))
-
-
-def printable(text: str) -> str:
-    """Return a server's text without what would steer the terminal or break the line."""
-    return "".join(character if character.isprintable() else "�" for character in text)
 
 
 def _close_standard_output() -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from amili_async.cli.running import run, say
+from amili_async.cli.running import run
+from amili_async.cli.telling import say
 
 if TYPE_CHECKING:
     from amili_async.sandbox import Sandbox

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from amili_async.cli.progress import duration
-from amili_async.cli.running import say, say_each, without_hint, without_password
+from amili_async.cli.telling import say, say_each, without_hint, without_password
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

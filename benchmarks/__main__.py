@@ -39,8 +39,9 @@ def _results(rows: list[Row], settings: Settings, seconds: float) -> str:
         [
             "# Results",
             "",
-            f"Written by `python -m benchmarks` ({kind}, {seconds / 60:.0f} minutes). Ratios of interleaved rounds, with the",
-            "half-width of the median's 95 % interval; how each is measured stands at the top of its module.",
+            f"Written by `python -m benchmarks` ({kind}, {seconds / 60:.0f} minutes).",
+            "Ratios of interleaved rounds, with the half-width of the median's 95 % interval.",
+            "How each is measured stands at the top of its module.",
             "",
             *machine(),
             "",

@@ -11,7 +11,7 @@ import statistics
 import time
 from functools import partial
 
-from amili_async.client import AmiliClient
+from amili_async import AmiliClient
 from benchmarks.measuring import Row, Sample, Settings, Stopwatch, interleave, rates, ratio
 from benchmarks.report import main
 from benchmarks.server import TOKEN, Listing, Server, serving
@@ -42,7 +42,7 @@ def _round(server: Server, *, prefetch: bool, blocking: bool) -> Sample:
 def measure(settings: Settings) -> list[Row]:
     """Walk with and without prefetch, with a consumer that blocks the loop and one that awaits."""
     rows: list[Row] = []
-    with serving(Listing(pages=settings.scaled(50), latency=_TAKES)) as server:
+    with serving(Listing(pages=20 if settings.quick else 50, latency=_TAKES)) as server:
         for blocking in (True, False):
             sides = {
                 "on": partial(_round, server, prefetch=True, blocking=blocking),

@@ -29,9 +29,7 @@ _VARIANTS = {
 def measure(settings: Settings) -> list[Row]:
     """Walk pages of 65 kB with each variant; the rows are microseconds of CPU a page beside the default."""
     with serving(Listing(pages=settings.scaled(300))) as server, workers(_VARIANTS) as running:
-        sides = {
-            name: partial(worker.walk, server, server.organization_ids[:1]) for name, worker in running.items()
-        }
+        sides = {name: partial(worker.walk, server, server.organization_ids[:1]) for name, worker in running.items()}
         samples = interleave(sides, settings.rounds)
     cpu = {name: [cost * 1e6 for cost in cpu_per_unit(runs)] for name, runs in samples.items()}
     rows: list[Row] = []

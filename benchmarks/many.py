@@ -24,14 +24,15 @@ def _rows(
     for name in names:
         if name == OURS or name not in samples:
             continue
-        against = ratio(rates(ours), rates(samples[name]))
+        theirs = rates(samples[name])
+        against = ratio(rates(ours), theirs)
         rows.append(
             Row(
                 what=f"50 organizations, {latency * 1000:.0f} ms, {concurrency} at a time: pages/s against {name}",
                 value=against.value,
                 noise=against.noise,
                 at_least=target if name == BARE else None,
-                detail=f"{statistics.median(rates(ours)):,.0f} : {statistics.median(rates(samples[name])):,.0f} pages/s",
+                detail=f"{statistics.median(rates(ours)):,.0f} : {statistics.median(theirs):,.0f} pages/s",
             )
         )
     return rows

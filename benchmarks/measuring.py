@@ -15,10 +15,11 @@ import random
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
 
@@ -144,7 +145,7 @@ class Stopwatch:
         self.wall = 0.0
         self.cpu = 0.0
 
-    def __enter__(self) -> Stopwatch:
+    def __enter__(self) -> Self:
         # Garbage that another side left behind is that side's cost.
         gc.collect()
         self._cpu = time.process_time()
@@ -244,5 +245,12 @@ def in_subprocess(module: str, *arguments: str) -> dict[str, float]:
     Peaks of memory and costs of importing can be measured in a fresh process only.
     """
     command = [sys.executable, *([] if module == "-c" else ["-m"]), module, *arguments]
-    output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout  # noqa: S603  # our own module
+    # With bytecode, as an installed package has it, wherever the environment says that none is to be written.
+    cached = {
+        "PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir(), "amili-benchmarks")),
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
+    output = subprocess.run(  # noqa: S603  # our own module
+        command, cwd=ROOT, env=os.environ | cached, check=True, stdout=subprocess.PIPE
+    ).stdout
     return msgspec.json.decode(output.splitlines()[-1], type=dict[str, float])

@@ -1,7 +1,7 @@
 """The memory that a walk takes: one page of 50 MB at its peak, and a million batches from the first to the last.
 
-Each is measured in a fresh process, as the peak of its resident memory (VmHWM) above what it held after one small page
-through another client: all modules are loaded, nothing else is. The same by the bare loop stands beside it.
+Each is measured in a fresh process, as the peak of its resident memory (VmHWM) above what it held after a few small
+pages through another client: all modules are loaded, nothing else is. The same by the bare loop stands beside it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import aiohttp
 import msgspec
 
-from amili_async.client import AmiliClient
+from amili_async import AmiliClient
 from benchmarks.measuring import Row, Settings, figure, forget_peak, in_subprocess, resident, resident_peak
 from benchmarks.peers.rows import DECODER
 from benchmarks.report import main
@@ -41,9 +41,9 @@ async def _bare(base_url: str, organization_id: str) -> int:
             params["PageToken"] = page.summary.next_page_token
 
 
-async def _measured(side: str, small: str, small_id: str, base_url: str, organization_id: str) -> dict[str, float]:
+async def _measured(side: str, base_url: str, warm_up_id: str, organization_id: str) -> dict[str, float]:
     walk = _ours if side == "ours" else _bare
-    await walk(small, small_id)
+    await walk(base_url, warm_up_id)
     gc.collect()
     start = resident()
     forget_peak()
@@ -51,11 +51,9 @@ async def _measured(side: str, small: str, small_id: str, base_url: str, organiz
     return {"rows": rows, "above": resident_peak() - start}
 
 
-def _above(side: str, small: Server, server: Server) -> float:
+def _above(side: str, server: Server) -> float:
     """Return the bytes above the start that a fresh process takes to walk the server's first organization."""
-    numbers = in_subprocess(
-        "benchmarks.memory", side, small.base_url, small.warm_up_id, server.base_url, server.organization_ids[0]
-    )
+    numbers = in_subprocess("benchmarks.memory", side, server.base_url, server.warm_up_id, server.organization_ids[0])
     assert numbers["rows"] == server.listing.pages * server.listing.rows  # noqa: S101  # reading nothing is lean
     return numbers["above"]
 
@@ -64,10 +62,10 @@ def _large_page(settings: Settings) -> Row:
     ours: list[float] = []
     bare: list[float] = []
     listing = Listing(pages=1, rows=80_000)
-    with serving(listing) as server, serving(Listing(pages=1)) as small:
+    with serving(listing) as server:
         for _ in range(3 if settings.quick else settings.rounds):
             for side, found in (("ours", ours), ("bare", bare)):
-                found.append(_above(side, small, server) / server.page_bytes)
+                found.append(_above(side, server) / server.page_bytes)
         peak = figure(ours)
         return Row(
             what=f"peak memory, one page of {server.page_bytes / 1e6:.0f} MB streamed by item, against its JSON",
@@ -83,10 +81,10 @@ def _million(settings: Settings) -> Row:
     bare: list[float] = []
     listing = Listing(pages=settings.scaled(1_000), rows=1_000, distinct=4)
     rounds = 1 if settings.quick else 3
-    with serving(listing) as server, serving(Listing(pages=1)) as small:
+    with serving(listing) as server:
         for _ in range(rounds):
             for side, found in (("ours", ours), ("bare", bare)):
-                found.append(_above(side, small, server) / 1e6)
+                found.append(_above(side, server) / 1e6)
     peak = figure(ours)
     return Row(
         what=f"memory while {listing.pages * listing.rows:,} batches stream, above the start",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import importlib.metadata
 import os
 import platform
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,18 @@ from benchmarks.measuring import MIN_ROUNDS, Row, Settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_PACKAGES = ("aiohttp", "msgspec", "yarl", "multidict", "httpx", "httpx2", "pydantic", "openai", "sqlalchemy", "aiosqlite")
+_PACKAGES = (
+    "aiohttp",
+    "msgspec",
+    "yarl",
+    "multidict",
+    "httpx",
+    "httpx2",
+    "pydantic",
+    "openai",
+    "sqlalchemy",
+    "aiosqlite",
+)
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
@@ -41,7 +52,9 @@ def lines(rows: Sequence[Row]) -> list[str]:
     table = ["| what | measured | target | | figures |", "| --- | --- | --- | --- | --- |"]
     for row in rows:
         noise = f" ± {_number(row.noise)}" if row.noise else ""
-        table.append(f"| {row.what} | {_number(row.value)}{noise} {row.unit} | {row.target} | {row.verdict} | {row.detail} |")
+        table.append(
+            f"| {row.what} | {_number(row.value)}{noise} {row.unit} | {row.target} | {row.verdict} | {row.detail} |"
+        )
     return table
 
 
@@ -50,7 +63,9 @@ def machine() -> list[str]:
     model = platform.processor()
     information = Path("/proc/cpuinfo")
     if information.exists():
-        models = [line for line in information.read_text(encoding="utf-8").splitlines() if line.startswith("model name")]
+        models = [
+            line for line in information.read_text(encoding="utf-8").splitlines() if line.startswith("model name")
+        ]
         model = models[0].partition(":")[2].strip() if models else model
     versions: list[str] = []
     for name in _PACKAGES:
@@ -59,7 +74,7 @@ def machine() -> list[str]:
         except importlib.metadata.PackageNotFoundError:
             versions.append(f"{name} (not installed)")
     return [
-        f"- Date: {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
+        f"- Date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         f"- Machine: {os.cpu_count()} cores, {model}, {platform.system()} {platform.release()}, loopback",
         f"- Load average at the end: {os.getloadavg()[0]:.1f}",
         f"- Python: {platform.python_implementation()} {platform.python_version()}",

@@ -1,7 +1,7 @@
 """The server of the benchmarks: a process of its own that writes pages rendered beforehand, and does little else.
 
-Whoever asks gets the same bytes. It speaks as much HTTP/1.1 as a GET with keep-alive needs: the cheaper the server, the
-more a difference between two clients shows. Run by `serving`; by hand: ``python -m benchmarks.server '{"pages": 200}'``.
+Whoever asks gets the same bytes. It speaks as much HTTP/1.1 as a GET with keep-alive needs: the cheaper the server,
+the more a difference between two clients shows. Run by `serving`; by hand: ``python -m benchmarks.server '{}'``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ TOKEN = "benchmark"  # noqa: S105  # a word that nobody checks
 """The bearer token that every peer sends."""
 
 WARM_UP_PAGES = 10
+WARM_UP_ROWS = 100
 _PREFIX = "/collection/v1"
 _RENDERED = 200 * 2**20
 """Up to so many bytes each response is kept whole; past it the rows are kept, and the envelope is put around them."""
@@ -43,10 +44,11 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     latency: float = 0.0
     """Seconds before each answer."""
 
-
-    def pages_of(self, organization: int) -> int:
-        """Return how many pages an organization has: the one past the last is for warming up, and short."""
-        return self.pages if organization < self.organizations else min(WARM_UP_PAGES, self.pages)
+    def of(self, organization: int) -> Listing:
+        """Return what one organization has: the one past the last is for warming up, short and of small pages."""
+        if organization < self.organizations:
+            return self
+        return msgspec.structs.replace(self, pages=min(WARM_UP_PAGES, self.pages), rows=min(WARM_UP_ROWS, self.rows))
 
 
 class Server(NamedTuple):
@@ -68,7 +70,7 @@ def organization_id(number: int) -> str:
 
 def render_rows(listing: Listing, organization: int, page: int) -> bytes:
     """Return the JSON array of one page's batches, the same for the same arguments."""
-    draw = random.Random(f"{organization}/{page}")  # noqa: S311  # sample data
+    draw = random.Random(f"{organization}/{page}")  # sample data
     owner = organization_id(organization)
     rows: list[str] = []
     for row in range(listing.rows):
@@ -76,7 +78,8 @@ def render_rows(listing: Listing, organization: int, page: int) -> bytes:
         entries = ",".join(_render_entry(draw, number, index) for index in range(listing.entries))
         rows.append(
             f'{{"batchId":"{number:08x}-9c50-47e2-af92-{draw.getrandbits(48):012x}","type":"INVOICE","status":"SUCCESS",'
-            f'"createdAt":"2025-03-{1 + number % 28:02d}T14:30:00.123Z","finishedAt":"2025-03-{1 + number % 28:02d}T14:30:05.456Z",'
+            f'"createdAt":"2025-03-{1 + number % 28:02d}T14:30:00.123Z",'
+            f'"finishedAt":"2025-03-{1 + number % 28:02d}T14:30:05.456Z",'
             f'"organizationId":"{owner}","createdBy":"8a1b2c3d-4e5f-6789-abcd-{number % 50:012x}",'
             f'"succeeded":[{entries}],"failed":[]}}'
         )
@@ -112,13 +115,13 @@ class Responses:
         self.pieces: dict[tuple[bytes, bytes], tuple[int, int]] = {}
         total = 0
         for organization in range(listing.organizations + 1):
-            pages = listing.pages_of(organization)
-            distinct = min(listing.distinct or pages, pages)
-            self.rows[organization] = [render_rows(listing, organization, page) for page in range(distinct)]
-            total += pages * len(self.rows[organization][0])
+            mine = listing.of(organization)
+            distinct = min(mine.distinct or mine.pages, mine.pages)
+            self.rows[organization] = [render_rows(mine, organization, page) for page in range(distinct)]
+            total += mine.pages * len(self.rows[organization][0])
         for organization in range(listing.organizations + 1):
             owner = organization_id(organization).encode()
-            for page in range(listing.pages_of(organization)):
+            for page in range(listing.of(organization).pages):
                 key = (owner, page_token(organization, page).encode() if page else b"")
                 if total <= _RENDERED:
                     self.whole[key] = self._render(organization, page)
@@ -131,7 +134,7 @@ class Responses:
         rows = self.rows[organization][page % len(self.rows[organization])]
         following = page + 1
         token = ""
-        if following < self.listing.pages_of(organization):
+        if following < self.listing.of(organization).pages:
             token = f',"nextPageToken":"{page_token(organization, following)}"'
         start = f'{{"summary":{{"status":"SUCCESS"{token}}},"data":'.encode()
         head = (
@@ -167,11 +170,11 @@ class Connection(asyncio.Protocol):
         self.loop = loop
         self.received = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101  # a TCP server makes no other
         self.transport = transport
 
-    def data_received(self, data: bytes) -> None:  # noqa: D102
+    def data_received(self, data: bytes) -> None:
         self.received += data
         while (end := self.received.find(b"\r\n\r\n")) >= 0:
             request, self.received = self.received[:end], self.received[end + 4 :]

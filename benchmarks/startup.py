@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-
 from benchmarks.measuring import Row, Settings, figure, in_subprocess, ratio
 from benchmarks.report import main
 from benchmarks.server import TOKEN, Listing, Server, serving
-
 
 _BEGIN = """
 import json, sys, time
@@ -45,7 +43,9 @@ asyncio.run(main())
 done()
 """
 
-_HTTPX_PYDANTIC = _BARE.replace("import asyncio, aiohttp", "import asyncio").replace("peers.bare", "peers.httpx_pydantic")
+_HTTPX_PYDANTIC = _BARE.replace("import asyncio, aiohttp", "import asyncio").replace(
+    "peers.bare", "peers.httpx_pydantic"
+)
 
 
 def _run(script: str, server: Server) -> dict[str, float]:

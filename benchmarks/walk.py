@@ -49,7 +49,7 @@ def compare(
             value=against_bare.value,
             noise=against_bare.noise,
             at_most=cpu,
-            detail=f"{statistics.median(cpu_per_unit(ours)) * 1e6:.0f} : {statistics.median(cpu_per_unit(bare)) * 1e6:.0f} us",
+            detail=" : ".join(f"{statistics.median(cpu_per_unit(side)) * 1e6:.0f}" for side in (ours, bare)) + " us",
         )
     ]
     for name, rounds_of in samples.items():

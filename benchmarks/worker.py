@@ -1,10 +1,11 @@
 """A client in a process of its own, which walks when it is told to and answers with what that took.
 
-One process a peer, kept through all rounds: nobody's garbage collector goes through the modules and models of the others
-(in one process that cost httpx + pydantic 40 % of its speed), and each is as warm as it gets. Two kinds of luck are taken
-out, for all peers alike. glibc gives the memory of each page back to the kernel or keeps it, by how the heap happens to
-lie: 17 page faults, up to 80 us a page, for some processes of any client and not for others; so its thresholds are set.
-And the kernel may put client and server on one core or on two; so the server has one and the client another.
+One process a peer, kept through all rounds: nobody's garbage collector goes through the modules and models of the
+others (in one process that cost httpx + pydantic 40 % of its speed), and each is as warm as it gets. Two kinds of luck
+are taken out, for all peers alike. glibc gives the memory of each page back to the kernel or keeps it, by how the heap
+happens to lie: 17 page faults, up to 80 us a page, for some processes of any client and not for others; so its
+thresholds are set. And the kernel may put client and server on one core or on two; so each has one of its own, as over
+a network.
 """
 
 from __future__ import annotations
@@ -99,7 +100,11 @@ def workers(openers: Mapping[str, str]) -> Iterator[dict[str, Worker]]:
         running: dict[str, Worker] = {}
         for name, opener in openers.items():
             check = subprocess.run(  # noqa: S603  # our own module
-                [sys.executable, "-c", f"import {opener.partition(':')[0]}"], cwd=ROOT, check=False, capture_output=True, text=True
+                [sys.executable, "-c", f"import {opener.partition(':')[0]}"],
+                cwd=ROOT,
+                check=False,
+                capture_output=True,
+                text=True,
             )
             if check.returncode:
                 if "ModuleNotFoundError" not in check.stderr:

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from benchmarks.peers.rows import DECODER
 from benchmarks.peers.peer import in_tasks
+from benchmarks.peers.rows import DECODER
 from benchmarks.server import TOKEN
 
 if TYPE_CHECKING:

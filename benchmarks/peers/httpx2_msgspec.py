@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
-from benchmarks.peers.rows import DECODER
 from benchmarks.peers.peer import in_tasks
+from benchmarks.peers.rows import DECODER
 from benchmarks.server import TOKEN
 
 if TYPE_CHECKING:

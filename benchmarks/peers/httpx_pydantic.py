@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import datetime  # noqa: TC003  # pydantic reads the annotations when it runs
 from contextlib import asynccontextmanager
+from datetime import datetime  # noqa: TC003  # pydantic reads the annotations when it runs
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from benchmarks.peers.rows import BatchState, BatchType
 from benchmarks.peers.peer import in_tasks
+from benchmarks.peers.rows import BatchState, BatchType  # noqa: TC001  # the same
 from benchmarks.server import TOKEN
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ class Batch(_Wire):
     batch_id: str
     type: BatchType
     status: BatchState
-    created_at: datetime.datetime
-    finished_at: datetime.datetime | None = None
+    created_at: datetime
+    finished_at: datetime | None = None
     organization_id: str
     created_by: str
     succeeded: list[Annotated[InvoiceSuccess | PaymentSuccess, Field(discriminator="type")]]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import datetime  # noqa: TC003  # pydantic reads the annotations when it runs
 from contextlib import asynccontextmanager
+from datetime import datetime  # noqa: TC003  # pydantic reads the annotations when it runs
 from typing import TYPE_CHECKING, Annotated, Generic, Literal, TypeVar
 
 from openai import AsyncOpenAI, BaseModel
@@ -11,8 +11,8 @@ from openai._base_client import BaseAsyncPage, BasePage, PageInfo, make_request_
 from openai._utils import PropertyInfo
 from pydantic import Field
 
-from benchmarks.peers.rows import BatchState, BatchType
 from benchmarks.peers.peer import in_tasks
+from benchmarks.peers.rows import BatchState, BatchType  # noqa: TC001  # the same
 from benchmarks.server import TOKEN
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ class Batch(BaseModel):
     batch_id: str = Field(alias="batchId")
     type: BatchType
     status: BatchState
-    created_at: datetime.datetime = Field(alias="createdAt")
-    finished_at: datetime.datetime | None = Field(alias="finishedAt", default=None)
+    created_at: datetime = Field(alias="createdAt")
+    finished_at: datetime | None = Field(alias="finishedAt", default=None)
     organization_id: str = Field(alias="organizationId")
     created_by: str = Field(alias="createdBy")
     succeeded: list[Annotated[InvoiceSuccess | PaymentSuccess, PropertyInfo(discriminator="type")]]

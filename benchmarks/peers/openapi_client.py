@@ -1,7 +1,7 @@
 """A generated client: what openapi-python-client 0.29.1 makes of ``openapi.json``, used as its README says.
 
-``generated/`` is its output (``openapi-python-client generate --path openapi.json --meta none``), less the route that is
-not used, formatted like the rest.
+``generated/`` is its output (``openapi-python-client generate --path openapi.json --meta none``), less the route that
+is not used, formatted like the rest.
 """
 
 from __future__ import annotations

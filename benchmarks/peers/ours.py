@@ -5,8 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from amili_async.client import AmiliClient
-from amili_async.models.entries import SucceededEntry
+from amili_async import AmiliClient, SucceededEntry
 from benchmarks.server import TOKEN
 
 if TYPE_CHECKING:

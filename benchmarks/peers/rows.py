@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime  # noqa: TC003  # msgspec reads the annotations when it runs
+from datetime import datetime
 from enum import StrEnum
 
 import msgspec
@@ -58,8 +58,8 @@ class Batch(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel")
     batch_id: str
     type: BatchType
     status: BatchState
-    created_at: datetime.datetime
-    finished_at: datetime.datetime | None = None
+    created_at: datetime
+    finished_at: datetime | None = None
     organization_id: str
     created_by: str
     succeeded: tuple[InvoiceSuccess | PaymentSuccess, ...]

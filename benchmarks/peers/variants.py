@@ -13,8 +13,16 @@ from benchmarks.server import TOKEN
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from amili_async.events import AttemptEnded, CallEnded, CallStarted, Drift, GateClosed, QuarantinedRow
-    from amili_async.events import RetryPlanned, TokenRequested
+    from amili_async.events import (
+        AttemptEnded,
+        CallEnded,
+        CallStarted,
+        Drift,
+        GateClosed,
+        QuarantinedRow,
+        RetryPlanned,
+        TokenRequested,
+    )
     from benchmarks.peers.peer import Walk
 
 

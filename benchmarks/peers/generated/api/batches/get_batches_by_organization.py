@@ -45,9 +45,7 @@ def _get_kwargs(
     return _kwargs
 
 
-def _parse_response(
-    *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> BatchPage | None:
+def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> BatchPage | None:
     if response.status_code == 200:
         response_200 = BatchPage.from_dict(response.json())
 
@@ -59,9 +57,7 @@ def _parse_response(
         return None
 
 
-def _build_response(
-    *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[BatchPage]:
+def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Response[BatchPage]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,

@@ -44,7 +44,11 @@ _AT_ONCE = 20
 
 
 class LeaseLostError(Exception):
-    """Another run has taken the list over."""
+    """Another run has taken the list over, and holds it for so many seconds at least."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
 
 
 class Course:
@@ -185,7 +189,7 @@ class Course:
             )
         )
         if isinstance(written, Held):
-            raise LeaseLostError
+            raise LeaseLostError(written.seconds)
         self._bookmark, self._walk = bookmark, walk
         tally = self._tally
         tally.rows += len(rows)

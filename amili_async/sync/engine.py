@@ -44,6 +44,10 @@ TURN = 50
 INTERVAL = 0.25
 """Seconds between two reports of progress."""
 
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 2.0
+"""Seconds after which an organization is asked about again that another run has."""
+
 
 async def sync(
     client: AmiliClient,
@@ -135,16 +139,18 @@ def beginning(since: datetime | date | None) -> datetime | None:
 class _Job:
     """An organization on its way: which of its lists are left, and the walk over the first of them."""
 
-    __slots__ = ("course", "failed", "last", "organization_id", "resources", "retry_at")
+    __slots__ = ("course", "failed", "given_up_at", "last", "left", "organization_id", "pause", "resources")
 
     def __init__(self, organization_id: str, resources: tuple[str, ...]) -> None:
         self.organization_id = organization_id
         self.resources = deque(resources)
         self.course: Course | None = None
         self.failed = False
-        self.last = False
-        """Whether another run held it before: if it still does, it is left to that one."""
-        self.retry_at = 0.0
+        self.left = False
+        """Whether it was left to another run."""
+        self.given_up_at: float | None = None
+        """When another run that has it is no longer waited for, by the event loop's time."""
+        self.pause = FIRST_PAUSE
 
 
 class _StoppedError(Exception):
@@ -172,6 +178,7 @@ class _Run:
         self._clock = client.caller.transport.clock
         self._lists: dict[str, Lists[Any]] = {name: LISTS[name](client) for name in meter.tallies}
         self._active: set[str] = set()
+        self._finished = 0
         self._held: deque[_Job] = deque()
         self._left_to_others: list[str] = []
         self._failures: list[Failure] = []
@@ -234,12 +241,12 @@ class _Run:
                 raise
 
     async def _next(self, turns: Turns[Identifier, _Job]) -> _Job | None:
-        """Return whose turn it is. Those that another run held are asked about once more, when nobody else is left."""
+        """Return whose turn it is. When nobody else is left, those are asked about again that another run had."""
         job = await turns.next()
         if job is None and self._held:
             job = self._held.popleft()
-            job.last = True
-            await asyncio.sleep(max(0.0, job.retry_at - asyncio.get_running_loop().time()))
+            await asyncio.sleep(job.pause)
+            job.pause = min(2 * job.pause, LONGEST_PAUSE)
         return job
 
     async def _go_on(self, job: _Job, turns: Turns[Identifier, _Job]) -> None:
@@ -257,8 +264,8 @@ class _Run:
                 return
             try:
                 finished = await course.go(may_stay)
-            except LeaseLostError:
-                self._hold_back(job, 0.0)
+            except LeaseLostError as lost:
+                self._hold_back(job, lost.seconds)
                 return
             except AmiliError as error:
                 if _ends_all(error):
@@ -291,14 +298,17 @@ class _Run:
         return job.course
 
     def _hold_back(self, job: _Job, seconds: float) -> None:
-        """Leave an organization that another run has for later, or, the second time, to that run."""
+        """Wait for the run that has an organization, until its lease would have run out; then leave it to that run."""
         job.course = None
-        if job.last:
-            self._left_to_others.append(job.organization_id)
-            self._end(job)
-        else:
-            job.retry_at = asyncio.get_running_loop().time() + seconds
+        now = asyncio.get_running_loop().time()
+        if job.given_up_at is None:
+            job.given_up_at = now + seconds
+        if now <= job.given_up_at:
             self._held.append(job)
+            return
+        job.left = True
+        self._left_to_others.append(job.organization_id)
+        self._end(job)
 
     async def _end_list(self, job: _Job, course: Course, error: AmiliError | None) -> None:
         resource = job.resources.popleft()
@@ -317,6 +327,8 @@ class _Run:
             self._meter.failed += 1
             if self._meter.failed == self._max_failures:
                 raise _StoppedError
+        elif not job.left:
+            self._finished += 1
 
     async def _let_go(self, job: _Job) -> None:
         """Give back the list that an organization was at, when the run ends before it."""
@@ -328,7 +340,7 @@ class _Run:
     def _report(self, *, stopped: bool) -> SyncReport:
         meter = self._meter
         return SyncReport(
-            organizations=meter.done - meter.failed - len(self._left_to_others),
+            organizations=self._finished,
             failures=tuple(self._failures),
             held=tuple(self._left_to_others),
             restarts=tuple(self._restarts),

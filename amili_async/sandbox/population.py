@@ -26,13 +26,25 @@ FAILED = "FAILED"
 
 
 class Organization(NamedTuple):
-    """A creditor."""
+    """A creditor. Name and number are made when asked for: there may be ten thousand, of which few are looked at."""
 
     ordinal: int
     id: str
-    name: str
-    number: str
-    """Its number in the Norwegian register: nine digits of which the last checks the others."""
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        draw = self._draw()
+        return f"{draw.choice(names.COMPANY_FIRST)} {draw.choice(names.COMPANY_TRADES)} AS"
+
+    @property
+    def number(self) -> str:
+        """Its number in the Norwegian register: nine digits of which the last checks the others."""
+        return _organization_number(self._draw().randrange(10**7))
+
+    def _draw(self) -> Random:
+        return Random(f"organization {self.ordinal} of {self.seed}")  # noqa: S311  # sample data
 
 
 class Success(NamedTuple):
@@ -125,11 +137,7 @@ class Population:
 
     def organization(self, index: int) -> Organization:
         """Return the n-th organization."""
-        draw = self._draw(index, 0xFFFFFF)
-        name = f"{draw.choice(names.COMPANY_FIRST)} {draw.choice(names.COMPANY_TRADES)} AS"
-        return Organization(
-            index, self.identifiers.make(Kind.ORGANIZATION, index), name, _organization_number(draw.randrange(10**7))
-        )
+        return Organization(index, self.identifiers.make(Kind.ORGANIZATION, index), self.seed)
 
     def created_at(self, organization: int, sequence: int) -> int:
         """Return when a seeded batch was made: later for a later sequence, and no two organizations at once."""

@@ -8,11 +8,11 @@ import json
 import pickle
 import weakref
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amili_async import Batch, FailedEntry, InvoiceSuccess, SucceededEntry, UnknownEntry
@@ -240,6 +240,9 @@ ENTRY = st.sampled_from(
         "text",
     ]
 )
+Mixture: TypeAlias = "list[list[list[dict[str, object] | str | None]]]"
+"""Pages of batches of entries."""
+
 PAGES = st.lists(st.lists(st.lists(ENTRY, max_size=4), max_size=4), max_size=4)
 
 
@@ -266,9 +269,18 @@ def one_by_one(rows: BatchRows, body: bytes) -> Batch:
 
 
 @given(pages=PAGES, taught=st.booleans())
-def test_any_mixture_is_read_by_the_rule_in_whatever_order_pages_come(
-    *, pages: list[list[list[dict[str, object] | str | None]]], taught: bool
-) -> None:
+def test_any_mixture_is_read_by_the_rule_in_whatever_order_pages_come(*, pages: Mixture, taught: bool) -> None:
+    check_by_the_rule(pages, taught=taught)
+
+
+@pytest.mark.fuzz
+@settings(max_examples=10_000, deadline=None)
+@given(pages=PAGES, taught=st.booleans())
+def test_many_mixtures_are_read_by_the_rule(*, pages: Mixture, taught: bool) -> None:
+    check_by_the_rule(pages, taught=taught)
+
+
+def check_by_the_rule(pages: Mixture, *, taught: bool) -> None:
     rows = BatchRows((PaymentSuccess,) if taught else ())
     for batches in pages:
         bodies = [batch(*entries, number=number) for number, entries in enumerate(batches)]

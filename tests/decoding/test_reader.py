@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amili_async import (
@@ -292,6 +292,17 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 
 @given(st.lists(JSON, max_size=4))
 def test_any_rows_are_read_or_set_aside_and_none_is_lost(rows: list[Any]) -> None:
+    check_that_none_is_lost(rows)
+
+
+@pytest.mark.fuzz
+@settings(max_examples=10_000, deadline=None)
+@given(st.lists(JSON, max_size=6))
+def test_many_rows_are_read_or_set_aside_and_none_is_lost(rows: list[Any]) -> None:
+    check_that_none_is_lost(rows)
+
+
+def check_that_none_is_lost(rows: list[Any]) -> None:
     reader = Reader(Batch, entry_types=(PaymentSuccess,))
     drifts: list[Drift] = []
     heard = reader.page(body_of(*rows), drifts.append)

@@ -274,7 +274,7 @@ def test_any_mixture_is_read_by_the_rule_in_whatever_order_pages_come(*, pages: 
 
 
 @pytest.mark.fuzz
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=2_000, deadline=None)
 @given(pages=PAGES, taught=st.booleans())
 def test_many_mixtures_are_read_by_the_rule(*, pages: Mixture, taught: bool) -> None:
     check_by_the_rule(pages, taught=taught)

@@ -296,7 +296,7 @@ def test_any_rows_are_read_or_set_aside_and_none_is_lost(rows: list[Any]) -> Non
 
 
 @pytest.mark.fuzz
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=2_000, deadline=None)
 @given(st.lists(JSON, max_size=6))
 def test_many_rows_are_read_or_set_aside_and_none_is_lost(rows: list[Any]) -> None:
     check_that_none_is_lost(rows)

@@ -134,11 +134,12 @@ class _Run:
         self._signals = signals
         self._waiting = deque(enumerate(groups))
         self._organizations = dict(enumerate(groups))
-        self._running: dict[asyncio.Task[SyncReport | None], int] = {}
+        self._running: dict[asyncio.Task[SyncReport], int] = {}
         self._shares: dict[int, int] = {}
         self._tries: dict[int, int] = {}
         self._reports: list[SyncReport] = []
-        self._progress: dict[int, Progress] = {}
+        self._told: dict[int, Progress] = {}
+        self._ended: dict[int, Progress] = {}
         self._begun = monotonic()
 
     async def run(self, on_progress: OnProgress | None) -> SyncReport:
@@ -184,7 +185,7 @@ class _Run:
             self._tries[number] = self._tries.get(number, 0) + 1
             self._running[asyncio.create_task(self._worked(number, organization_ids, share))] = number
 
-    async def _worked(self, number: int, organization_ids: tuple[str, ...], share: int) -> SyncReport | None:
+    async def _worked(self, number: int, organization_ids: tuple[str, ...], share: int) -> SyncReport:
         pattern = self._pattern
         shard = replace(
             pattern,
@@ -196,28 +197,27 @@ class _Run:
         key = f"amili-shard-{pattern.run}-{number}-{self._tries[number]}"
         future = self._client.submit(work, shard, key=key, pure=False)
         try:
-            report: SyncReport | None = await future
+            report: SyncReport = await future
         except _LostError as error:
             raise ClusterError("the Dask cluster was lost; run again, and it goes on from where it stood") from error
         return report
 
-    def _take(self, number: int, task: asyncio.Task[SyncReport | None]) -> None:
+    def _take(self, number: int, task: asyncio.Task[SyncReport]) -> None:
         """Keep the report of a shard that ended; try again, or report, one that failed."""
         error = task.exception()
         if error is None:
-            report = task.result()
-            if report is not None:
-                self._reports.append(report)
-                self._progress[number] = _concluded(report)
+            self._conclude(number, task.result())
         elif _ends_all(error):
             raise error
         elif not isinstance(error, _KilledWorkerError) and self._tries[number] < TRIES:
             self._waiting.append((number, self._organizations[number]))
         else:
             failed = tuple(_failure(name, self._pattern.resources[0], error) for name in self._organizations[number])
-            report = SyncReport(failures=failed)
-            self._reports.append(report)
-            self._progress[number] = _concluded(report)
+            self._conclude(number, SyncReport(failures=failed))
+
+    def _conclude(self, number: int, report: SyncReport) -> None:
+        self._reports.append(report)
+        self._ended[number] = _concluded(report)
 
     def _failed(self) -> int:
         return sum(len({failure.organization_id for failure in report.failures}) for report in self._reports)
@@ -241,8 +241,7 @@ class _Run:
     def _hear(self, event: tuple[float, dict[str, Any]]) -> None:
         """Note how far a worker says it is."""
         _, said = event
-        if said["shard"] in self._shares:
-            self._progress[said["shard"]] = Progress(**said["progress"])
+        self._told[said["shard"]] = Progress(**said["progress"])
 
     async def _tell(self, on_progress: OnProgress) -> None:
         while True:
@@ -251,7 +250,8 @@ class _Run:
 
     def _merged(self) -> Progress:
         """Return how far all shards together are."""
-        parts = self._progress.values()
+        # What a worker tells may arrive after its shard's end, which counts.
+        parts = {**self._told, **self._ended}.values()
         total = sum(len(group) for group in self._organizations.values())
         done = sum(part.organizations_done for part in parts)
         seconds = monotonic() - self._begun

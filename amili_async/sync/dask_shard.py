@@ -44,8 +44,8 @@ def topic(run: str) -> str:
     return f"amili-progress-{run}"
 
 
-def work(shard: Shard) -> SyncReport | None:
-    """Sync a shard in this thread of a worker; return its report, or ``None`` where it was told to stop."""
+def work(shard: Shard) -> SyncReport:
+    """Sync a shard in this thread of a worker; return its report, ``stopped`` where it was told to stop."""
     from distributed import get_worker  # noqa: PLC0415  # whoever has no cluster need not have Dask
 
     worker = get_worker()
@@ -56,8 +56,8 @@ def work(shard: Shard) -> SyncReport | None:
     return asyncio.run(synced(shard, tell))
 
 
-async def synced(shard: Shard, on_progress: OnProgress) -> SyncReport | None:
-    """Sync a shard in the running event loop; return its report, or ``None`` where it was told to stop."""
+async def synced(shard: Shard, on_progress: OnProgress) -> SyncReport:
+    """Sync a shard in the running event loop; return its report, ``stopped`` where it was told to stop."""
     options: dict[str, object] = {"concurrency": shard.concurrency, **shard.client_options}
     async with (
         AmiliClient.from_env(**options) as client,  # type: ignore[arg-type]  # checked before they were sent here
@@ -83,10 +83,10 @@ async def synced(shard: Shard, on_progress: OnProgress) -> SyncReport | None:
             )
 
 
-async def _until_stopped(working: asyncio.Task[SyncReport], listening: asyncio.Task[None]) -> SyncReport | None:
+async def _until_stopped(working: asyncio.Task[SyncReport], listening: asyncio.Task[None]) -> SyncReport:
     try:
         await asyncio.wait({working, listening}, return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else None
+        return working.result() if working.done() else SyncReport(stopped=True)
     finally:
         working.cancel()
         listening.cancel()

@@ -1,0 +1,132 @@
+"""Killed at any moment, and resumed each time, a sync ends with what the server has: nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from amili_async import AmiliClient, ClientCredentials
+from amili_async.sandbox import Sandbox
+from amili_async.sync import SqlStore
+from amili_async.sync.bookmark import Bookmark
+from tests.throwaway_postgresql import Server, throwaway_postgresql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import sqlalchemy as sa
+
+pytestmark = pytest.mark.kill
+
+KILLS = 30
+ORGANIZATIONS = 6
+BATCHES = 600
+PAGE = 10
+
+
+async def begin(sandbox: Sandbox, url: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.sync.killed_run", sandbox.base_url, sandbox.token_url),
+        *(*sandbox.credentials, url, *sandbox.organization_ids),
+    )
+
+
+async def answered(sandbox: Sandbox, pages: int, process: asyncio.subprocess.Process) -> None:
+    """Wait until the server has answered so many pages, or the process has ended."""
+    while sandbox.requests.count("batches.list") < pages and process.returncode is None:
+        await asyncio.sleep(0.001)  # another process moves it on
+
+
+async def standing(url: str) -> tuple[dict[str, tuple[int, int]], int]:
+    """Return how far each walk is (walks finished, pages of the one under way), and how many rows there are."""
+
+    def look(connection: sa.Connection) -> tuple[dict[str, tuple[int, int]], int]:
+        far: dict[str, tuple[int, int]] = {}
+        statement = "SELECT organization_id, CAST(bookmark AS TEXT) FROM walks"
+        for organization_id, text in connection.exec_driver_sql(statement):
+            bookmark = msgspec.json.decode(str(text), type=Bookmark)
+            far[str(organization_id)] = (bookmark.walks, bookmark.walk.pages if bookmark.walk else 0)
+        return far, int(connection.exec_driver_sql("SELECT count(*) FROM batches").scalar_one())
+
+    async with SqlStore(url) as store:
+        return await store.database.run(look)
+
+
+async def assert_same(sandbox: Sandbox, url: str) -> None:
+    """Hold every batch, every entry and every byte in the store against what the server answers."""
+    credentials = ClientCredentials(*sandbox.credentials)
+    expected: dict[str, tuple[str, bytes, int]] = {}
+    async with AmiliClient(credentials, base_url=sandbox.base_url, token_url=sandbox.token_url) as client:
+        for organization_id in sandbox.organization_ids:
+            async for page in client.batches.list(organization_id).pages():
+                for batch, raw in zip(page.items, page.raw_items(), strict=True):
+                    entries = len(batch.succeeded) + len(batch.failed)
+                    expected[batch.batch_id] = (organization_id, bytes(raw), entries)
+
+    def look(connection: sa.Connection) -> tuple[list[tuple[object, ...]], dict[str, int]]:
+        rows = connection.exec_driver_sql("SELECT id, organization_id, CAST(raw AS TEXT) FROM batches").all()
+        entries = connection.exec_driver_sql("SELECT batch_id, count(*) FROM batch_entries GROUP BY batch_id").all()
+        return [tuple(row) for row in rows], {str(row[0]): int(row[1]) for row in entries}
+
+    async with SqlStore(url) as store:
+        rows, entries = await store.database.run(look)
+    assert len(rows) == len(expected) == ORGANIZATIONS * BATCHES
+    found = {str(row[0]): (str(row[1]), str(row[2]).encode(), entries.get(str(row[0]), 0)) for row in rows}
+    assert found == expected
+
+
+async def test_killed_at_thirty_moments_and_resumed_each_time_it_ends_complete(url: str) -> None:
+    chance = random.Random(20251122)  # noqa: S311  # moments, not secrets
+    before: dict[str, tuple[int, int]] = {}
+    rows_before = killed = 0
+    async with Sandbox(organizations=ORGANIZATIONS, batches=BATCHES, entries=2, page_size=PAGE) as sandbox:
+        for _ in range(KILLS):
+            asked = sandbox.requests.count("batches.list")
+            process = await begin(sandbox, url)
+            # From the first page to the eighth, then some moment within it: before, in and after a transaction.
+            await answered(sandbox, asked + chance.randint(1, 8), process)
+            await asyncio.sleep(chance.random() * 0.01)
+            if process.returncode is None:
+                os.kill(process.pid, signal.SIGKILL)
+            killed += await process.wait() == -signal.SIGKILL
+
+            far, rows = await standing(url)
+            assert all(far[name] >= there for name, there in before.items()), "a cursor went back"
+            assert rows >= rows_before
+            for name, (walks, pages) in far.items():
+                assert walks or pages <= BATCHES // PAGE, f"the walk over {name} began anew"
+            before, rows_before = far, rows
+
+        assert killed == KILLS
+        process = await begin(sandbox, url)
+        assert await process.wait() == 0
+        await assert_same(sandbox, url)
+
+
+@pytest.fixture
+def mortal() -> Iterator[Server]:
+    """A PostgreSQL server of one's own, to be stopped."""
+    with throwaway_postgresql() as server:
+        yield server
+
+
+@pytest.mark.postgres
+async def test_a_database_that_dies_in_the_middle_and_comes_back_costs_a_wait_and_nothing_else(mortal: Server) -> None:
+    url = mortal.url()
+    async with Sandbox(organizations=ORGANIZATIONS, batches=BATCHES, entries=2, page_size=PAGE) as sandbox:
+        process = await begin(sandbox, url)
+        for pages in (20, 60, 100):
+            await answered(sandbox, pages, process)
+            assert process.returncode is None
+            await asyncio.to_thread(mortal.stop)
+            await asyncio.to_thread(mortal.start)
+
+        assert await process.wait() == 0
+        await assert_same(sandbox, url)

@@ -123,6 +123,11 @@ def test_a_name_is_what_its_home_has(name: str) -> None:
         assert getattr(amili_async, name) is getattr(import_module(home), name)
 
 
+def test_a_name_is_looked_up_once() -> None:
+    _ = amili_async.Cursor
+    assert vars(amili_async)["Cursor"] is amili_async.Cursor
+
+
 def test_a_name_that_is_none_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'amili_async' has no attribute 'AmiliKlient'"):
         _ = amili_async.AmiliKlient  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]  # the point

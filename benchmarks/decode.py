@@ -10,6 +10,7 @@ import json
 import random
 import statistics
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from amili_async.decoding import Reader
@@ -77,7 +78,7 @@ def compare(entries: int, settings: Settings, *, payments: bool) -> list[Row]:
     for name, body in variants.items():
         # One reader a variant: what it learns from one page must not serve another.
         reader = Reader(Batch, entry_types=(PaymentSuccess,) if payments else ())
-        sides[name] = side(lambda body, reader=reader: reader.page(body, None), body, repeats)
+        sides[name] = side(partial(reader.page, drift=None), body, repeats)
     samples = interleave(sides, settings.rounds)
     union = cpu_per_unit(samples[UNION])
     size = f"{len(variants['all known']) / 1e3:.0f} kB"

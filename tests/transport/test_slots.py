@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from amili_async import RetryPolicy
+from amili_async.errors import OutcomeUnknownError
 from tests.transport.calls import ACCEPTED, READ, WRITE
 
 if TYPE_CHECKING:
@@ -41,6 +43,20 @@ async def test_waiting_for_a_slot_does_not_count_against_an_attempts_timeout(
     await asyncio.gather(*(calls.read(client) for _ in range(8)))
     assert sandbox.requests.count(READ) == 8
     assert clock.monotonic() - begun == pytest.approx(8 * 1.9)
+
+
+async def test_an_attempt_that_waited_for_its_slot_has_its_timeout_from_then_on(
+    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, clock: VirtualClock
+) -> None:
+    client = make_client(sandbox.issue_token(), concurrency=1, timeout=2.0, retry=RetryPolicy(attempts=1))
+    sandbox.faults.add(f"{READ}:latency=1.5", f"{WRITE}:hang")
+    begun = clock.monotonic()
+    first = asyncio.create_task(calls.read(client))
+    await asyncio.sleep(0.5)
+    with pytest.raises(OutcomeUnknownError):
+        await calls.write(client)
+    assert clock.monotonic() - begun == pytest.approx(1.5 + 2.0)
+    await first
 
 
 async def test_no_slot_is_held_while_a_call_waits_to_repeat(

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from amili_async.sandbox.wire import Server
 
 _BACKLOG = 1024
-_TURNS_TO_ACCEPT = 5
-"""Turns of the event loop in which a connection that asyncio is accepting has become one of ours."""
+_TURNS_TO_END = 10
+"""Turns of the event loop in which a connection that asyncio is accepting has become one of ours, and has ended."""
 
 
 class Listener:
@@ -56,9 +56,8 @@ class Listener:
             self._listening.close()
             await self._listening.wait_closed()
             self._listening = None
-        for _ in range(_TURNS_TO_ACCEPT):
+        for _ in range(_TURNS_TO_END):
             await asyncio.sleep(0)
-        await self._server.emptied()
         self._loop = None
 
     def refuse(self) -> None:

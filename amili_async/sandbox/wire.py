@@ -85,7 +85,6 @@ class Server:
         """Whether connections are served; one that was about to be accepted when the server stopped is dropped."""
         self.accepted = 0
         self.received = 0
-        self._empty: asyncio.Event | None = None
 
     def connect(self) -> Connection:
         """Return what serves one connection."""
@@ -95,19 +94,6 @@ class Server:
         """End every connection at once."""
         for connection in list(self.connections):
             connection.abort()
-
-    def leave(self, connection: Connection) -> None:
-        """Forget a connection that has ended."""
-        self.connections.discard(connection)
-        if self._empty is not None and not self.connections:
-            self._empty.set()
-
-    async def emptied(self) -> None:
-        """Return when the last connection has ended."""
-        if self.connections:
-            self._empty = asyncio.Event()
-            await self._empty.wait()
-            self._empty = None
 
 
 class Connection(asyncio.Protocol):
@@ -137,7 +123,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the protocol's signature
         """End, and with it what was still to be sent."""
-        self._server.leave(self)
+        self._server.connections.discard(self)
         if self._timer is not None:
             self._timer.cancel()
         if self._replying is not None:

@@ -130,9 +130,9 @@ def test_a_name_is_looked_up_once() -> None:
 
 def test_a_name_that_is_none_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'amili_async' has no attribute 'AmiliKlient'"):
-        _ = amili_async.AmiliKlient  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]  # the point
+        _ = amili_async.AmiliKlient  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]  # the point
     with pytest.raises(AttributeError):
-        _ = amili_async.AmiliErrors  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]  # nor does `errors` stand in for it
+        _ = amili_async.AmiliErrors  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]  # nor does `errors` stand in for it
 
 
 def test_the_module_lists_its_names() -> None:

@@ -1,0 +1,43 @@
+"""The README's recipe for tests of one's own, run as a user would run it, and its table of faults."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from amili_async.sandbox import Fault
+
+TEXT = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+
+
+def test_the_recipe_passes_as_it_stands(tmp_path: Path) -> None:
+    recipe = re.search(r"^```python\n(# test_chasing\.py\n.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    assert recipe is not None
+    (tmp_path / "test_chasing.py").write_text(recipe[1], "utf-8")
+    done = subprocess.run(  # noqa: S603  # our own recipe
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "--strict-markers"),
+            *("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": ""},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 passed" in done.stdout
+
+
+def test_the_table_of_faults_is_that_of_the_docstring() -> None:
+    documented = inspect.getdoc(Fault)
+    assert documented is not None
+    table = documented.partition("what happens\n")[2].partition("``count``")[0]
+    rows = re.findall(r"^``([a-z-]+)`` +(.*)$", table, re.MULTILINE)
+    assert len(rows) > 30
+    for kind, words in rows:
+        assert f"| `{kind}` | {words.replace('``', '`')} |\n" in TEXT

@@ -33,6 +33,7 @@ SECRET = b"shared with Amili"
 DOCUMENTATION = "https://docs.amili.dev/"
 
 RUN_BY_THEIR_OWN_TESTS = {
+    "# test_chasing.py": "tests/integrations/test_readme_testing.py",
     "# service.py": "tests/integrations/test_fastapi_service.py",
     "# service.py, continued": "tests/integrations/test_fastapi_service.py",
     "# aiohttp_service.py": "tests/integrations/test_readme_embedding.py",

@@ -93,9 +93,7 @@ async def _uninterrupted(transaction: Coroutine[object, object, T]) -> T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()  # looked at, or asyncio reports it as never retrieved
+        await asyncio.gather(task, return_exceptions=True)  # looked at, or asyncio reports its error as never retrieved
         raise
 
 

@@ -407,6 +407,27 @@ async def test_leases_are_renewed_while_the_store_is_open(url: str, monkeypatch:
         assert await held(store, "walks", "expires_at") != [(1.0,)]
 
 
+async def test_nothing_is_renewed_while_nothing_is_held(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    come_round = asyncio.Event()
+    sleep = asyncio.sleep
+    rounds = 0
+    renewed: list[object] = []
+
+    async def count(_seconds: float) -> None:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 3:
+            come_round.set()
+        await sleep(0)
+
+    monkeypatch.setattr(Leases, "renew", returning(lambda: renewed.append(1)))
+    monkeypatch.setattr(asyncio, "sleep", count)
+    async with SqlStore(sqlite_url):
+        await asyncio.wait_for(come_round.wait(), 10)
+
+    assert renewed == []
+
+
 async def test_a_store_that_cannot_renew_goes_on(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     tried = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from amili_async import AmiliClient, ClientCredentials, RetryPolicy
-from amili_async.errors import AmiliError, ConfigurationError, DeadlineExceededError, TokenError, TransportError
+from amili_async.errors import (
+    AmiliError,
+    ClientClosedError,
+    ConfigurationError,
+    DeadlineExceededError,
+    TokenError,
+    TransportError,
+)
 from amili_async.sandbox import Fault
 from tests.transport.calls import ACCEPTED, READ, WRITE
 
@@ -111,6 +118,30 @@ async def test_a_token_endpoint_that_keeps_failing_ends_a_call_that_was_never_se
     assert caught.value.operation == "request"
     assert sandbox.requests.count("token") == 3
     assert sandbox.requests.count(WRITE) == 0
+
+
+async def test_the_wait_for_a_token_does_not_count_against_the_attempts_timeout(
+    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+) -> None:
+    sandbox.faults.add("token:latency=1.5", f"{READ}:latency=1.5")
+    await calls.read(make_client(timeout=2.0, retry=RetryPolicy(attempts=1)))
+    assert sandbox.requests.count(READ) == 1
+
+
+async def test_a_client_that_closes_while_it_asks_does_not_fail_another_with_the_same_credentials(
+    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+) -> None:
+    closing, staying = make_client(), make_client(retry=RetryPolicy(attempts=1))
+    sandbox.faults.add("token:latency=5")
+    ended = asyncio.create_task(calls.read(closing))
+    await asyncio.sleep(1.0)
+    served = asyncio.create_task(calls.read(staying))
+    await asyncio.sleep(1.0)
+    await closing.aclose()
+    assert (await served).batch_id == calls.batch
+    with pytest.raises(ClientClosedError):
+        await ended
+    assert sandbox.requests.count("token") == 2
 
 
 async def test_refused_credentials_end_every_call_at_once(

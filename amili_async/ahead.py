@@ -8,8 +8,11 @@ caller that is slower finds its page ready, and the next one is requested by a t
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from amili_async.errors import DeadlineExceededError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +45,9 @@ class Ahead(Generic[T]):
         task, loaded = self._task, None
         if task is not None and task.done():
             self._task = None
-            loaded = task.result()
+            # The time that passed while the caller worked counts for no deadline: such a page is asked for again.
+            with suppress(DeadlineExceededError):
+                loaded = task.result()
         if loaded is None:
             if self._task is None:
                 self._start(token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
@@ -93,8 +94,10 @@ def check_on_invalid(value: OnInvalid) -> OnInvalid:
     """Return what to do with invalid rows.
 
     Raises:
-        ConfigurationError: it is neither ``"raise"`` nor ``"skip"`` nor a function.
+        ConfigurationError: it is neither ``"raise"`` nor ``"skip"`` nor a plain function.
     """
+    if iscoroutinefunction(value):
+        raise ConfigurationError("on_invalid must be a plain function: nobody would await an async one")
     if callable(value) or value in ("raise", "skip"):  # a set would have to hash what it is given
         return value
     raise ConfigurationError(f'on_invalid must be "raise", "skip" or a function, not {value!r}')

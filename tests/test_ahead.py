@@ -7,6 +7,7 @@ import pytest
 
 from amili_async.ahead import Ahead
 from amili_async.connection import Handover
+from amili_async.errors import DeadlineExceededError
 from tests.turns import running, turns
 
 
@@ -164,3 +165,18 @@ async def test_stopping_gives_a_waiting_caller_nothing_and_leaves_nothing() -> N
     await ahead.stop()
     assert await asking is None
     assert running() == []
+
+
+async def test_a_deadline_that_passed_while_the_caller_worked_does_not_count() -> None:
+    pages = Pages()
+    ahead = ahead_of(pages)
+    pages.may_arrive.release()
+    assert await ahead.page(None) == "first"
+    pages.error = DeadlineExceededError("passed")
+    pages.may_arrive.release()
+    await turns(20)
+    pages.error = None
+    pages.may_arrive.release()
+    assert await ahead.page("first+") == "first+"
+    assert pages.requested[:3] == [None, "first+", "first+"]
+    await ahead.stop()

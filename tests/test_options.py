@@ -77,6 +77,13 @@ def test_anything_else_for_invalid_rows_is_refused(value: Any) -> None:
         check_on_invalid(value)
 
 
+def test_an_async_function_for_invalid_rows_is_refused_since_nobody_would_await_it() -> None:
+    async def keep(_row: object) -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"^on_invalid must be a plain function"):
+        check_on_invalid(keep)
+
+
 def test_options_cannot_be_changed_in_place() -> None:
     name = "deadline"
     with pytest.raises(AttributeError):

@@ -80,6 +80,9 @@ _KINDS: dict[type[AmiliError], _Kind] = {
     errors.ConfigurationError: _MISCONFIGURED,
     errors.WrongLoopError: _MISCONFIGURED,
     errors.StoreError: _Kind(500, "store-failed", "The store failed", "The database of this service cannot be used."),
+    errors.ClusterError: _Kind(
+        500, "cluster-failed", "The cluster failed", "This service's Dask cluster cannot be used."
+    ),
     errors.TokenError: _CREDENTIALS,
     errors.ConnectError: _Kind(
         502, "unreachable", "Amili was not reached", "No connection to Amili came about; nothing was sent."
@@ -126,6 +129,7 @@ def problem_of(error: AmiliError, *, type_prefix: str = TYPE_PREFIX) -> Problem:
     ConfigurationError          500     misconfigured
     WrongLoopError              500     misconfigured
     StoreError                  500     store-failed
+    ClusterError                500     cluster-failed
     TokenError                  502     credentials-refused; 503 unavailable where it may pass
     ConnectError                502     unreachable
     TransportError              502     interrupted

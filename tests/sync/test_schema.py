@@ -88,9 +88,7 @@ async def test_a_database_with_somebody_elses_tables_is_refused_and_left_alone(u
     async with SqlStore(url) as store:
         await store.database.run(lambda connection: connection.execute(sa.text("DROP TABLE amili_schema")))
 
-    with pytest.raises(
-        StoreError, match=r"tables that this package did not make .*invoices.*a database of its own"
-    ):
+    with pytest.raises(StoreError, match=r"tables that this package did not make .*invoices.*a database of its own"):
         async with SqlStore(url):
             pass
 

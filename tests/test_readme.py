@@ -101,6 +101,19 @@ async def test_a_snippet_runs_as_it_stands(line: int, surroundings: dict[str, ob
         await running
 
 
+async def test_the_readmes_own_store_keeps_every_row_and_cuts_off_what_did_not_complete(
+    surroundings: dict[str, object],
+) -> None:
+    (code,) = (code for _, code in SNIPPETS if "class JsonLines" in code)
+    compiled = compile(code, str(README), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    for _ in range(2):
+        await eval(compiled, surroundings)  # noqa: S307  # the README is ours
+        files = sorted(Path().glob("batches-*.jsonl"))
+        assert len({json.loads(line)["batchId"] for file in files for line in file.read_bytes().splitlines()}) == 3 * 40
+        with files[0].open("ab") as file:
+            file.write(b'{"batchId": "of a write that was killed')
+
+
 def test_snippets_that_need_a_server_of_their_own_are_run_by_their_own_tests() -> None:
     there = {code.partition("\n")[0] for _, code in blocks("python")}
     for title, path in RUN_BY_THEIR_OWN_TESTS.items():

@@ -14,7 +14,7 @@ from amili_async.events import Hook
 from amili_async.protocol import check_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Mapping
 
     import msgspec
 
@@ -42,7 +42,7 @@ class Hooks:
             self._add(hook)
 
     @contextmanager
-    def with_one_more(self, hook: object) -> Iterator[None]:
+    def with_one_more(self, hook: object) -> Generator[None]:
         """Tell another hook too, while the block runs: for work that watches a client it was given."""
         self._add(hook)
         try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 MISSING = (
     "no PostgreSQL server on this machine: `apt-get install postgresql`, `brew install postgresql`, or put the folder "
@@ -75,7 +75,7 @@ def _harmless_user() -> str | None:
 
 
 @contextmanager
-def throwaway_postgresql() -> Iterator[Server]:
+def throwaway_postgresql() -> Generator[Server]:
     """Run a server while the block runs.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import ssl
 import warnings
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from amili_async import AmiliClient, ClientCredentials
 from amili_async.errors import (
@@ -483,8 +485,25 @@ async def test_a_netrc_with_an_entry_for_the_host_changes_nothing(
     assert [request.authorization for request in sandbox.requests] == [None, "Bearer"]
 
 
-async def test_cookies_are_neither_kept_nor_sent(client: AmiliClient, sandbox: Sandbox, calls: Calls) -> None:
+class Loopback(AbstractResolver):
+    """Finds every host on this machine. A cookie of a bare address would be dropped by any jar."""
+
+    def __init__(self, *_args: object, **_options: object) -> None: ...
+
+    async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
+        found = ResolveResult(hostname=host, host="127.0.0.1", port=port, family=socket.AF_INET, proto=0, flags=0)
+        return [found] if family in {socket.AF_INET, socket.AF_UNSPEC} else []
+
+    async def close(self) -> None: ...
+
+
+async def test_cookies_are_neither_kept_nor_sent(
+    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aiohttp.connector.DefaultResolver", Loopback)
+    client = make_client(sandbox.issue_token(), base_url=f"http://amili.localhost:{sandbox.port}/collection/v1")
     sandbox.faults.add(f"{READ}:header='Set-Cookie: session=1; Path=/'")
     await calls.read(client)
     await calls.read(client)
+    assert sandbox.requests.count(READ) == 2
     assert not any("cookie" in request.headers for request in sandbox.requests)

@@ -33,6 +33,7 @@ SECRET = b"shared with Amili"
 DOCUMENTATION = "https://docs.amili.dev/"
 
 RUN_BY_THEIR_OWN_TESTS = {
+    "# json_lines_store.py": "tests/sync/test_json_lines_store.py",
     "# test_chasing.py": "tests/integrations/test_readme_testing.py",
     "# service.py": "tests/integrations/test_fastapi_service.py",
     "# service.py, continued": "tests/integrations/test_fastapi_service.py",
@@ -101,17 +102,9 @@ async def test_a_snippet_runs_as_it_stands(line: int, surroundings: dict[str, ob
         await running
 
 
-async def test_the_readmes_own_store_keeps_every_row_and_cuts_off_what_did_not_complete(
-    surroundings: dict[str, object],
-) -> None:
-    (code,) = (code for _, code in SNIPPETS if "class JsonLines" in code)
-    compiled = compile(code, str(README), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    for _ in range(2):
-        await eval(compiled, surroundings)  # noqa: S307  # the README is ours
-        files = sorted(Path().glob("batches-*.jsonl"))
-        assert len({json.loads(line)["batchId"] for file in files for line in file.read_bytes().splitlines()}) == 3 * 40
-        with files[0].open("ab") as file:
-            file.write(b'{"batchId": "of a write that was killed')
+def test_the_store_that_is_shown_is_the_one_that_is_tested() -> None:
+    (code,) = (code for _, code in blocks("python") if code.startswith("# json_lines_store.py\n"))
+    assert code == (README.parent / "tests/sync/json_lines_store.py").read_text("utf-8")
 
 
 def test_snippets_that_need_a_server_of_their_own_are_run_by_their_own_tests() -> None:

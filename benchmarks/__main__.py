@@ -59,6 +59,7 @@ def main() -> int:
     """Run what was asked for; return the exit status."""
     options = parser(__doc__)
     options.add_argument("--only", default="", help=f"some of: {','.join(WORKLOADS)}")
+    options.add_argument("--write", action="store_true", help="write benchmarks/results.md for a part of them too")
     arguments = options.parse_args()
     chosen = arguments.only.split(",") if arguments.only else list(WORKLOADS)
     unknown = [name for name in chosen if name not in WORKLOADS]
@@ -74,8 +75,9 @@ def main() -> int:
         found = measure(settings)
         print("\n".join(lines(found)), flush=True)
         rows += found
-    if not arguments.only and not settings.quick:
-        RESULTS.write_text(_results(rows, settings, time.monotonic() - begun), encoding="utf-8")
+        if not settings.quick and (arguments.write or not arguments.only):
+            # After each workload: a run that is broken off has measured something too.
+            RESULTS.write_text(_results(rows, settings, time.monotonic() - begun), encoding="utf-8")
     print("\n## All\n")
     print("\n".join(lines(rows)))
     return status(rows)

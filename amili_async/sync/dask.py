@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from amili_async.errors import AmiliError, ClusterError, ConfigurationError, StoreError, TokenError
 from amili_async.protocol import identifier
-from amili_async.sync.dask_shard import Shard, topic, work
+from amili_async.sync.dask_shard import Shard, pickle_errors_our_way, topic, work
 from amili_async.sync.database import database
 from amili_async.sync.engine import INTERVAL, at_least_one, beginning, checked_resources
 from amili_async.sync.report import Failure, Progress, SyncReport
@@ -50,6 +50,8 @@ LOCAL = "local:"
 _distributed: Any = import_module("distributed")
 _KilledWorkerError: type[Exception] = _distributed.KilledWorker
 _LostError: type[Exception] = _distributed.CancelledError
+
+pickle_errors_our_way()
 
 _MADE_ON_THE_WORKER = frozenset({"session", "hooks", "concurrency"})
 LOOK_FOR_WORKERS = 30.0

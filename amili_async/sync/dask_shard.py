@@ -6,6 +6,7 @@ Credentials come from the worker's environment: what Dask carries, shows and log
 from __future__ import annotations
 
 import asyncio
+import copyreg
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TypeAlias
@@ -13,6 +14,7 @@ from typing import TypeAlias
 import msgspec
 
 from amili_async.client import AmiliClient
+from amili_async.errors import AmiliError
 from amili_async.sync.engine import sync
 from amili_async.sync.report import Progress, SyncReport
 from amili_async.sync.signals import Signals
@@ -44,10 +46,23 @@ def topic(run: str) -> str:
     return f"amili-progress-{run}"
 
 
+def pickle_errors_our_way() -> None:
+    """Have errors of this package pickled by themselves again, once `distributed` is imported.
+
+    It has every exception pickled with its cause and context, which may hold a live connection and then do not pickle.
+    """
+    kinds: list[type[AmiliError]] = [AmiliError]
+    while kinds:
+        kind = kinds.pop()
+        copyreg.dispatch_table.pop(kind, None)
+        kinds += kind.__subclasses__()
+
+
 def work(shard: Shard) -> SyncReport:
     """Sync a shard in this thread of a worker; return its report, ``stopped`` where it was told to stop."""
     from distributed import get_worker  # noqa: PLC0415  # whoever has no cluster need not have Dask
 
+    pickle_errors_our_way()
     worker = get_worker()
 
     def tell(progress: Progress) -> None:

@@ -411,6 +411,13 @@ async def test_a_cluster_out_of_reach_is_one_clear_error(postgresql_url: str, mo
         await sync_on_dask("tcp://127.0.0.1:9", ["a"], postgresql_url)
 
 
+def test_beside_dask_errors_still_leave_causes_of_other_libraries_behind() -> None:
+    error = ClusterError("lost")
+    error.__cause__ = OSError("a live socket")
+    error.__context__ = error.__cause__
+    assert pickle.loads(pickle.dumps(error)).__cause__ is None  # noqa: S301  # our own bytes
+
+
 def test_what_dask_carries_and_logs_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AMILI_CLIENT_SECRET", "hemmelig")
     shard = Shard(

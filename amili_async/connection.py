@@ -37,7 +37,9 @@ class _Response(aiohttp.ClientResponse):
     """A response, which aiohttp starts to wait for in the moment that it has written the request."""
 
     # Not `__init__`, whose many arguments would be packed and unpacked for every request; nor a coroutine on top.
-    def start(self, connection: aiohttp.connector.Connection) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
+    def start(  # pyright: ignore[reportIncompatibleMethodOverride]  # the coroutine of an `async def`, handed on
+        self, connection: aiohttp.connector.Connection
+    ) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
         handover = handing_over.get()
         if handover is not None:
             handover.done = True

@@ -139,3 +139,20 @@ def test_a_hook_may_return_any_mapping() -> None:
 
     returned: Mapping[str, str] = Headers({"X-A": "1"})
     assert Hooks([Listener("on_call_start", returns=returned)]).start(STARTED) == {"X-A": "1"}
+
+
+def test_one_more_hook_is_told_while_its_block_runs_and_no_longer() -> None:
+    kept, added = Listener("on_gate"), Listener("on_gate", "on_call")
+    hooks = Hooks([kept])
+
+    def work() -> None:
+        with hooks.with_one_more(added):
+            assert hooks.calls
+            hooks.gate(GateClosed(operation="x", seconds=1.0))
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        work()
+    assert not hooks.calls
+    hooks.gate(GateClosed(operation="x", seconds=1.0))
+    assert (len(kept.told), len(added.told)) == (2, 1)

@@ -328,7 +328,7 @@ async def test_a_list_that_another_run_is_at_is_held(url: str) -> None:
 
         answer = await other.begin("organization", "batches")
         assert isinstance(answer, Held)
-        assert 50 < answer.seconds <= 60
+        assert 50 < answer.seconds < 61  # each store measures for itself how far ahead the server is
         assert await other.begin("another", "batches") == Bookmark()
 
 

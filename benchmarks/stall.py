@@ -1,8 +1,7 @@
 """The longest time for which the event loop does not come round while one large page is streamed by item.
 
-A task beats every half millisecond. The stall is the most CPU that the loop's thread used between two beats: on a core
-of its own that is the time between them, and on a busy machine it leaves out the turns of other processes. Beside it
-stands how late the worst beat came by the clock.
+A task beats every half millisecond; the worst lateness of a beat is the stall. Beside the time by the clock, which on a
+busy machine holds the turns of other processes too, stands the CPU that this process used in it.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ def measure(settings: Settings) -> list[Row]:
                     watch = asyncio.run(run(server))
                     wall[name].append(watch.longest * 1000)
                     cpu[name].append(watch.longest_cpu * 1000)
-            stall, whole = figure(cpu["streamed"]), figure(cpu["whole"])
+            stall, whole = figure(wall["streamed"]), figure(wall["whole"])
             rows.append(
                 Row(
                     what=f"longest stall of the loop, one page of {server.page_bytes / 1e6:.0f} MB streamed by item",
@@ -71,7 +70,7 @@ def measure(settings: Settings) -> list[Row]:
                     noise=stall.noise,
                     unit="ms",
                     at_most=target,
-                    detail=f"by the clock {figure(wall['streamed']).value:.1f} ms; bare loop {whole.value:.1f} ms",
+                    detail=f"of it CPU {figure(cpu['streamed']).value:.1f} ms; bare loop {whole.value:.1f} ms",
                 )
             )
     return rows

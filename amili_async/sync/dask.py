@@ -20,7 +20,14 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from msgspec.structs import replace
 
-from amili_async.errors import AmiliError, ClusterError, ConfigurationError, StoreError, TokenError
+from amili_async.errors import (
+    AmiliError,
+    ClusterError,
+    ConfigurationError,
+    StoreError,
+    TokenError,
+    UnauthorizedError,
+)
 from amili_async.protocol import identifier
 from amili_async.sync.dask_shard import Shard, pickle_errors_our_way, topic, work
 from amili_async.sync.database import database
@@ -304,7 +311,7 @@ def _ends_all(error: BaseException) -> bool:
     """Return whether an error would meet every shard alike."""
     if isinstance(error, TokenError):
         return error.retry_after is None
-    return isinstance(error, ConfigurationError | ClusterError) or not isinstance(error, Exception)
+    return isinstance(error, ConfigurationError | ClusterError | UnauthorizedError) or not isinstance(error, Exception)
 
 
 def _check_store(store_url: str) -> None:

@@ -300,7 +300,7 @@ def test_every_row_comes_once_and_in_order_or_an_error_leads_to_the_rest(walk: W
 
 @pytest.mark.fuzz
 @given(walks | unstopped_walks)
-@settings(max_examples=5_000, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=1_000, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_many_more_walks(walk: Walk) -> None:
     check(walk)
 

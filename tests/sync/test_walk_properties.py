@@ -175,6 +175,6 @@ def test_after_any_history_one_undisturbed_run_makes_store_and_server_equal(worl
 
 @pytest.mark.fuzz
 @history
-@settings(max_examples=5000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1_500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_same_over_many_more_histories(world: World, script: list[Step]) -> None:
     nothing_is_lost(world, script)

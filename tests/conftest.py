@@ -1,4 +1,4 @@
-"""What all tests share: aioresponses made to work with this aiohttp.
+"""What all tests share: aioresponses made to work with this aiohttp, and Control-C.
 
 aioresponses 0.7.9 breaks on aiohttp 3.14 in two places. Each half of the shim looks first whether its fault is still
 there, so a release that mends it turns that half off; then delete it.
@@ -7,12 +7,18 @@ there, so a release that mends it turns that half off; then delete it.
 from __future__ import annotations
 
 import asyncio
+import signal
 
 import pytest
 from aiohttp import ClientResponse, StreamReader
 from aiohttp.client_proto import ResponseHandler
 from aioresponses import core
 from yarl import URL
+
+
+# A shell starts what it puts into the background with Control-C ignored, and so would be all that the tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _NothingSent:

@@ -15,7 +15,6 @@ from aiohttp.client_proto import ResponseHandler
 from aioresponses import core
 from yarl import URL
 
-
 # A shell starts what it puts into the background with Control-C ignored, and so would be all that the tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

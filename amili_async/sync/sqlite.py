@@ -9,6 +9,8 @@ than the statements themselves.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,7 +21,6 @@ from sqlalchemy.exc import DBAPIError
 from amili_async.errors import StoreError
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable
 
     from sqlalchemy.engine import URL, Dialect
@@ -32,6 +33,7 @@ _PRAGMAS = (
     "PRAGMA wal_autocheckpoint=8000",  # pages of 4 kB: fewer, larger checkpoints take a fifth off a first sync
     "PRAGMA cache_size=-32000",
 )
+_BREATH = 0.01
 _HINTS = {
     "database is locked": "another program is writing to it",
     "unable to open database file": "is its folder there, and may it be written to?",
@@ -43,16 +45,20 @@ class SQLite:
     """A SQLite file, or one in memory."""
 
     def __init__(self, url: URL, patience: float) -> None:
+        self._patience = patience
         # Transactions are begun below: left to itself the driver takes the writer's lock at the first write, and fails
         # where another process has written since the transaction's first read.
         arguments = {"check_same_thread": False, "isolation_level": None, "timeout": patience}
         self._engine = sa.create_engine(
             url.set(drivername="sqlite"), connect_args=arguments, poolclass=sa.StaticPool, hide_parameters=True
         )
-        event.listen(self._engine, "connect", _set_up)
+        event.listen(self._engine, "connect", self._connected)
         event.listen(self._engine, "begin", _begin_at_once)
         self.dialect: Dialect = self._engine.dialect
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="amili store")
+
+    def _connected(self, connection: sqlite3.Connection, _record: object) -> None:
+        set_up(connection, self._patience)
 
     async def run(self, work: Callable[[sa.Connection], T], /) -> T:
         """Return what the work returns, after it is committed."""
@@ -71,9 +77,21 @@ class SQLite:
             raise StoreError(_sentence(error)) from None
 
 
-def _set_up(connection: sqlite3.Connection, _record: object) -> None:
+def set_up(connection: sqlite3.Connection, patience: float) -> None:
+    """Make the settings of a new connection.
+
+    Two that open a new file at once both change its journal, and for that SQLite's own waiting does not hold.
+    """
+    ends = time.monotonic() + patience
     for pragma in _PRAGMAS:
-        connection.execute(pragma).close()
+        while True:
+            try:
+                connection.execute(pragma).close()
+                break
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() >= ends:
+                    raise
+                time.sleep(_BREATH)
 
 
 def _begin_at_once(connection: sa.Connection) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from amili_async.errors import StoreError
 from amili_async.sync import Bookmark, SqlStore, Written
+from amili_async.sync.sqlite import set_up
 from tests.sync.samples import batch, portion
 
 if TYPE_CHECKING:
@@ -112,3 +113,33 @@ async def test_the_lease_of_a_process_that_was_killed_is_taken_over_at_once(sqli
         assert await store.count("batches") == 200
         assert isinstance(await store.begin("organization", "batches"), Bookmark)
         assert await store.write(portion(batch("new"))) == Written(1, 0)
+
+
+class _Busy:
+    """Stands in for a connection to a new file that somebody else is opening too."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals = refusals
+        self.made: list[str] = []
+
+    def execute(self, statement: str) -> _Busy:
+        if self.refusals:
+            self.refusals -= 1
+            raise sqlite3.OperationalError("database is locked")
+        self.made.append(statement)
+        return self
+
+    def close(self) -> None:
+        """Close the cursor that this is too."""
+
+
+def test_two_that_open_a_new_file_at_once_wait_for_each_other() -> None:
+    busy: Any = _Busy(refusals=2)
+    set_up(busy, 30)
+    assert len(busy.made) == len(set(busy.made)) == 4
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        set_up(_busy_for_ever(), 0)
+
+
+def _busy_for_ever() -> Any:
+    return _Busy(refusals=1)

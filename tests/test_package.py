@@ -151,3 +151,9 @@ def test_the_change_log_begins_with_the_version_that_is_packaged() -> None:
 def test_every_public_name_is_there_and_says_what_it_is() -> None:
     for name in amili_async.__all__:
         assert getattr(amili_async, name).__doc__, name
+
+
+def test_webhooks_are_there_without_an_import_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(amili_async, "webhooks", raising=False)
+    assert amili_async.webhooks.parse_event.__module__ == "amili_async.webhooks.events"
+    assert "webhooks" in dir(amili_async)

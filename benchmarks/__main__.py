@@ -25,6 +25,7 @@ WORKLOADS = {
     "stall": ("benchmarks.stall", "measure"),
     "memory": ("benchmarks.memory", "measure"),
     "decode": ("benchmarks.decode", "measure"),
+    "packing": ("benchmarks.packing", "measure"),
     "sync": ("benchmarks.sync", "measure"),
     "dask": ("benchmarks.dask", "measure"),
     "startup": ("benchmarks.startup", "measure"),

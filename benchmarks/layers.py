@@ -19,6 +19,8 @@ _VARIANTS = {
     "pages in place of items": "benchmarks.peers.variants:pages",
     "pages, without prefetch": "benchmarks.peers.variants:pages_without_prefetch",
     "without deadline": "benchmarks.peers.variants:without_deadline",
+    "without deadline and timeouts": "benchmarks.peers.variants:without_timers",
+    "without gate and slots": "benchmarks.peers.variants:without_gate",
     "one hook for calls": "benchmarks.peers.variants:call_hook",
     "one hook for everything": "benchmarks.peers.variants:every_hook",
     "log at DEBUG": "benchmarks.peers.variants:debug_log",

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -183,7 +183,8 @@ class Heartbeat:
         self.longest_cpu = 0.0
         """The most CPU that this thread used between two beats: what remains on a busy machine."""
 
-    async def _beat(self) -> None:
+    async def beat(self) -> None:
+        """Watch until cancelled."""
         last, last_cpu = time.perf_counter(), time.thread_time()
         while True:
             await asyncio.sleep(self.every)
@@ -194,10 +195,10 @@ class Heartbeat:
 
 
 @asynccontextmanager
-async def heartbeat() -> AsyncIterator[Heartbeat]:
+async def heartbeat() -> AsyncGenerator[Heartbeat, None]:
     """Measure the longest stall of the running loop while the block runs."""
     watch = Heartbeat()
-    task = asyncio.create_task(watch._beat())  # noqa: SLF001  # the task is the block's, not the reader's
+    task = asyncio.create_task(watch.beat())
     await asyncio.sleep(0.01)
     watch.longest = watch.longest_cpu = 0.0
     try:

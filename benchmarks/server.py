@@ -7,18 +7,21 @@ the more a difference between two clients shows. Run by `serving`; by hand: ``py
 from __future__ import annotations
 
 import asyncio
+import gzip
 import random
 import subprocess
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
 from benchmarks.measuring import ROOT, use_core
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
+
+Packing = Literal["identity", "gzip", "br", "zstd"]
 
 TOKEN = "benchmark"  # noqa: S105  # a word that nobody checks
 """The bearer token that every peer sends."""
@@ -43,6 +46,8 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     """Serve so many different pages in turn (their batch ids repeat); 0 makes every page its own."""
     latency: float = 0.0
     """Seconds before each answer."""
+    packing: Packing = "identity"
+    """The Content-Encoding of every answer, whatever the client accepts."""
 
     def of(self, organization: int) -> Listing:
         """Return what one organization has: the one past the last is for warming up, short and of small pages."""
@@ -60,7 +65,7 @@ class Server(NamedTuple):
     """One organization more, with a few pages: walked before the clock starts."""
     listing: Listing
     page_bytes: int
-    """The size of the first page's body."""
+    """The size of the first page's body, as it is on the wire."""
 
 
 def organization_id(number: int) -> str:
@@ -105,6 +110,23 @@ def page_token(organization: int, page: int) -> str:
     return f"eyJvcmciOiI3YmMwNTU1MyIsInBhZ2UiOjEyMzQ1Njc4OTB9{organization:06d}{page:06d}"
 
 
+def pack(body: bytes, packing: Packing) -> bytes:
+    """Return a body as servers pack it while a client waits: quickly rather than tightly."""
+    match packing:
+        case "gzip":
+            return gzip.compress(body, 6, mtime=0)
+        case "br":
+            import brotli  # type: ignore[import-untyped]  # noqa: PLC0415  # of the `speedups` extra, untyped
+
+            return bytes(brotli.compress(body, quality=4))
+        case "zstd":
+            from backports import zstd  # noqa: PLC0415  # of the `speedups` extra
+
+            return zstd.compress(body, 3)
+        case "identity":
+            return body
+
+
 class Responses:
     """Every response, rendered when the server starts."""
 
@@ -137,11 +159,15 @@ class Responses:
         if following < self.listing.of(organization).pages:
             token = f',"nextPageToken":"{page_token(organization, following)}"'
         start = f'{{"summary":{{"status":"SUCCESS"{token}}},"data":'.encode()
+        pieces, encoding = [start, rows, b"}"], ""
+        if self.listing.packing != "identity":
+            pieces = [pack(b"".join(pieces), self.listing.packing)]
+            encoding = f"Content-Encoding: {self.listing.packing}\r\n"
         head = (
-            "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n"
-            f"Content-Length: {len(start) + len(rows) + 1}\r\nX-Request-Id: {organization:08x}{page:08x}\r\n\r\n"
+            f"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n{encoding}"
+            f"Content-Length: {sum(map(len, pieces))}\r\nX-Request-Id: {organization:08x}{page:08x}\r\n\r\n"
         ).encode()
-        return b"".join((head, start, rows, b"}"))
+        return b"".join((head, *pieces))
 
     def find(self, request: bytes) -> bytes:
         """Return the response to one request, read from its first line alone."""
@@ -197,7 +223,7 @@ async def serve(listing: Listing) -> None:
 
 
 @contextmanager
-def serving(listing: Listing) -> Iterator[Server]:
+def serving(listing: Listing) -> Generator[Server, None, None]:
     """Run a server in a process of its own while the block runs."""
     command = [sys.executable, "-m", "benchmarks.server", msgspec.json.encode(listing).decode()]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  # our own

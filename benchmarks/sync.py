@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import aiohttp
 import msgspec
@@ -55,13 +55,13 @@ from benchmarks.server import TOKEN, Listing, Server, serving
 from tests.throwaway_postgresql import throwaway_postgresql
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
     from amili_async.sync.columns import Columns
 
 CONCURRENCY = 8
 
-Save = "Callable[[str, list[Columns], list[Columns], str | None], Awaitable[None]]"
+Save: TypeAlias = "Callable[[str, list[Columns], list[Columns], str | None], Awaitable[None]]"
 
 cursors = sa.Table(
     "cursors", sa.MetaData(), sa.Column("organization_id", sa.Text, primary_key=True), sa.Column("token", sa.Text)
@@ -160,7 +160,8 @@ async def _first_try(server: Server, url: str) -> Sample:
 
     async def save(owner: str, rows: list[Columns], entries: list[Columns], token: str | None) -> None:
         async with _none() if writing is None else writing, engine.begin() as connection:
-            for (table, statement), values in zip(statements, (rows, entries, [(owner, token)]), strict=True):
+            cursor: list[Columns] = [(owner, token)]
+            for (table, statement), values in zip(statements, (rows, entries, cursor), strict=True):
                 names = [column.name for column in table.columns]
                 if values:
                     await connection.execute(statement, [dict(zip(names, value, strict=True)) for value in values])
@@ -174,14 +175,14 @@ async def _first_try(server: Server, url: str) -> Sample:
 
 
 def _upserting(table: sa.Table, dialect: str) -> sa.Executable:
-    insert = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
     key = [column.name for column in table.primary_key.columns]
     rest = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in key}
     return insert.on_conflict_do_update(index_elements=key, set_=rest)
 
 
 @asynccontextmanager
-async def _none() -> AsyncIterator[None]:
+async def _none() -> AsyncGenerator[None, None]:
     yield
 
 

@@ -23,7 +23,7 @@ import msgspec
 from benchmarks.measuring import ROOT, Sample, Stopwatch, use_core
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from benchmarks.peers.peer import Walk
@@ -94,7 +94,7 @@ class Worker:
 
 
 @contextmanager
-def workers(openers: Mapping[str, str]) -> Iterator[dict[str, Worker]]:
+def workers(openers: Mapping[str, str]) -> Generator[dict[str, Worker], None, None]:
     """Start one worker a peer, and end them with the block. A peer that is not installed is left out, and said so."""
     with ExitStack() as stack:
         running: dict[str, Worker] = {}

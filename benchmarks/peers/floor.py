@@ -12,7 +12,7 @@ from benchmarks.peers.rows import DECODER
 from benchmarks.server import TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from benchmarks.peers.peer import Walk
 
@@ -70,7 +70,7 @@ class _Connection(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def opened(base_url: str) -> AsyncIterator[Walk]:
+async def opened(base_url: str) -> AsyncGenerator[Walk, None]:
     """Keep connections; a walk takes one and asks for page after page on it."""
     parts = urlsplit(base_url)
     host, port = parts.hostname or "", parts.port or 80

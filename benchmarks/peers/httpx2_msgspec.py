@@ -12,13 +12,13 @@ from benchmarks.peers.rows import DECODER
 from benchmarks.server import TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from benchmarks.peers.peer import Walk
 
 
 @asynccontextmanager
-async def opened(base_url: str) -> AsyncIterator[Walk]:
+async def opened(base_url: str) -> AsyncGenerator[Walk, None]:
     """Open a client; the walk asks for page after page."""
     # By default only 20 connections are kept alive: too few for 32 walks at once.
     limits = httpx2.Limits(max_connections=100, max_keepalive_connections=100)

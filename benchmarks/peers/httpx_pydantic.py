@@ -15,7 +15,7 @@ from benchmarks.peers.rows import BatchState, BatchType  # noqa: TC001  # the sa
 from benchmarks.server import TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from benchmarks.peers.peer import Walk
 
@@ -78,7 +78,7 @@ class Page(_Wire):
 
 
 @asynccontextmanager
-async def opened(base_url: str) -> AsyncIterator[Walk]:
+async def opened(base_url: str) -> AsyncGenerator[Walk, None]:
     """Open a client; the walk asks for page after page."""
     # By default only 20 connections are kept alive: too few for 32 walks at once.
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)

@@ -16,7 +16,7 @@ from benchmarks.peers.rows import BatchState, BatchType  # noqa: TC001  # the sa
 from benchmarks.server import TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from benchmarks.peers.peer import Walk
 
@@ -84,7 +84,7 @@ class BatchPage(BaseAsyncPage[T], BasePage[T], Generic[T]):
 
 
 @asynccontextmanager
-async def opened(base_url: str) -> AsyncIterator[Walk]:
+async def opened(base_url: str) -> AsyncGenerator[Walk, None]:
     """Open a client; its pages iterate themselves."""
     async with AsyncOpenAI(api_key=TOKEN, base_url=base_url) as client:
 

@@ -18,13 +18,13 @@ from benchmarks.peers.peer import in_tasks
 from benchmarks.server import TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from benchmarks.peers.peer import Walk
 
 
 @asynccontextmanager
-async def opened(base_url: str) -> AsyncIterator[Walk]:
+async def opened(base_url: str) -> AsyncGenerator[Walk, None]:
     """Open a client; the walk asks for page after page."""
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
     async with AuthenticatedClient(base_url=base_url, token=TOKEN, httpx_args={"limits": limits}) as client:

@@ -9,7 +9,7 @@ from amili_async import AmiliClient, SucceededEntry
 from benchmarks.server import TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from benchmarks.peers.peer import Walk
 
@@ -23,7 +23,7 @@ class PaymentSuccess(SucceededEntry, tag="paymentSuccess", frozen=True, kw_only=
 
 
 @asynccontextmanager
-async def opened(base_url: str) -> AsyncIterator[Walk]:
+async def opened(base_url: str) -> AsyncGenerator[Walk, None]:
     """Open a client; one organization is a pager, many are a stream."""
     async with AmiliClient(TOKEN, base_url=base_url, entry_types=(PaymentSuccess,), concurrency=64) as amili:
 

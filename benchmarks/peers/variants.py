@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from amili_async import AmiliClient
 from benchmarks.peers.ours import PaymentSuccess
 from benchmarks.server import TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from amili_async.events import (
         AttemptEnded,
@@ -80,56 +80,100 @@ def _client(base_url: str, *hooks: object) -> AmiliClient:
 
 
 @asynccontextmanager
-async def items(base_url: str) -> AsyncIterator[Walk]:
+async def items(base_url: str) -> AsyncGenerator[Walk, None]:
     """Everything as it comes."""
     async with _client(base_url) as amili:
         yield _items(amili)
 
 
 @asynccontextmanager
-async def without_prefetch(base_url: str) -> AsyncIterator[Walk]:
+async def without_prefetch(base_url: str) -> AsyncGenerator[Walk, None]:
     """Each page is asked for when it is due."""
     async with _client(base_url) as amili:
         yield _items(amili, prefetch=False)
 
 
 @asynccontextmanager
-async def pages(base_url: str) -> AsyncIterator[Walk]:
+async def pages(base_url: str) -> AsyncGenerator[Walk, None]:
     """Pages in place of items."""
     async with _client(base_url) as amili:
         yield _pages(amili, prefetch=True)
 
 
 @asynccontextmanager
-async def pages_without_prefetch(base_url: str) -> AsyncIterator[Walk]:
+async def pages_without_prefetch(base_url: str) -> AsyncGenerator[Walk, None]:
     """The least that the public API does for a list."""
     async with _client(base_url) as amili:
         yield _pages(amili, prefetch=False)
 
 
 @asynccontextmanager
-async def without_deadline(base_url: str) -> AsyncIterator[Walk]:
+async def without_deadline(base_url: str) -> AsyncGenerator[Walk, None]:
     """No deadline over the attempts; each attempt keeps its own timeout."""
     async with _client(base_url) as amili:
         yield _items(amili.with_options(deadline=None))
 
 
+class _OpenGate:
+    """A gate that nothing closes."""
+
+    def remaining(self) -> float:
+        return 0.0
+
+
+class _EndlessSlots:
+    """Slots that never run out."""
+
+    def take(self) -> bool:
+        return True
+
+    def release(self) -> None: ...
+
+
+class _NoAlarm:
+    """Timers that never go off."""
+
+    def set(self, scope: object, when: float | None) -> None: ...
+
+    def forget(self, scope: object) -> None: ...
+
+    def ring(self) -> None: ...
+
+
 @asynccontextmanager
-async def call_hook(base_url: str) -> AsyncIterator[Walk]:
+async def without_gate(base_url: str) -> AsyncGenerator[Walk, None]:
+    """No gate and no limit of requests in flight."""
+    async with _client(base_url) as amili:
+        transport: Any = amili._caller.transport  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # no user can take a layer out
+        transport.gate, transport._slots = _OpenGate(), _EndlessSlots()  # noqa: SLF001  # the same
+        yield _items(amili)
+
+
+@asynccontextmanager
+async def without_timers(base_url: str) -> AsyncGenerator[Walk, None]:
+    """Neither a deadline nor a timeout of attempts."""
+    async with _client(base_url) as amili:
+        transport: Any = amili._caller.transport  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # no user can take a layer out
+        transport._alarm = _NoAlarm()  # noqa: SLF001  # the same
+        yield _items(amili)
+
+
+@asynccontextmanager
+async def call_hook(base_url: str) -> AsyncGenerator[Walk, None]:
     """One hook that gets a record of each call."""
     async with _client(base_url, CallListener()) as amili:
         yield _items(amili)
 
 
 @asynccontextmanager
-async def every_hook(base_url: str) -> AsyncIterator[Walk]:
+async def every_hook(base_url: str) -> AsyncGenerator[Walk, None]:
     """One hook that gets every record, drift included."""
     async with _client(base_url, Listener()) as amili:
         yield _items(amili)
 
 
 @asynccontextmanager
-async def debug_log(base_url: str) -> AsyncIterator[Walk]:
+async def debug_log(base_url: str) -> AsyncGenerator[Walk, None]:
     """The log at DEBUG, into nothing."""
     logger = logging.getLogger("amili_async")
     logger.addHandler(logging.NullHandler())
@@ -139,7 +183,7 @@ async def debug_log(base_url: str) -> AsyncIterator[Walk]:
 
 
 @asynccontextmanager
-async def traced(base_url: str) -> AsyncIterator[Walk]:
+async def traced(base_url: str) -> AsyncGenerator[Walk, None]:
     """The OpenTelemetry hook, with a tracer that records and exports nowhere."""
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415  # of the `dev` extra
 

@@ -228,6 +228,16 @@ async def test_headers_reach_the_server_and_the_clients_own_come_last(
     assert headers["user-agent"].startswith("erp/1.0 amili-async")
 
 
+async def test_how_answers_may_be_packed_is_the_callers_to_choose(
+    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+) -> None:
+    client = make_client()
+    await calls.read(client)
+    assert "gzip" in sandbox.requests.last().headers["accept-encoding"]
+    await calls.read(client.with_options(headers={"accept-encoding": "identity"}))
+    assert sandbox.requests.last().headers["accept-encoding"] == "identity"
+
+
 # -- size
 
 

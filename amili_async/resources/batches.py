@@ -160,8 +160,8 @@ class Batches(Resource):
     ) -> AsyncGenerator[tuple[str, Batch], None]:
         """Yield ``(organization_id, batch)`` from many organizations, ``concurrency`` of them walked at once.
 
-        Within an organization the order is the server's, between them it is that of arrival. At most a page or two of
-        each walk is held in memory. Ids are taken from the iterable as walks end, so it may be endless. An error ends
+        Within an organization the order is the server's, between them it is that of arrival. At most two pages of
+        each walk are held in memory. Ids are taken from the iterable as walks end, so it may be endless. An error ends
         the stream, with a note of its organization and the `Cursor` of its walk. Leave it with ``contextlib.aclosing``
         to stop all walks at once. Options and source as for `list`.
         """

@@ -1,10 +1,11 @@
-"""Many walks at once, merged into one stream: bounded workers, a page at a time, everything cancelled on leaving."""
+"""Many walks at once, merged into one stream: bounded workers, a page of each at a time, all cancelled on leaving."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterable, Iterable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from amili_async.errors import ConfigurationError
 from amili_async.protocol import identifier
@@ -35,15 +36,30 @@ def merged(
     return _stream(organization_ids, walk, whole(concurrency, "concurrency", least=1))
 
 
+class _Delivery(Generic[T]):
+    """What has come while the consumer worked on the delivery before: pages, and workers that have ended.
+
+    Both in one line, so that an error never overtakes the pages before it. Each worker waits until its page is
+    consumed, with the next one on its way; then all of them go on at once: requests that leave together cost client
+    and server half of what they cost one by one.
+    """
+
+    def __init__(self) -> None:
+        self.arrivals: deque[tuple[str, tuple[T, ...]] | asyncio.Task[None]] = deque()
+        self.begun = asyncio.Event()
+        self.consumed = asyncio.Event()
+
+    def add(self, arrival: tuple[str, tuple[T, ...]] | asyncio.Task[None]) -> None:
+        self.arrivals.append(arrival)
+        self.begun.set()
+
+
 async def _stream(
     organization_ids: Iterable[Identifier] | AsyncIterable[Identifier],
     walk: Callable[[str], Pager[T]],
     concurrency: int,
 ) -> AsyncGenerator[tuple[str, T], None]:
-    # Pages and the ends of workers come through one queue, so that an error never overtakes the pages before it. One
-    # page waits there at most; with it each worker holds one in hand and one on its way.
-    arrivals: asyncio.Queue[tuple[str, tuple[T, ...]] | asyncio.Task[None]] = asyncio.Queue()
-    room = asyncio.Semaphore(1)
+    delivery: _Delivery[T] = _Delivery()
     ids = _each(organization_ids)
     taking = asyncio.Lock()
 
@@ -56,27 +72,35 @@ async def _stream(
             try:
                 async with walk(organization_id) as pager:
                     async for page in pager.pages():
-                        await room.acquire()
-                        arrivals.put_nowait((organization_id, page.items))
+                        mine = delivery
+                        mine.add((organization_id, page.items))
+                        await mine.consumed.wait()
             except Exception as error:
                 error.add_note(f"while walking organization {organization_id}")
                 raise
 
+    def end(worker: asyncio.Task[None]) -> None:
+        delivery.add(worker)
+
     workers = [asyncio.create_task(work(), name=f"amili stream {number}") for number in range(concurrency)]
     for worker in workers:
-        worker.add_done_callback(arrivals.put_nowait)
+        worker.add_done_callback(end)
     working = concurrency
     try:
         while working:
-            arrival = await arrivals.get()
-            if isinstance(arrival, asyncio.Task):
-                arrival.result()
-                working -= 1
-                continue
-            room.release()
-            organization_id, items = arrival
-            for item in items:
-                yield organization_id, item
+            await delivery.begun.wait()
+            taken = delivery
+            delivery = _Delivery()
+            while taken.arrivals:
+                arrival = taken.arrivals.popleft()
+                if isinstance(arrival, asyncio.Task):
+                    arrival.result()
+                    working -= 1
+                    continue
+                organization_id, items = arrival
+                for item in items:
+                    yield organization_id, item
+            taken.consumed.set()
     finally:
         for worker in workers:
             worker.cancel()

@@ -19,7 +19,8 @@ def encode(model: Model | Sequence[Model]) -> bytes:
     """Return the JSON that stands for a model, or for several, on the wire.
 
     Members at their default are left out, money is written as the digits of its `Decimal`, and what a model keeps raw
-    is written byte for byte. What this writes decodes to an equal value.
+    is written byte for byte. What this writes decodes to an equal value; only what stood in ``extra`` has no field to
+    come back to, so msgspec refuses it there (to keep such an object, pickle it).
     """
     if isinstance(model, Model):
         return _encoder.encode(model.wire())

@@ -22,8 +22,8 @@ else:
     Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class Request(Model, frozen=True, kw_only=True):
-    """An object that a write sends.
+class Request(Model, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An object that a write sends. Decoding refuses what no field names: no ``extra`` is lost in silence.
 
     Raises:
         ConfigurationError: an amount that is no exact number, a moment without a zone, an ``extra`` that names a member

@@ -41,6 +41,12 @@ def test_any_extra_member_is_beside_the_others(extra: dict[str, int]) -> None:
     assert msgspec.json.decode(encode(payment)) == {"invoiceId": "i", "amount": 4500.0, **extra}
 
 
+def test_extra_members_are_never_lost_in_silence() -> None:
+    payment = NewPayment(invoice_id="i", amount=AMOUNT, extra={"kid": "0012"})
+    with pytest.raises(msgspec.ValidationError, match="unknown field `kid`"):
+        msgspec.json.decode(encode(payment), type=NewPayment)
+
+
 @pytest.mark.parametrize("name", ["dueDate", "due_date", "originalInvoiceAmount", "extra"])
 def test_an_extra_member_that_has_a_field_is_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match=r"extra names .*which NewInvoice has a field for"):

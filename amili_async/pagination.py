@@ -170,12 +170,16 @@ class Pager(Generic[T]):
         try:
             while (loaded := await self._advance()) is not None:
                 if loaded.rows is None:
-                    # The common page, by far: nothing but hand out and count.
-                    for item in self._ready(loaded.items):
+                    # The common page, by far: nothing but hand out and count. It is let go before the next one comes:
+                    # memory that is still in the processor's cache is the cheapest to fill.
+                    items = self._ready(loaded.items)
+                    del loaded
+                    for item in items:
                         self._row += 1
                         yield item
                         if self._stopped:
                             return
+                    del items
                     continue
                 for row in self._read(loaded.rows):
                     self._row += 1
@@ -195,10 +199,12 @@ class Pager(Generic[T]):
         try:
             while (loaded := await self._advance()) is not None:
                 page, end = await self._page(loaded)
+                del loaded
                 if self._stopped:
                     return
                 self._row = end
                 yield page
+                del page
         except AmiliError as error:
             error.cursor = self.cursor
             raise

@@ -74,6 +74,7 @@ async def _stream(
                     async for page in pager.pages():
                         mine = delivery
                         mine.add((organization_id, page.items))
+                        del page
                         await mine.consumed.wait()
             except Exception as error:
                 error.add_note(f"while walking organization {organization_id}")

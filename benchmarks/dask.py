@@ -81,7 +81,7 @@ def _started(workers: int) -> tuple[Any, float]:
 
 
 def _compare(databases: Databases, sides: Mapping[str, Any], latency: float, settings: Settings) -> Iterator[Row]:
-    listing = Listing(organizations=40, pages=settings.scaled(10), entries=2, latency=latency)
+    listing = Listing(organizations=40, pages=settings.scaled(30), entries=2, latency=latency)
     with serving(listing) as server:
         samples = interleave(
             {name: partial(databases.run, side, server) for name, side in sides.items()}, settings.rounds

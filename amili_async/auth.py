@@ -344,7 +344,7 @@ def _oauth_code(body: bytes | None) -> str | None:
 
 
 class StaticToken:
-    """One token, as given. A refused one cannot be replaced, so it stays.
+    """One token, as given. A refused one cannot be replaced, so a 401 is final.
 
     Raises:
         ConfigurationError: it is empty or holds what no header can carry.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import aiohttp
 
 from amili_async.alarm import Alarm
+from amili_async.auth import StaticToken
 from amili_async.connection import handing_over
 from amili_async.errors import (
     AmiliError,
@@ -89,6 +90,8 @@ class Transport:
         self._connection = connection
         self._wire = wire
         self._provider = provider
+        self._renewable = not isinstance(provider, StaticToken)
+        """Whether there can be a new token, without which a replay after a 401 makes no sense."""
         self.gate = gate
         """What a 429 closes for all calls of the client."""
         self._slots = slots
@@ -196,7 +199,7 @@ class Transport:
                 repeatable=run.call.repeatable or trusted,
                 retry_after=outcome.retry_after,
                 attempt=run.tries,
-                replayed=run.replayed or run.bearer is None,
+                replayed=run.replayed or run.bearer is None or not self._renewable,
                 policy=policy,
                 pause=pause,
                 remaining=run.remaining(self.clock.monotonic()),

@@ -19,6 +19,7 @@ from amili_async.errors import (
     DeadlineExceededError,
     TokenError,
     TransportError,
+    UnauthorizedError,
 )
 from amili_async.sandbox import Fault
 from tests.transport.calls import ACCEPTED, READ, WRITE
@@ -66,6 +67,16 @@ async def test_a_token_revoked_while_unexpired_is_replaced_once_with_one_replay_
     assert sandbox.requests.count("token") == 1
     assert sandbox.requests.count(READ) <= 400
     assert max(len(group) for group in sandbox.requests.attempts("token")) == 1
+
+
+async def test_a_token_given_as_text_is_not_sent_again_once_refused(
+    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+) -> None:
+    client = make_client(sandbox.issue_token())
+    sandbox.revoke_tokens()
+    with pytest.raises(UnauthorizedError) as caught:
+        await calls.read(client)
+    assert sandbox.requests.count(READ) == caught.value.attempts == 1
 
 
 async def test_early_renewal_holds_no_call_up(

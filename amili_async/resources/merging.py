@@ -40,8 +40,8 @@ class _Delivery(Generic[T]):
     """What has come while the consumer worked on the delivery before: pages, and workers that have ended.
 
     Both in one line, so that an error never overtakes the pages before it. Each worker waits until its page is
-    consumed, with the next one on its way; then all of them go on at once: requests that leave together cost client
-    and server half of what they cost one by one.
+    consumed, with the next one on its way; then all of them go on at once, as requests that leave together wake the
+    server once.
     """
 
     def __init__(self) -> None:

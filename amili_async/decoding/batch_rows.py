@@ -3,8 +3,8 @@
 msgspec decodes a page of tagged entries in one pass, and refuses all of it for one tag that it does not know. So the
 decoder learns: on the first miss of a tag it is taught an empty placeholder struct for it, and from then on pages with
 that tag pass whole. A placeholder tells when one is made, so only pages that hold some are looked at again, and only
-their unknown entries are kept raw. What no decoder reads whole, such as a page where some entries have a tag and others
-have none, is read entry by entry.
+their unknown entries are kept raw; a few of them are looked up by their tag. What no decoder reads whole, such as a
+page where some entries have a tag and others have none, is read entry by entry.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from amili_async.decoding.entries import PATH, Entries, EntryReader
 from amili_async.decoding.notes import Kept, Note
 from amili_async.decoding.placeholders import Placeholders
 from amili_async.decoding.rows import PageBody, Rows
+from amili_async.decoding.search import entries_with
 from amili_async.decoding.shapes import JSON, Members, Shape
 from amili_async.models.batches import Batch, batch_of
 from amili_async.models.entries import SucceededEntry, read_failed, types_by_tag
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from amili_async.models.envelope import Summary
 
 F = TypeVar("F")
+
+WORTH_A_SEARCH = 2000
+"""Bytes of a page for each of its unknown entries from which on looking these up beats going through the page."""
 
 
 class _Tag(msgspec.Struct, frozen=True, gc=False):
@@ -187,7 +191,9 @@ class BatchRows(Rows[Batch]):
                 note("type", f"{PATH}.$type", self._placeholders.tags[type(placeholder)])
 
     def _keep_unknown(self, rows: list[Batch], body: JSON, met: list[object]) -> None:
-        held = {index for blank in met for index, row in enumerate(rows) if blank in row.succeeded}
+        held = sorted({index for blank in met for index, row in enumerate(rows) if blank in row.succeeded})
+        if len(met) == 1 and self._search([rows[index] for index in held], body, met[0]):
+            return
         if len(held) * 2 > len(rows):
             raws = _raw_page.decode(body).data
             for index in held:
@@ -196,6 +202,19 @@ class BatchRows(Rows[Batch]):
             split = _split_page.decode(body).data
             for index in held:
                 self._placeholders.replace(rows[index], _raw_row.decode(split[index]).succeeded)
+
+    def _search(self, rows: list[Batch], body: JSON, blank: object) -> bool:
+        """Look the unknown entries of these rows up by their tag, if they are few; return whether that went well."""
+        count = sum(row.succeeded.count(blank) for row in rows)
+        if isinstance(body, msgspec.Raw) or count * WORTH_A_SEARCH > len(body):
+            return False
+        found = entries_with(self._placeholders.tags[type(blank)], body, count)
+        if found is None:
+            return False
+        jsons = iter(found)
+        for row in rows:
+            self._placeholders.fill(row, jsons)
+        return True
 
 
 def _keep_failed(row: Batch) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from amili_async.models.entries import UnknownEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from amili_async.models.batches import Batch
 
@@ -65,6 +65,15 @@ class Placeholders:
         for index, kind in enumerate(map(type, entries)):
             if kind in tags:
                 entries[index] = UnknownEntry(type=tags[kind], raw=bytes(raws[index]))
+        _set(row, "succeeded", tuple(entries))
+
+    def fill(self, row: Batch, jsons: Iterator[bytes]) -> None:
+        """Put unknown entries where the placeholders of a batch stand, with the next of these as their JSON."""
+        tags = self.tags
+        entries = (
+            UnknownEntry(type=tags[type(entry)], raw=next(jsons)) if type(entry) in tags else entry
+            for entry in row.succeeded
+        )
         _set(row, "succeeded", tuple(entries))
 
 

@@ -1,0 +1,103 @@
+"""Looking entries up by their tag: what is found is what the page holds, and where that is not sure, nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amili_async import Batch, UnknownEntry
+from amili_async.decoding import Reader, batch_rows
+from amili_async.decoding.search import entries_with
+
+KNOWN: dict[str, Any] = {"$type": "invoiceSuccess", "invoiceId": "i", "invoiceNumber": "1", "caseId": "c"}
+
+texts = st.text(alphabet='new{}[]:,$"\\é type', max_size=12) | st.sampled_from(
+    ["new", '"new"', "$type", "{", "}", "\\"]
+)
+objects: st.SearchStrategy[dict[str, Any]] = st.dictionaries(texts, texts | st.integers(), max_size=2)
+members: st.SearchStrategy[dict[str, Any]] = st.dictionaries(texts, texts | st.integers() | objects, max_size=3)
+
+
+@st.composite
+def unknown_entries(draw: st.DrawFn) -> dict[str, Any]:
+    tag = draw(st.sampled_from(["new", "newer", "{", "$type", "é"]))
+    others = draw(members)
+    return {"$type": tag, **others} if draw(st.booleans()) else {**others, "$type": tag}
+
+
+batches = st.lists(st.lists(st.just(KNOWN) | unknown_entries(), max_size=5), max_size=5)
+
+
+def page(lists: list[list[dict[str, Any]]], kind: str, **dumping: Any) -> tuple[bytes, list[list[str]]]:
+    """Return a page whose batches hold these entries, and the JSON of each."""
+    raws = [[json.dumps(entry, **dumping) for entry in entries] for entries in lists]
+    rows = [
+        f'{{"batchId":"b","type":"{kind}","status":"SUCCESS","succeeded":[{",".join(entries)}],"failed":[]}}'
+        for entries in raws
+    ]
+    return f'{{"data":[{",".join(rows)}]}}'.encode(), raws
+
+
+@given(
+    lists=batches,
+    kind=st.sampled_from(["INVOICE", "new"]),
+    ascii_only=st.booleans(),
+    indent=st.sampled_from([None, 1]),
+    often=st.booleans(),
+)
+def test_every_unknown_entry_keeps_its_own_json(
+    lists: list[list[dict[str, Any]]], kind: str, *, ascii_only: bool, indent: int | None, often: bool
+) -> None:
+    body, raws = page(lists, kind, ensure_ascii=ascii_only, indent=indent)
+    reader = Reader(Batch)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batch_rows, "WORTH_A_SEARCH", 0 if often else 10**6)
+        for data in (body, bytearray(body)):
+            rows = reader.page(data, None).rows
+            kept = [[entry.raw for entry in row.succeeded if isinstance(entry, UnknownEntry)] for row in rows]  # type: ignore[union-attr]  # none is set aside
+            expected = [
+                [raw.encode() for entry, raw in zip(entries, texts, strict=True) if entry["$type"] != KNOWN["$type"]]
+                for entries, texts in zip(lists, raws, strict=True)
+            ]
+            assert kept == expected
+
+
+ENTRY = '{"$type":"new","a":1}'
+
+
+@pytest.mark.parametrize(
+    ("body", "count", "found"),
+    [
+        (f"[{ENTRY}]", 1, [ENTRY]),
+        (f'[{ENTRY},{{"$type":"old"}},{{ "b" : 2 , "$type" : "new" }}]', 2, [ENTRY, '{ "b" : 2 , "$type" : "new" }']),
+        ('[{"a":"{","$type":"new"}]', 1, None),  # a brace in a text
+        ('[{"$type":"new","a":{}}]', 1, None),  # an object in the entry
+        ('[{"$type":"new","a":"\\u00e9"}]', 1, None),  # a backslash: the tag may have another spelling too
+        (f'[{ENTRY},{{"$type":"old","a":"new"}}]', 1, None),  # the tag's word as a value
+        (f'[{ENTRY},{{"new":1}}]', 1, None),  # and as a name
+        (f"[{ENTRY},{ENTRY}]", 1, None),  # more than there should be
+        (f"[{ENTRY}]", 2, None),  # fewer
+        ("[]", 1, None),
+    ],
+)
+def test_entries_are_found_where_it_is_sure_that_they_are_all_and_no_others(
+    body: str, count: int, found: list[str] | None
+) -> None:
+    expected = None if found is None else [raw.encode() for raw in found]
+    assert entries_with("new", body.encode(), count) == expected
+    assert entries_with("new", bytearray(body.encode()), count) == expected
+
+
+def test_a_few_unknown_entries_are_found_without_taking_the_page_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    body, raws = page([[KNOWN] * 40, [KNOWN, {"$type": "new", "n": 1}]] * 2, "INVOICE")
+    reader = Reader(Batch)
+    reader.page(body, None)  # learns the tag
+    monkeypatch.delattr(batch_rows, "_split_page")
+    monkeypatch.delattr(batch_rows, "_raw_page")
+    rows = reader.page(body, None).rows
+    unknown = [row.succeeded[1] for row in rows[1::2] if isinstance(row, Batch)]
+    assert unknown == [UnknownEntry(type="new", raw=raws[1][1].encode())] * 2

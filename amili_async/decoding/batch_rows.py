@@ -17,7 +17,7 @@ from amili_async.decoding.entries import PATH, Entries, EntryReader
 from amili_async.decoding.notes import Kept, Note
 from amili_async.decoding.placeholders import Placeholders
 from amili_async.decoding.rows import PageBody, Rows
-from amili_async.decoding.search import entries_with
+from amili_async.decoding.search import Tagged, entries_with
 from amili_async.decoding.shapes import JSON, Members, Shape
 from amili_async.models.batches import Batch, batch_of
 from amili_async.models.entries import SucceededEntry, read_failed, types_by_tag
@@ -33,16 +33,10 @@ WORTH_A_SEARCH = 2000
 """Bytes of a page for each of its unknown entries from which on looking these up beats going through the page."""
 
 
-class _Tag(msgspec.Struct, frozen=True, gc=False):
-    """An entry, of which only the tag matters."""
-
-    tag: object = msgspec.field(name="$type", default=None)
-
-
 class _Tags(msgspec.Struct, frozen=True, gc=False):
     """A batch, of which only the tags matter."""
 
-    succeeded: tuple[_Tag, ...] = ()
+    succeeded: tuple[Tagged, ...] = ()
 
 
 class _RawEntries(msgspec.Struct, frozen=True, gc=False):
@@ -100,7 +94,7 @@ class BatchRows(Rows[Batch]):
         """Return what the annotations say, and for the entries what their own types say."""
         return Members(batch_of(msgspec.Raw, msgspec.Raw), {"succeeded": Entries(self._entries)})
 
-    def page(self, body: JSON, note: Note | None) -> tuple[Summary | None, list[Batch]]:
+    def page(self, body: bytes | bytearray, note: Note | None) -> tuple[Summary | None, list[Batch]]:
         """Return a whole page in one pass."""
         latest = self._placeholders.latest()
         page = self._strict(self._page_form, body)
@@ -190,7 +184,7 @@ class BatchRows(Rows[Batch]):
             for placeholder in met:
                 note("type", f"{PATH}.$type", self._placeholders.tags[type(placeholder)])
 
-    def _keep_unknown(self, rows: list[Batch], body: JSON, met: list[object]) -> None:
+    def _keep_unknown(self, rows: list[Batch], body: bytes | bytearray, met: list[object]) -> None:
         held = sorted({index for blank in met for index, row in enumerate(rows) if blank in row.succeeded})
         if len(met) == 1 and self._search([rows[index] for index in held], body, met[0]):
             return
@@ -203,10 +197,10 @@ class BatchRows(Rows[Batch]):
             for index in held:
                 self._placeholders.replace(rows[index], _raw_row.decode(split[index]).succeeded)
 
-    def _search(self, rows: list[Batch], body: JSON, blank: object) -> bool:
+    def _search(self, rows: list[Batch], body: bytes | bytearray, blank: object) -> bool:
         """Look the unknown entries of these rows up by their tag, if they are few; return whether that went well."""
         count = sum(row.succeeded.count(blank) for row in rows)
-        if isinstance(body, msgspec.Raw) or count * WORTH_A_SEARCH > len(body):
+        if count * WORTH_A_SEARCH > len(body):
             return False
         found = entries_with(self._placeholders.tags[type(blank)], body, count)
         if found is None:

@@ -40,7 +40,7 @@ class Rows(ABC, Generic[T]):
         """Return what may stand where in such a row."""
 
     @abstractmethod
-    def page(self, body: JSON, note: Note | None) -> tuple[Summary | None, list[T]]:
+    def page(self, body: bytes | bytearray, note: Note | None) -> tuple[Summary | None, list[T]]:
         """Return a whole page in one pass."""
 
     @abstractmethod
@@ -68,7 +68,7 @@ class PlainRows(Rows[T]):
         """Return what the type's annotations say."""
         return shape_of(self._row_type)
 
-    def page(self, body: JSON, note: Note | None) -> tuple[Summary | None, list[T]]:  # noqa: ARG002  # a plain row has no entries
+    def page(self, body: bytes | bytearray, note: Note | None) -> tuple[Summary | None, list[T]]:  # noqa: ARG002  # a plain row has no entries
         """Return a whole page in one pass."""
         page = self._page.decode(body)
         return page.summary, page.data
@@ -92,7 +92,7 @@ class OpenRows(Rows[OpenValue]):
         """Return the shape that anything has."""
         return Shape(msgspec.Raw)
 
-    def page(self, body: JSON, note: Note | None) -> tuple[Summary | None, list[OpenValue]]:  # noqa: ARG002  # there is nothing to tell
+    def page(self, body: bytes | bytearray, note: Note | None) -> tuple[Summary | None, list[OpenValue]]:  # noqa: ARG002  # there is nothing to tell
         """Return a whole page in one pass."""
         page = _raw_rows.decode(body)
         return page.summary, [OpenValue(raw=bytes(raw)) for raw in page.data]
@@ -116,7 +116,7 @@ class ListRows(Rows[list[T]]):
         """Return an array of what the rows are."""
         return Items(list[msgspec.Raw], self._rows.shape)
 
-    def page(self, body: JSON, note: Note | None) -> tuple[Summary | None, list[list[T]]]:
+    def page(self, body: bytes | bytearray, note: Note | None) -> tuple[Summary | None, list[list[T]]]:
         """Return a page of lists."""
         page = _raw_rows.decode(body)
         return page.summary, [self.row(raw, note) for raw in page.data]

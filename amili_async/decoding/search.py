@@ -11,11 +11,13 @@ from __future__ import annotations
 import msgspec
 
 
-class _Tagged(msgspec.Struct, frozen=True, gc=False):
+class Tagged(msgspec.Struct, frozen=True, gc=False):
+    """An entry, of which only the tag matters."""
+
     tag: object = msgspec.field(name="$type", default=None)
 
 
-_decoder = msgspec.json.Decoder(_Tagged)
+_decoder = msgspec.json.Decoder(Tagged)
 
 
 def entries_with(tag: str, body: bytes | bytearray, count: int) -> list[bytes] | None:

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from amili_async import webhooks
-    from amili_async.auth import ClientCredentials, TokenProvider
-    from amili_async.client import AmiliClient
-    from amili_async.cursor import Cursor
+    from amili_async._call.auth import ClientCredentials, TokenProvider
+    from amili_async._client import AmiliClient
+    from amili_async._cursor import Cursor
+    from amili_async._lists.pager import Page, Pager
+    from amili_async._protocol.options import Timeout
+    from amili_async._protocol.retry import RetryPolicy
     from amili_async.errors import (
         AmiliError,
         AmiliWarning,
@@ -39,8 +42,8 @@ if TYPE_CHECKING:
         WrongLoopError,
     )
     from amili_async.events import Drift, QuarantinedRow
-    from amili_async.models.accepted import Accepted
-    from amili_async.models.autocollect import (
+    from amili_async.models._accepted import Accepted
+    from amili_async.models._autocollect import (
         AutoCollectBatch,
         AutoCollectCase,
         AutoCollectContact,
@@ -49,22 +52,19 @@ if TYPE_CHECKING:
         AutoCollectPaymentDetails,
         AutoCollectSettlement,
     )
-    from amili_async.models.batches import Batch, BatchState, BatchType
-    from amili_async.models.cases import Case, CaseInvoice, CaseStatus, CaseSubStatus, Debtor, DebtorType
-    from amili_async.models.corrections import NewCorrection
-    from amili_async.models.encoding import encode
-    from amili_async.models.entries import FailedEntry, InvoiceSuccess, SucceededEntry, UnknownEntry
-    from amili_async.models.envelope import Summary
-    from amili_async.models.invoices import Creditor, Invoice, InvoiceStatus, InvoiceType, NewInvoice
-    from amili_async.models.legacy_status import LegacyError, LegacyResponse, LegacyStatus
-    from amili_async.models.open_enum import OpenEnum
-    from amili_async.models.open_value import OpenValue
-    from amili_async.models.payments import NewPayment, PaymentType
-    from amili_async.models.settlements import CollectionType, Settlement
-    from amili_async.options import Timeout
-    from amili_async.pagination import Page, Pager
-    from amili_async.resources.bulk import ChunkOutcome
-    from amili_async.retry import RetryPolicy
+    from amili_async.models._batches import Batch, BatchState, BatchType
+    from amili_async.models._cases import Case, CaseInvoice, CaseStatus, CaseSubStatus, Debtor, DebtorType
+    from amili_async.models._corrections import NewCorrection
+    from amili_async.models._encoding import encode
+    from amili_async.models._entries import FailedEntry, InvoiceSuccess, SucceededEntry, UnknownEntry
+    from amili_async.models._envelope import Summary
+    from amili_async.models._invoices import Creditor, Invoice, InvoiceStatus, InvoiceType, NewInvoice
+    from amili_async.models._legacy_status import LegacyError, LegacyResponse, LegacyStatus
+    from amili_async.models._open_enum import OpenEnum
+    from amili_async.models._payments import NewPayment, PaymentType
+    from amili_async.models._raw_value import OpenValue
+    from amili_async.models._settlements import CollectionType, Settlement
+    from amili_async.resources._bulk import ChunkOutcome
 
 __all__ = [
     "APIError",

@@ -44,8 +44,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from amili_async.cursor import Cursor
-    from amili_async.models.batches import Batch
+    from amili_async._cursor import Cursor
+    from amili_async.models._batches import Batch
 
 MAX_BODY = 64 * 1024
 """The bytes of an answer that an error keeps, at most."""

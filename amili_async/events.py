@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
-from amili_async.cursor import Cursor
+from amili_async._cursor import Cursor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from distributed import LocalCluster
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from amili_async.client import AmiliClient
+from amili_async._client import AmiliClient
 from amili_async.sync import SqlStore, sync, sync_on_dask
 from benchmarks.measuring import Row, Sample, Settings, Stopwatch, figure, interleave, rates, ratio
 from benchmarks.report import main

@@ -28,12 +28,12 @@ from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from amili_async.client import AmiliClient
+from amili_async._client import AmiliClient
 from amili_async.sync import SqlStore, sync
-from amili_async.sync.columns import values_for
-from amili_async.sync.database import database
-from amili_async.sync.schema import batch_entries, batches, metadata
-from amili_async.sync.statements import Upsert
+from amili_async.sync._sql.columns import values_for
+from amili_async.sync._sql.database import database
+from amili_async.sync._sql.schema import batch_entries, batches, metadata
+from amili_async.sync._sql.statements import Upsert
 from benchmarks.measuring import (
     Row,
     Sample,
@@ -57,7 +57,7 @@ from tests.throwaway_postgresql import throwaway_postgresql
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
-    from amili_async.sync.columns import Columns
+    from amili_async.sync._sql.columns import Columns
 
 CONCURRENCY = 8
 

@@ -11,7 +11,7 @@ import pytest
 
 import amili_async
 from amili_async import AmiliClient, ClientCredentials, RetryPolicy, Timeout
-from amili_async.client import ClientSettings
+from amili_async._client import ClientSettings
 from amili_async.errors import (
     BadRequestError,
     ConfigurationError,
@@ -20,7 +20,7 @@ from amili_async.errors import (
     UnauthorizedError,
     UnconfirmedRouteWarning,
 )
-from amili_async.models.entries import SucceededEntry
+from amili_async.models._entries import SucceededEntry
 from amili_async.sandbox import Fault, Sandbox
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from amili_async import clock
+from amili_async import _clock as clock
 from tests.virtual_time import VirtualClock
 
 

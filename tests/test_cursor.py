@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amili_async.cursor import Cursor
+from amili_async._cursor import Cursor
 from amili_async.errors import ConfigurationError
 
 cursors = st.builds(

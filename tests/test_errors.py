@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amili_async import errors
-from amili_async.cursor import Cursor
+from amili_async._cursor import Cursor
 from amili_async.errors import (
     MAX_BODY,
     MAX_DETAIL,

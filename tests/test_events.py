@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from amili_async import events
-from amili_async.cursor import Cursor
+from amili_async._cursor import Cursor
 from amili_async.events import Hook, QuarantinedRow
 
 RECORDS: list[type[msgspec.Struct]] = [

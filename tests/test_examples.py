@@ -41,8 +41,8 @@ from amili_async import (
     Summary,
     encode,
 )
-from amili_async.decoding import Reader
-from amili_async.models.accepted import AcceptedBody
+from amili_async._decoding import Reader
+from amili_async.models._accepted import AcceptedBody
 from amili_async.webhooks import BatchCompleted, CaseCreated, CaseUpdated, SettlementCreated, parse_event
 from tests.examples import FOLDER, example
 

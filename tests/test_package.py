@@ -155,5 +155,5 @@ def test_every_public_name_is_there_and_says_what_it_is() -> None:
 
 def test_webhooks_are_there_without_an_import_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(amili_async, "webhooks", raising=False)
-    assert amili_async.webhooks.parse_event.__module__ == "amili_async.webhooks.events"
+    assert amili_async.webhooks.parse_event.__module__ == "amili_async.webhooks._events"
     assert "webhooks" in dir(amili_async)

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from amili_async import AmiliClient, NewInvoice, servers
+from amili_async import AmiliClient, NewInvoice
+from amili_async._http import endpoints as servers
+from amili_async._routes import ROUTES
 from amili_async.events import Hook
-from amili_async.routes import ROUTES
 from amili_async.sandbox import Sandbox
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from amili_async.routes import ROUTES, Route
+from amili_async._routes import ROUTES, Route
 
 PRINTED = """
 GET /batches

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, currently_in_test_context, event, given, set
 from hypothesis import strategies as st
 
 from amili_async import AmiliClient, AmiliError, Batch, ClientCredentials, Cursor, PaginationLoopError
-from amili_async import clock as clock_module
+from amili_async import _clock as clock_module
 from amili_async.sandbox import Fault, Sandbox
-from amili_async.sandbox.shapes import Generation, LastPage
-from amili_async.sandbox.world import Order
+from amili_async.sandbox._shapes import Generation, LastPage
+from amili_async.sandbox._state import Order
 from tests.turns import until
 from tests.virtual_time import VirtualClock, run
 
@@ -288,7 +288,7 @@ def check(walk: Walk) -> None:
         # Client and server share a loop, so what one sends is there for the other at once.
         patch.setattr("tests.virtual_time.IN_THE_KERNEL", 0.001)
         if not walk.whole:
-            patch.setattr("amili_async.listing.LARGE", 100)
+            patch.setattr("amili_async._lists.page_fetcher.LARGE", 100)
         run(lambda clock: walk_through(walk, clock))
 
 
@@ -325,6 +325,6 @@ def test_each_fault_alone_costs_no_row(fault: str) -> None:
 
 
 def test_every_kind_of_fault_is_tried() -> None:
-    from amili_async.sandbox.faults import KINDS  # noqa: PLC0415  # the table itself
+    from amili_async.sandbox._faults import KINDS  # noqa: PLC0415  # the table itself
 
     assert {Fault.parse(text).kind for text in (*FAULTS, EMPTY_PAGE, CYCLE)} - {None} == KINDS - {"duplicate-row"}

@@ -13,7 +13,7 @@ def main() -> int:
         print("amili: the command line is an extra: pip install 'amili-async[cli,sync]'", file=sys.stderr)  # noqa: T201  # there is no rich to print with
         return 2
     with suppress(KeyboardInterrupt):
-        from amili_async.cli.application import app  # noqa: PLC0415  # only where the extra is installed
+        from amili_async.cli._application import app  # noqa: PLC0415  # only where the extra is installed
 
         app(prog_name="amili")  # leaves by SystemExit
     return 130

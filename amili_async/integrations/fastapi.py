@@ -16,14 +16,14 @@ from fastapi.requests import HTTPConnection  # noqa: TC002  # FastAPI reads the 
 from fastapi.responses import StreamingResponse
 from msgspec import structs
 
-from amili_async.client import AmiliClient, ClientSettings
+from amili_async._client import AmiliClient, ClientSettings
 from amili_async.errors import AmiliError, ConfigurationError
-from amili_async.integrations.deliveries import Handlers, Verifier, WebhookReceiver
+from amili_async.integrations._deduplication import MemorySeenStore, SeenStore
 from amili_async.integrations.json_lines import CONTENT_TYPE as JSON_LINES
 from amili_async.integrations.json_lines import stream_json_lines
 from amili_async.integrations.problems import TYPE_PREFIX, problem_of
-from amili_async.integrations.seen import MemorySeenStore, SeenStore
-from amili_async.models.encoding import encode
+from amili_async.integrations.webhooks import Handlers, Verifier, WebhookReceiver
+from amili_async.models._encoding import encode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from amili_async.auth import TokenProvider
-    from amili_async.models.model import Model
+    from amili_async._call.auth import TokenProvider
+    from amili_async.models._base import Model
 
     Lifespan: TypeAlias = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, object]]]
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
     from amili_async import AmiliClient
-    from amili_async.integrations.virtual_clock import VirtualClock
     from amili_async.sandbox import Sandbox
+    from amili_async.sandbox._virtual_clock import VirtualClock
 
 _MARKER = "amili(**options): options of the sandbox that the fixture amili_sandbox serves, and faults=[...]"
 _USUAL = {"organizations": 3, "batches": 25, "page_size": 10}
@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known, and the fixture that pytest-asyncio has to run."""
     config.addinivalue_line("markers", _MARKER)
     if config.pluginmanager.hasplugin("asyncio"):
-        from amili_async.integrations import pytest_asyncio_client  # noqa: PLC0415  # pytest-asyncio is there
+        from amili_async.integrations import _pytest_asyncio_client as pytest_asyncio_client  # noqa: PLC0415  # pytest-asyncio is there
 
         config.pluginmanager.register(pytest_asyncio_client, "amili_async_asyncio")
 
@@ -42,7 +42,7 @@ def amili_sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     or of their texts. While the test runs, the ``AMILI_*`` variables lead to it: code under test that calls
     ``AmiliClient.from_env()`` needs no change.
     """
-    from amili_async import clock  # noqa: PLC0415  # a run without these fixtures imports nothing
+    from amili_async import _clock as clock  # noqa: PLC0415  # a run without these fixtures imports nothing
     from amili_async.sandbox import Sandbox  # noqa: PLC0415  # the same
 
     options: dict[str, Any] = {"clock": lambda: clock.current().time(), **_USUAL}
@@ -84,8 +84,8 @@ def amili_clock() -> Generator[VirtualClock]:
     It is in force for clients made during the test, and for `amili_sandbox`. ``amili_clock.advance(3600)`` lets an hour
     pass; ``amili_clock.slept`` holds what was waited for.
     """
-    from amili_async import clock  # noqa: PLC0415  # a run without these fixtures imports nothing
-    from amili_async.integrations.virtual_clock import VirtualClock  # noqa: PLC0415  # the same
+    from amili_async import _clock as clock  # noqa: PLC0415  # a run without these fixtures imports nothing
+    from amili_async.sandbox._virtual_clock import VirtualClock  # noqa: PLC0415  # the same
 
     virtual = VirtualClock()
     with clock.installed(virtual):

@@ -13,13 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from amili_async.sync.bookmark import Bookmark
-    from amili_async.sync.dask import sync_on_dask
-    from amili_async.sync.engine import sync
-    from amili_async.sync.report import Counts, Failure, Progress, Restart, SyncReport
-    from amili_async.sync.seen import SqlSeenStore
-    from amili_async.sync.sql_store import SqlStore
-    from amili_async.sync.store import Held, Portion, Row, Store, Written
+    from amili_async.sync._checkpoint import Bookmark
+    from amili_async.sync._dask.scheduler import sync_on_dask
+    from amili_async.sync._engine import sync
+    from amili_async.sync._report import Counts, Failure, Progress, Restart, SyncReport
+    from amili_async.sync._sql.deduplication import SqlSeenStore
+    from amili_async.sync._sql.store import SqlStore
+    from amili_async.sync._store import Held, Portion, Row, Store, Written
 
 _MODULES = {
     "Bookmark": "bookmark",

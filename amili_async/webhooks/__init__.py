@@ -1,6 +1,6 @@
 """Webhooks: verify the signature of an event's bytes, then read the event. Pure functions on bytes and headers."""
 
-from amili_async.webhooks.events import (
+from amili_async.webhooks._events import (
     AnyEvent,
     BatchCompleted,
     CaseCreated,
@@ -10,7 +10,7 @@ from amili_async.webhooks.events import (
     UnknownEvent,
     parse_event,
 )
-from amili_async.webhooks.verification import UnverifiedWebhooks, WebhookVerifier
+from amili_async.webhooks._verification import UnverifiedWebhooks, WebhookVerifier
 
 __all__ = [
     "AnyEvent",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
-from amili_async.cli.application import app
+from amili_async.cli._application import app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ def amili(monkeypatch: pytest.MonkeyPatch) -> Amili:
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let commands take standard output for a wide terminal."""
-    monkeypatch.setattr("amili_async.cli.output.on_terminal", lambda: True)
-    monkeypatch.setattr("amili_async.cli.listing.on_terminal", lambda: True)
-    monkeypatch.setattr("amili_async.cli.routes.on_terminal", lambda: True)
+    monkeypatch.setattr("amili_async.cli._output.on_terminal", lambda: True)
+    monkeypatch.setattr("amili_async.cli._listing.on_terminal", lambda: True)
+    monkeypatch.setattr("amili_async.cli._routes.on_terminal", lambda: True)
     monkeypatch.setenv("COLUMNS", "140")

@@ -68,7 +68,7 @@ def test_control_c_before_a_command_runs_is_status_130(monkeypatch: pytest.Monke
     def interrupt(**_options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("amili_async.cli.application.app", interrupt)
+    monkeypatch.setattr("amili_async.cli._application.app", interrupt)
     assert amili_async.cli.main() == 130
 
 

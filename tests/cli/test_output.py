@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from amili_async.cli import output
-from amili_async.models.batches import BatchState
+from amili_async.cli import _output as output
+from amili_async.models._batches import BatchState
 
 OSLO = timezone(timedelta(hours=2))
 

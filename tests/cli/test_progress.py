@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from amili_async.cli import progress
+from amili_async.cli import _progress as progress
 from amili_async.sync import Progress
 
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from typer.testing import CliRunner
 
-from amili_async.cli import routes
-from amili_async.cli.application import app
-from amili_async.routes import ROUTES
+from amili_async._routes import ROUTES
+from amili_async.cli import _routes as routes
+from amili_async.cli._application import app
 
 if TYPE_CHECKING:
     import pytest

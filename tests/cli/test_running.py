@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 import typer
 
-from amili_async.cli import running
-from amili_async.cursor import Cursor
+from amili_async._cursor import Cursor
+from amili_async.cli import _running as running
 from amili_async.errors import AmiliError, ConfigurationError, TokenError
 
 if TYPE_CHECKING:
@@ -108,7 +108,8 @@ def test_output_that_nobody_captures_in_a_file_is_left_alone(
 
 WRITE_LINES = """
 import sys
-from amili_async.cli import output, running
+from amili_async.cli import _output as output
+from amili_async.cli import _running as running
 async def work():
     for _ in range(int(sys.argv[1])):
         output.write_json(b"[1, 2]")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from amili_async.cli import sandbox as command
+from amili_async.cli import _sandbox as command
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

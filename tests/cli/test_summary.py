@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amili_async.cli.summary import tell
+from amili_async.cli._summary import tell
 from amili_async.sync import Counts, Failure, Restart, SyncReport
 
 if TYPE_CHECKING:

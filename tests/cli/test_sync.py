@@ -16,8 +16,8 @@ import pytest
 from typer.testing import CliRunner
 
 import amili_async.sync
-from amili_async.cli import sync as command
-from amili_async.cli.application import app
+from amili_async.cli import _sync as command
+from amili_async.cli._application import app
 from amili_async.sandbox import Fault
 from amili_async.sync import Counts, SqlStore, SyncReport
 

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from amili_async import InvoiceSuccess, OpenEnum, SucceededEntry, UnknownEntry
-from amili_async.decoding.entries import Entries, EntryReader
-from amili_async.models.entries import types_by_tag
+from amili_async._decoding.entries import Entries, EntryReader
+from amili_async.models._entries import types_by_tag
 from tests.decoding.told import Told
 
 

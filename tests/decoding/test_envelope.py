@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amili_async import DecodeError, Summary
-from amili_async.decoding.envelope import FIRST_ROW_WITHIN, first_row, open_many, open_one
-from amili_async.decoding.notes import Kept
+from amili_async._decoding.drift import Kept
+from amili_async._decoding.envelope import FIRST_ROW_WITHIN, first_row, open_many, open_one
 from tests.decoding.told import Told
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amili_async.decoding.failures import READING_ERRORS, decode_error, ends_early, misfit
+from amili_async._decoding.failures import READING_ERRORS, decode_error, ends_early, misfit
 
 SECRET = "Kari Nordmann"
 FULL = '{"summary": {"status": "SU\\u00e6C", "next": null}, "data": [{"a": -12.5e+3, "ø": true, "c": "\\n"}]}'.encode()

@@ -7,8 +7,8 @@ from typing import Union
 import msgspec
 
 from amili_async import Batch, InvoiceSuccess, UnknownEntry
-from amili_async.decoding.placeholders import MAX_LEARNT, MAX_TAG_LENGTH, Placeholders
-from amili_async.models.batches import batch_of
+from amili_async._decoding.placeholders import MAX_LEARNT, MAX_TAG_LENGTH, Placeholders
+from amili_async.models._batches import batch_of
 
 
 def test_a_placeholder_tells_when_it_is_made() -> None:

@@ -24,9 +24,9 @@ from amili_async import (
     Summary,
     UnknownEntry,
 )
-from amili_async.decoding import DecodedPage, Reader
-from amili_async.decoding.batch_rows import BatchRows
-from amili_async.decoding.reader import MAX_FOUND
+from amili_async._decoding import DecodedPage, Reader
+from amili_async._decoding.batches import BatchRows
+from amili_async._decoding.reader import MAX_FOUND
 
 
 class Way(OpenEnum):

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from amili_async import Invoice, OpenValue
-from amili_async.decoding import Reader
-from amili_async.decoding.rows import ListRows, OpenRows, PlainRows
+from amili_async._decoding import Reader
+from amili_async._decoding.rows import ListRows, OpenRows, PlainRows
 from tests.decoding.told import Told
 
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amili_async import Batch, UnknownEntry
-from amili_async.decoding import Reader, batch_rows
-from amili_async.decoding.search import entries_with
+from amili_async._decoding import Reader
+from amili_async._decoding import batches as batch_rows
+from amili_async._decoding.search import entries_with
 
 KNOWN: dict[str, Any] = {"$type": "invoiceSuccess", "invoiceId": "i", "invoiceNumber": "1", "caseId": "c"}
 

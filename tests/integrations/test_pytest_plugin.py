@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from amili_async import AmiliClient, ClientClosedError, RateLimitedError, ServerError
-from amili_async import clock as clock_module
+from amili_async import _clock as clock_module
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from amili_async.integrations.virtual_clock import VirtualClock
     from amili_async.sandbox import Sandbox
+    from amili_async.sandbox._virtual_clock import VirtualClock
 
 QUIET = ("-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-W", "error")
 ASYNCIO = ("-o", "asyncio_default_fixture_loop_scope=function")
@@ -209,7 +209,7 @@ def test_a_run_that_does_not_use_it_imports_neither_aiohttp_nor_msgspec(tmp_path
             ours = {name for name in sys.modules if name.startswith("amili_async")}
             assert not {"aiohttp", "msgspec", "backoff"} & set(sys.modules), sys.modules
             assert not {name for name in ours if "sandbox" in name or "client" in name.rpartition(".")[2]} - {
-                "amili_async.integrations.pytest_asyncio_client"
+                "amili_async.integrations._pytest_asyncio_client"
             }
         """,
         *ASYNCIO,

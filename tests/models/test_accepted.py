@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from amili_async.models.accepted import AcceptedBody
+from amili_async.models._accepted import AcceptedBody
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"batchId": ""}', b'{"batchId": null}', b'{"batchUrl": "https://x"}'])

@@ -22,7 +22,7 @@ from amili_async import (
     UnknownEntry,
     encode,
 )
-from amili_async.models.batches import batch_of
+from amili_async.models._batches import batch_of
 
 if TYPE_CHECKING:
     from typing import assert_type

@@ -39,13 +39,13 @@ from amili_async import (
     UnknownEntry,
     encode,
 )
-from amili_async.decoding import Reader
-from amili_async.models.entries import read_failed
+from amili_async._decoding import Reader
+from amili_async.models._entries import read_failed
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from amili_async.models.model import Model
+    from amili_async.models._base import Model
 
 TEXT = st.text(max_size=12)
 MAYBE = st.none() | TEXT

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from amili_async import LegacyStatus, encode
-from amili_async.models.legacy_status import lower
+from amili_async.models._legacy_status import lower
 
 
 @pytest.mark.parametrize(("name", "spelt"), [("object_name", "objectname"), ("status", "status"), ("a_b_c", "abc")])

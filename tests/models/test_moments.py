@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pytest
 
 from amili_async import ConfigurationError
-from amili_async.models.moments import When, moment, query_date
+from amili_async.models._moments import When, moment, query_date
 
 OSLO = timezone(timedelta(hours=1))
 MIDNIGHT = datetime(2024, 1, 15, tzinfo=UTC)

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from amili_async import ConfigurationError
-from amili_async.models.money import exact
+from amili_async.models._money import exact
 
 
 @pytest.mark.parametrize("amount", [Decimal("4500.00"), 4500, Decimal(-1), 0, Decimal("1E+3")])

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from amili_async import AutoCollectCase, Case, Invoice, Settlement
-from amili_async.models.number_text import Numbered
+from amili_async.models._number_text import Numbered
 
 
 @pytest.mark.parametrize("written", [b"5000001", b'"5000001"'])

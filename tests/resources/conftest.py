@@ -16,8 +16,9 @@ from tests.turns import running
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from amili_async.client import ClientSettings
     from tests.transport.calls import ClientMaker
+
+    from amili_async._client import ClientSettings
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from amili_async.errors import ConfigurationError
-from amili_async.resources.downloads import save, target_of
+from amili_async.resources._downloads import save, target_of
 
 if TYPE_CHECKING:
     from pathlib import Path

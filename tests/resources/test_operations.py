@@ -22,14 +22,15 @@ from amili_async import (
     NotFoundError,
     UnconfirmedRouteWarning,
 )
-from amili_async.resources.resource import Resource
-from amili_async.routes import ROUTES
+from amili_async._routes import ROUTES
+from amili_async.resources._base import Resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from amili_async.sandbox import Sandbox
     from tests.transport.calls import ClientMaker
+
+    from amili_async.sandbox import Sandbox
 
 README = (Path(__file__).parent.parent.parent / "README.md").read_text("utf-8")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from amili_async.sandbox.access import AccessTokens, Credentials
+from amili_async.sandbox._access import AccessTokens, Credentials
 
 if TYPE_CHECKING:
     from amili_async.sandbox import Sandbox

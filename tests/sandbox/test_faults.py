@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amili_async.sandbox import Fault
-from amili_async.sandbox.faults import INSTEAD, KINDS, LISTS, ROWS, Kind, seconds
+from amili_async.sandbox._faults import INSTEAD, KINDS, LISTS, ROWS, Kind, seconds
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=30)
 numbers = st.floats(min_value=0.001, max_value=1e6, allow_nan=False)

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from amili_async.routes import ROUTES
+from amili_async._routes import ROUTES
 from amili_async.sandbox import Sandbox
 from tests.sandbox.conftest import Caller
 
 if TYPE_CHECKING:
     import aiohttp
 
-    from amili_async.routes import Route
-    from amili_async.sandbox.shapes import Generation
+    from amili_async._routes import Route
+    from amili_async.sandbox._shapes import Generation
 
 IDS = {"batch_id": "batches", "invoice_id": "invoices", "case_id": "cases", "settlement_id": "settlements"}
 

@@ -5,7 +5,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amili_async.sandbox.identifiers import ENTRIES, ORGANIZATIONS, SEQUENCES, Identifiers, Kind, Place
+from amili_async.sandbox._identifiers import ENTRIES, ORGANIZATIONS, SEQUENCES, Identifiers, Kind, Place
 
 places = st.builds(
     Place,

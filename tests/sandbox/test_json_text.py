@@ -6,7 +6,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amili_async.sandbox.json_text import Value, is_array, is_object, money, written
+from amili_async.sandbox._json_text import Value, is_array, is_object, money, written
 
 values: st.SearchStrategy[Value] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False, allow_infinity=False),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from amili_async.sandbox import RequestLog, Sandbox
-from amili_async.sandbox.log import LoggedRequest
+from amili_async.sandbox._log import LoggedRequest
 
 if TYPE_CHECKING:
     import aiohttp

@@ -10,8 +10,8 @@ from tests.sandbox.conftest import Caller
 if TYPE_CHECKING:
     import aiohttp
 
-    from amili_async.sandbox.shapes import Generation
-    from amili_async.sandbox.world import Order
+    from amili_async.sandbox._shapes import Generation
+    from amili_async.sandbox._state import Order
 
 
 def ids(rows: list[dict[str, Any]]) -> list[str]:

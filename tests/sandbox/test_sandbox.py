@@ -21,7 +21,7 @@ from tests.sandbox.conftest import Caller
 if TYPE_CHECKING:
     import aiohttp
 
-    from amili_async.sandbox.shapes import Generation
+    from amili_async.sandbox._shapes import Generation
 
 
 CERTIFICATE = Path(__file__).parent.parent / "transport" / "loopback.pem"
@@ -171,7 +171,7 @@ async def test_ten_thousand_organizations_and_a_million_batches_cost_what_is_loo
 async def test_pages_are_rendered_once_until_something_changes(
     session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from amili_async.sandbox import shapes  # noqa: PLC0415  # what is counted
+    from amili_async.sandbox import _shapes as shapes  # noqa: PLC0415  # what is counted
 
     rendered: list[str] = []
     envelope = shapes.envelope
@@ -244,7 +244,7 @@ import sys
 from amili_async.sandbox import Sandbox
 with Sandbox(organizations=1, batches=1):
     ours = {name for name in sys.modules if name.startswith("amili_async.") and ".sandbox" not in name}
-    assert ours == {"amili_async.routes"}, ours
+    assert ours == {"amili_async._routes"}, ours
     assert not {"aiohttp", "msgspec", "backoff"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)  # noqa: S603  # our own program

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from amili_async.sandbox import Sandbox, shapes
-from amili_async.sandbox.population import Failure, Success
+from amili_async.sandbox import Sandbox
+from amili_async.sandbox import _shapes as shapes
+from amili_async.sandbox._seed_data import Failure, Success
 from tests.sandbox.conftest import Caller
 
 if TYPE_CHECKING:
     import aiohttp
 
-    from amili_async.sandbox.shapes import Generation, LastPage
+    from amili_async.sandbox._shapes import Generation, LastPage
 
 
 async def batches(generation: Generation, session: aiohttp.ClientSession) -> list[dict[str, Any]]:

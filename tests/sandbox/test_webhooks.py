@@ -132,7 +132,7 @@ async def test_a_scheme_of_ones_own_signs(receiver: Receiver) -> None:
 
 
 async def test_a_delivery_is_tried_three_times(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("amili_async.sandbox.webhooks._PAUSE", 0)
+    monkeypatch.setattr("amili_async.sandbox._webhooks._PAUSE", 0)
     receiver.statuses = [500, 404, 200, 503, 503, 503]
     async with Sandbox(organizations=1, batches=5, webhook_url=receiver.url) as sandbox:
         taken, lost = sandbox.webhooks.send("A", b"{}"), sandbox.webhooks.send("B", b"{}")
@@ -143,8 +143,8 @@ async def test_a_delivery_is_tried_three_times(receiver: Receiver, monkeypatch: 
 
 
 async def test_a_url_where_nobody_is_gets_nothing(unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("amili_async.sandbox.webhooks._PAUSE", 0)
-    monkeypatch.setattr("amili_async.sandbox.webhooks._PATIENCE", 0.02)
+    monkeypatch.setattr("amili_async.sandbox._webhooks._PAUSE", 0)
+    monkeypatch.setattr("amili_async.sandbox._webhooks._PATIENCE", 0.02)
     async with Sandbox(organizations=1, batches=5) as sandbox:
         kept = sandbox.webhooks.send("A", b"{}")
         for url in (f"http://127.0.0.1:{unused_tcp_port}/", f"https://127.0.0.1:{sandbox.port}/", "nonsense"):

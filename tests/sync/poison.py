@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from amili_async.sync import dask_shard
+from amili_async.sync._dask import worker as dask_shard
 
 if TYPE_CHECKING:
     from amili_async.sync import SyncReport

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from amili_async.decoding import Reader
+from amili_async._decoding import Reader
 from amili_async.events import QuarantinedRow
-from amili_async.models.batches import Batch
-from amili_async.models.entries import SucceededEntry
-from amili_async.sync.bookmark import Bookmark
-from amili_async.sync.store import Portion, Row
+from amili_async.models._batches import Batch
+from amili_async.models._entries import SucceededEntry
+from amili_async.sync._checkpoint import Bookmark
+from amili_async.sync._store import Portion, Row
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from amili_async.sync.sql_store import SqlStore
+    from amili_async.sync._sql.store import SqlStore
 
 
 class PaymentSuccess(SucceededEntry, tag="paymentSuccess", frozen=True, kw_only=True):

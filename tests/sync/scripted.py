@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from amili_async.cursor import Cursor
+from amili_async._cursor import Cursor
 from amili_async.errors import BadRequestError
-from amili_async.models.batches import Batch, BatchState
-from amili_async.sync.bookmark import Bookmark
-from amili_async.sync.source import Sheet
-from amili_async.sync.store import Portion, Row, Written
+from amili_async.models._batches import Batch, BatchState
+from amili_async.sync._checkpoint import Bookmark
+from amili_async.sync._source import Sheet
+from amili_async.sync._store import Portion, Row, Written
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from amili_async.events import QuarantinedRow
-    from amili_async.sync.store import Held
+    from amili_async.sync._store import Held
 
 EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 

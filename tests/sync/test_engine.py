@@ -13,18 +13,19 @@ import pytest
 import sqlalchemy as sa
 
 from amili_async import AmiliClient, ClientCredentials
-from amili_async.clock import SystemClock, installed
-from amili_async.cursor import Cursor
+from amili_async._clock import SystemClock, installed
+from amili_async._cursor import Cursor
 from amili_async.errors import ConfigurationError, StoreError, TokenError, UnauthorizedError
 from amili_async.sandbox import Fault, Sandbox
-from amili_async.sync import Bookmark, Counts, Held, Portion, Progress, SqlStore, SyncReport, Written, engine, sync
+from amili_async.sync import Bookmark, Counts, Held, Portion, Progress, SqlStore, SyncReport, Written, sync
+from amili_async.sync import _engine as engine
 from tests.sync.scripted import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
     from pathlib import Path
 
-    from amili_async.client import ClientSettings
+    from amili_async._client import ClientSettings
     from amili_async.events import AttemptEnded
     from amili_async.sync import Store
 

@@ -15,7 +15,7 @@ import pytest
 from amili_async import AmiliClient, ClientCredentials
 from amili_async.sandbox import Sandbox
 from amili_async.sync import SqlStore
-from amili_async.sync.bookmark import Bookmark
+from amili_async.sync._checkpoint import Bookmark
 from tests.throwaway_postgresql import Server, throwaway_postgresql
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ import pytest
 
 from amili_async import AmiliClient, ClientCredentials, DecodeError, ForbiddenError
 from amili_async.events import QuarantinedRow
-from amili_async.models.cases import Case
-from amili_async.models.invoices import Invoice
-from amili_async.models.settlements import Settlement
+from amili_async.models._cases import Case
+from amili_async.models._invoices import Invoice
+from amili_async.models._settlements import Settlement
 from amili_async.sandbox import Fault, Sandbox
-from amili_async.sync.lists import BatchLists, CaseLists, InvoiceLists, ListSource, SettlementLists
-from amili_async.sync.store import Row
+from amili_async.sync._lists import BatchLists, CaseLists, InvoiceLists, ListSource, SettlementLists
+from amili_async.sync._store import Row
 from tests.sync.samples import batch
 
 if TYPE_CHECKING:

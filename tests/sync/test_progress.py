@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from amili_async.clock import SystemClock
+from amili_async._clock import SystemClock
 from amili_async.events import AttemptEnded, GateClosed, RetryPlanned
-from amili_async.sync.progress import WINDOW, Meter
-from amili_async.sync.report import Counts
+from amili_async.sync._progress import WINDOW, Meter
+from amili_async.sync._report import Counts
 
 
 class StandingClock(SystemClock):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from amili_async.cursor import Cursor
+from amili_async._cursor import Cursor
 from amili_async.errors import ServerError
-from amili_async.sync.report import Counts, Failure, Restart, SyncReport
+from amili_async.sync._report import Counts, Failure, Restart, SyncReport
 
 FAILURE = Failure.of(
     "org 1", "batches", ServerError("the server failed", status=503, operation="batches.list"), Cursor(token="secret")

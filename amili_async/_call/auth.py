@@ -1,0 +1,418 @@
+"""Where tokens come from: providers decide when to ask for one, the transport sends what they ask.
+
+`ClientCredentials` asks Amili's token endpoint (D: POST /token, example-workflow-359631m0). A token is renewed early in
+the background, and a failing endpoint is left alone for growing pauses while the token in hand is still good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import math
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol, runtime_checkable
+
+import backoff
+import msgspec
+
+from amili_async import _clock as clock
+from amili_async._protocol.retry import RetryPolicy, pauses
+from amili_async.errors import (
+    AmiliError,
+    ClientClosedError,
+    ConfigurationError,
+    TokenError,
+    TransportError,
+    WrongLoopError,
+    without_frames,
+)
+
+if TYPE_CHECKING:
+    from amili_async._clock import Clock
+
+EARLY = 300.0
+"""Seconds before expiry from which a token is renewed in the background; a fifth of its life where that is shorter."""
+
+DUE = 30.0
+"""Seconds before expiry from which callers wait for the new one; a twentieth of its life where that is shorter."""
+
+UNKNOWN_LIFETIME = 60.0
+"""Seconds for which a token is used whose answer names no time, or none in the future. A 401 replaces it sooner."""
+
+LONGEST_PAUSE = 60.0
+"""Seconds that a failing token endpoint is left alone, at most, unless it asks for more."""
+
+TokenSource = Callable[[], Awaitable[str]]
+"""An async callable that returns a token."""
+
+_RFC_6749_CODES = frozenset(
+    {
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "invalid_scope",
+    }
+)
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+
+
+class Exchange(Protocol):
+    """What the transport hands to a provider: posts a form to the token endpoint.
+
+    Raises:
+        TokenError: the endpoint refused; ``status`` and ``body`` are set, and ``retry_after`` where it named one.
+        TransportError: there was no answer.
+    """
+
+    async def __call__(self, form: Mapping[str, str], /) -> bytes:
+        """Return the body of the success."""
+        ...
+
+
+@runtime_checkable
+class TokenProvider(Protocol):
+    """What a client gets its bearer tokens from."""
+
+    async def token(self, exchange: Exchange, /) -> str:
+        """Return the token to send, asked for anew where need be.
+
+        Raises:
+            TokenError: there is none; ``retry_after`` says in how many seconds asking again makes sense, if ever.
+        """
+        ...
+
+    def reject(self, token: str, /) -> None:
+        """Learn that the API refused this token. One that is no longer in use changes nothing."""
+        ...
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """What a token endpoint's success holds."""
+
+    token: str
+    lifetime: float
+    """Seconds for which the token is good."""
+
+    def __repr__(self) -> str:
+        return f"Grant(token=<hidden>, lifetime={self.lifetime})"
+
+
+class _Answer(msgspec.Struct):
+    access_token: str
+    expires_in: object = None
+    expires_on: object = None
+
+
+def read_grant(body: bytes, now: float) -> Grant:
+    """Return the token in a token endpoint's success.
+
+    ``expires_in`` counts, else ``expires_on`` against ``now`` (Unix seconds), each a number or a numeric string (I).
+
+    Raises:
+        TokenError: there is none; ``retry_after`` is 0 for JSON that ends early. The body may hold one and is not kept.
+    """
+    try:
+        answer = msgspec.json.decode(body, type=_Answer)
+    except (msgspec.ValidationError, RecursionError):
+        raise TokenError("the token endpoint's answer holds no access_token") from None
+    except msgspec.DecodeError as error:
+        if not body or "truncated" in str(error):
+            raise TokenError("the token endpoint's answer ends early", retry_after=0.0) from None
+        raise TokenError("the token endpoint's answer is no JSON; is token_url right?") from None
+    if not _sendable(answer.access_token):
+        raise TokenError("the token endpoint's access_token is empty or has characters that no header can carry")
+    until = _number(answer.expires_on)
+    for seconds in (_number(answer.expires_in), None if until is None else until - now):
+        if seconds is not None and seconds > 0:
+            return Grant(token=answer.access_token, lifetime=seconds)
+    return Grant(token=answer.access_token, lifetime=UNKNOWN_LIFETIME)
+
+
+def _sendable(token: object) -> bool:
+    """Whether it is text that can stand in a header: visible ASCII, so no line end can begin another header."""
+    return isinstance(token, str) and _TOKEN.fullmatch(token) is not None
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+class _Form(Mapping[str, str]):
+    """A form that shows its names only: tracebacks with local variables must not show the secret."""
+
+    def __init__(self, **values: str) -> None:
+        self._values = values
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"<form of {', '.join(self)}>"
+
+
+class _Held(msgspec.Struct, frozen=True):
+    """The token in use and the monotonic seconds that rule its life."""
+
+    text: str
+    early: float
+    due: float
+    expires: float
+
+    def __repr__(self) -> str:
+        return "<token in use>"
+
+
+class ClientCredentials:
+    """Tokens for a client id and secret, asked for as OAuth2 client credentials in the body (D).
+
+    However many calls wait, one request is under way, in a task of its own: cancelling a caller cancels nothing else.
+    Several clients of one event loop may share an instance. The secret is in no ``repr`` and never pickles.
+
+    Raises:
+        ConfigurationError: an empty id or secret.
+    """
+
+    def __init__(self, client_id: str, client_secret: str) -> None:
+        for name, value in (("client_id", client_id), ("client_secret", client_secret)):
+            if not value:
+                raise ConfigurationError(f"{name} is empty")
+        self._client_id = client_id
+        self._client_secret = client_secret
+        self._clock: Clock | None = None
+        self._held: _Held | None = None
+        self._renewal: _Renewal | None = None
+        self._failure: TokenError | None = None
+        self._asks_again = -math.inf
+        self._pauses = _endpoint_pauses()
+
+    def __repr__(self) -> str:
+        return f"ClientCredentials({self._client_id!r})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("ClientCredentials do not pickle or copy: the secret would go with them")
+
+    async def token(self, exchange: Exchange, /) -> str:
+        """Return a token that is good for the moment: the one in hand, or a new one.
+
+        Raises:
+            TokenError: the endpoint refused or failed, and no valid token is in hand.
+        """
+        # First use, not construction: credentials may be made before a test installs its clock.
+        time = self._clock = self._clock or clock.current()
+        while True:
+            now = time.monotonic()
+            held = self._held
+            if held is not None and now < held.early:
+                return held.text
+            if now < self._asks_again:
+                return self._make_do(now)
+            renewal = self._under_way() or self._start(exchange, time)
+            # Nobody waits for an endpoint that has just failed while the token in hand is good.
+            if held is not None and now < (held.due if self._failure is None else held.expires):
+                return held.text
+            await asyncio.wait({renewal.task})
+            if renewal.task.cancelled():
+                continue
+            outcome = renewal.task.result()
+            if isinstance(outcome, str):
+                # Taken from the task: a life so short that it is due already would be asked for for ever.
+                return outcome
+            if isinstance(outcome, TokenError):
+                return self._make_do(time.monotonic())
+            if renewal.exchange == exchange:
+                raise outcome
+
+    def reject(self, token: str, /) -> None:
+        """Drop the token if it is the one in hand; a newer one stays."""
+        if self._held is not None and self._held.text == token:
+            self._held = None
+
+    def _under_way(self) -> _Renewal | None:
+        renewal = self._renewal
+        if renewal is None or renewal.task.done():
+            return None
+        # A loop that ended without finishing its tasks would keep callers in the next one waiting for ever.
+        return renewal if renewal.task.get_loop() is asyncio.get_running_loop() else None
+
+    def _start(self, exchange: Exchange, time: Clock) -> _Renewal:
+        self._renewal = _Renewal(asyncio.create_task(self._renew(exchange, time), name="amili token"), exchange)
+        return self._renewal
+
+    async def _renew(self, exchange: Exchange, time: Clock) -> str | AmiliError:
+        """Ask once and return the token or what went wrong; nothing raised, so nobody need be there to hear it."""
+        asked = time.monotonic()
+        form = _Form(grant_type="client_credentials", client_id=self._client_id, client_secret=self._client_secret)
+        try:
+            grant = read_grant(await exchange(form), time.time())
+        except (ClientClosedError, WrongLoopError, ConfigurationError) as error:
+            return error  # says something of the client that asked, nothing of the endpoint
+        except Exception as error:  # noqa: BLE001  # whatever it was, those who wait must hear of it
+            self._failure = _explained(error)
+            pause = max(next(self._pauses), self._failure.retry_after or 0.0)
+            self._asks_again = time.monotonic() + pause
+            return self._failure
+        self._held = _Held(
+            text=grant.token,
+            early=asked + grant.lifetime - min(EARLY, grant.lifetime / 5),
+            due=asked + grant.lifetime - min(DUE, grant.lifetime / 20),
+            expires=asked + grant.lifetime,
+        )
+        self._failure = None
+        self._pauses = _endpoint_pauses()
+        return grant.token
+
+    def _make_do(self, now: float) -> str:
+        """Return the token in hand while it is valid, else raise what the endpoint said last."""
+        held = self._held
+        if held is not None and now < held.expires:
+            return held.text
+        failure = self._failure or TokenError("there is no token")
+        error = copy.copy(failure)  # one for each caller: the transport writes on it which call it ended
+        if error.retry_after is not None:
+            error.retry_after = max(0.0, self._asks_again - now)
+        raise error from failure.__cause__
+
+
+class _Renewal(NamedTuple):
+    """A token request under way, and whose it is."""
+
+    task: asyncio.Task[str | AmiliError]
+    exchange: Exchange
+
+
+def _endpoint_pauses() -> Iterator[float]:
+    # Half of each bound is kept, or chance could send the next request at once.
+    return pauses(RetryPolicy(max_wait=LONGEST_PAUSE), jitter=lambda bound: bound / 2 + backoff.full_jitter(bound / 2))
+
+
+def _explained(error: Exception) -> TokenError:
+    """Return the error of a token request as callers see it: with OAuth's word, and whether to ask again."""
+    if isinstance(error, TokenError) and error.status is not None:
+        status = error.status
+        passing = status in {408, 425, 429} or (status >= 500 and status != 501)  # noqa: PLR2004  # statuses
+        code = _oauth_code(error.body)
+        said = "failed" if passing else "refused the credentials"
+        return TokenError(
+            f"the token endpoint {said}{f': {code}' if code else ''}",
+            code=code,
+            retry_after=(error.retry_after or 0.0) if passing else None,
+            operation=error.operation,
+            method=error.method,
+            route=error.route,
+            status=status,
+            request_id=error.request_id,
+            attempts=error.attempts,
+            body=error.body,
+        )
+    if isinstance(error, TokenError):
+        return error
+    passing = isinstance(error, TransportError | OSError)
+    explained = TokenError(
+        "the token endpoint gave no answer" if passing else f"asking for a token failed with {type(error).__name__}",
+        retry_after=0.0 if passing else None,
+    )
+    explained.__cause__ = without_frames(error)
+    return explained
+
+
+class _Refusal(msgspec.Struct):
+    error: str
+
+
+def _oauth_code(body: bytes | None) -> str | None:
+    """Return the error's name in RFC 6749 section 5.2 (I); any other text is the server's own and is not repeated."""
+    try:
+        code = msgspec.json.decode(body or b"", type=_Refusal).error
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return code if code in _RFC_6749_CODES else None
+
+
+class StaticToken:
+    """One token, as given. A refused one cannot be replaced, so a 401 is final.
+
+    Raises:
+        ConfigurationError: it is empty or holds what no header can carry.
+    """
+
+    def __init__(self, token: str) -> None:
+        if not _sendable(token):
+            raise ConfigurationError(
+                "the token is empty or has characters that no header can carry, such as a line end"
+            )
+        self._token = token
+
+    def __repr__(self) -> str:
+        return "StaticToken(<hidden>)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a StaticToken does not pickle or copy: the token would go with it")
+
+    async def token(self, _exchange: Exchange, /) -> str:
+        """Return the token."""
+        return self._token
+
+    def reject(self, token: str, /) -> None:
+        """Do nothing: there is no other."""
+
+
+class CallableToken:
+    """Tokens from an async callable of the caller's, which is asked for each call and keeps them as it likes."""
+
+    def __init__(self, source: TokenSource) -> None:
+        self._source = source
+
+    async def token(self, _exchange: Exchange, /) -> str:
+        """Return what the callable returns.
+
+        Raises:
+            TokenError: it raised, or returned what no header can carry.
+        """
+        try:
+            token = await self._source()
+        except TokenError:
+            raise
+        except Exception as error:
+            raise TokenError(f"the token callable failed with {type(error).__name__}") from error
+        if not _sendable(token):
+            raise TokenError("the token callable returned no text that a header can carry")
+        return token
+
+    def reject(self, token: str, /) -> None:
+        """Do nothing: the callable is asked again anyway."""
+
+
+def provider_of(auth: TokenProvider | str | TokenSource) -> TokenProvider:
+    """Return the provider for what a client was given: a provider, a token, or an async callable that returns one.
+
+    Raises:
+        ConfigurationError: it is none of these.
+    """
+    if isinstance(auth, str):
+        return StaticToken(auth)
+    # A class has its instances' methods, and can be called: it would pass for a provider and fail at the first call.
+    is_class = isinstance(auth, type)
+    if isinstance(auth, TokenProvider) and not is_class:
+        return auth
+    if callable(auth) and not is_class:
+        return CallableToken(auth)
+    given = f"the class {auth!r}" if is_class else f"of type {type(auth).__name__}"
+    raise ConfigurationError(
+        f"auth is {given}; pass ClientCredentials(client_id, client_secret), a token as text, "
+        "or an async callable that returns one"
+    )

@@ -1,0 +1,412 @@
+"""Transport: sends calls and repeats them as `retry` decides, under one deadline each.
+
+Gate -> concurrency slot -> gate once more -> token -> request -> body -> value, or a decision: wait and repeat, or
+raise. A call that waits holds no slot, nothing sleeps inside an open response, and an attempt's timeout is cut to what
+is left of the deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import aiohttp
+
+from amili_async._call.auth import StaticToken
+from amili_async._call.timeouts import Alarm
+from amili_async._http.client import NEVER_SENT
+from amili_async._http.session import handing_over
+from amili_async._protocol.call_state import Failed, Run
+from amili_async._protocol.outcomes import (
+    SUCCESS,
+    broken,
+    closed_error,
+    expired,
+    final_error,
+    refused,
+    unreadable,
+)
+from amili_async._protocol.retry import Action, Failure, decide, pauses, told_wait
+from amili_async.errors import (
+    AmiliError,
+    ConnectError,
+    DeadlineExceededError,
+    DecodeError,
+    RateLimitedError,
+    TokenError,
+    TransportError,
+)
+from amili_async.events import AttemptEnded, CallEnded, CallStarted, GateClosed, RetryPlanned, TokenRequested
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+
+    from amili_async._call.auth import TokenProvider
+    from amili_async._call.hooks import Hooks
+    from amili_async._call.limits import Gate, Slots
+    from amili_async._clock import Clock
+    from amili_async._http.client import Wire
+    from amili_async._http.endpoints import Servers
+    from amili_async._http.session import Connection, Handover
+    from amili_async._protocol.options import Options, Timeout
+    from amili_async._protocol.requests import Body, Call
+    from amili_async._protocol.retry import Budget
+
+T = TypeVar("T")
+
+_NUMBERS = itertools.count(1)
+"""Calls are numbered through the whole process: one hook may listen to several clients."""
+
+_TURNS_TO_END = 50
+"""Turns of the event loop that calls under way get to end in when the client closes."""
+
+_NOTICEABLE = 0.001
+"""Seconds of waiting for a token from which the attempt's timer starts anew."""
+
+
+class Transport:
+    """Sends the calls of one client and of all its copies."""
+
+    def __init__(
+        self,
+        *,
+        connection: Connection,
+        servers: Servers,
+        wire: Wire,
+        provider: TokenProvider,
+        gate: Gate,
+        slots: Slots,
+        budget: Budget,
+        hooks: Hooks,
+        clock: Clock,
+        token_timeout: Timeout,
+    ) -> None:
+        self.hooks = hooks
+        self.clock = clock
+        self.servers = servers
+        self._connection = connection
+        self._wire = wire
+        self._provider = provider
+        self._renewable = not isinstance(provider, StaticToken)
+        """Whether there can be a new token, without which a replay after a 401 makes no sense."""
+        self.gate = gate
+        """What a 429 closes for all calls of the client."""
+        self._slots = slots
+        self._budget = budget
+        self._token_timeout = token_timeout
+        self._alarm = Alarm()
+
+    async def send(
+        self, call: Call, read: Callable[[Body], T], options: Options, handover: Handover | None = None
+    ) -> T:
+        """Return what ``read`` makes of the body of a success.
+
+        ``read`` is called for every 2xx, after the response is closed, and raises `DecodeError` where it cannot read.
+        Any `AmiliError` may come of it; `retry.decide` says what is repeated before.
+        """
+        self._connection.open()
+        if handover is not None:
+            handing_over.set(handover)
+        run = Run(call, options, next(_NUMBERS), self.clock.monotonic())
+        if self.hooks.calls:
+            return await self._observed(run, read)
+        return await self._repeated(run, read)
+
+    async def authenticate(self, options: Options) -> None:
+        """Return once a token is at hand. One that is good already costs no request; nothing is repeated."""
+        self._connection.open()
+        seconds = options.timeout.total if options.deadline is None else options.deadline
+        try:
+            async with self._scope(asyncio.get_running_loop().time() + seconds):
+                await self._provider.token(self._request_token)
+        except TimeoutError as error:
+            if self._connection.closed:
+                raise closed_error() from None
+            raise DeadlineExceededError(f"no token came within {seconds:g} s") from error
+
+    def handover(self) -> Handover:
+        """Return what tells when a request is on the wire, to be passed to `send` in a task of its own."""
+        return self._connection.handover()
+
+    async def close(self) -> None:
+        """End every call that is under way with `ClientClosedError`, then close the session."""
+        self._connection.closed = True
+        self._alarm.ring()
+        # Ended calls give their connections back before the session goes; each takes a few turns of the loop.
+        for _ in range(_TURNS_TO_END):
+            if not self._alarm:
+                break
+            await asyncio.sleep(0)
+        await self._connection.close()
+
+    async def _observed(self, run: Run, read: Callable[[Body], T]) -> T:
+        """Make the call with hooks told of its beginning and end."""
+        call = run.call
+        operation, method, route = call.route.operation, call.method, call.route.path
+        server = self.servers.url(call)
+        started = CallStarted(
+            call=run.number,
+            operation=operation,
+            method=method,
+            route=route,
+            server_address=server.host or "",
+            server_port=server.port or 0,
+        )
+        run.hook_headers = self.hooks.start(started)
+        error: str | None = None
+        try:
+            return await self._repeated(run, read)
+        except BaseException as raised:
+            error = type(raised).__name__
+            raise
+        finally:
+            ended = CallEnded(
+                call=run.number,
+                operation=operation,
+                method=method,
+                route=route,
+                attempts=run.attempts,
+                status=run.status,
+                error=error,
+                seconds=self.clock.monotonic() - run.started,
+                gate_seconds=run.waits["gate"],
+                slot_seconds=run.waits["slot"],
+                token_seconds=run.waits["token"],
+                pause_seconds=run.waits["pause"],
+                received_bytes=run.received,
+                request_id=run.request_id(),
+            )
+            self.hooks.tell("on_call", ended)
+
+    async def _repeated(self, run: Run, read: Callable[[Body], T]) -> T:
+        """Make attempts until one has a value or none is to follow."""
+        policy = run.options.retry
+        trusted = policy.trust_idempotency_key and run.call.idempotency_key is not None
+        waits: Iterator[float] | None = None
+        self._budget.deposit()
+        while True:
+            outcome = await self._attempt(run, read)
+            if not isinstance(outcome, Failed):
+                return outcome
+            waits = waits or pauses(policy)
+            pause = next(waits)
+            decision = decide(
+                outcome.failure,
+                status=outcome.error.status,
+                repeatable=run.call.repeatable or trusted,
+                retry_after=outcome.retry_after,
+                attempt=run.tries,
+                replayed=run.replayed or run.bearer is None or not self._renewable,
+                policy=policy,
+                pause=pause,
+                remaining=run.remaining(self.clock.monotonic()),
+                budget=self._budget.available,
+            )
+            if outcome.failure is Failure.STATUS:
+                self._heed(run, outcome, pause)
+            if decision.action is Action.REPLAY:
+                run.replayed = True
+                run.forget_answer()
+                continue
+            if decision.action is not Action.REPEAT:
+                raise final_error(run, outcome, unknown=decision.action is Action.OUTCOME_UNKNOWN)
+            if decision.charged:
+                self._budget.withdraw()
+            await self._pause(run, decision.wait, outcome)
+            run.tries += 1
+
+    async def _pause(self, run: Run, wait: float, outcome: Failed) -> None:
+        call = run.call
+        planned = RetryPlanned(
+            call=run.number,
+            operation=call.route.operation,
+            method=call.method,
+            route=call.route.path,
+            attempt=run.tries,
+            wait=wait,
+            reason=str(outcome.error.status or outcome.failure.value),
+        )
+        self.hooks.retry(planned)
+        run.forget_answer()
+        try:
+            async with self._scope(None):
+                with run.waiting("pause", self.clock):
+                    await self.clock.sleep(wait)
+        except TimeoutError:
+            # The scope has no limit of its own: only closing the client ends it.
+            raise run.locate(closed_error()) from outcome.error
+
+    def _heed(self, run: Run, outcome: Failed, pause: float) -> None:
+        """Act on a status that tells of more than its own call: a token is refused, or calls come too fast."""
+        status = outcome.error.status
+        if status == HTTPStatus.UNAUTHORIZED and run.bearer is not None:
+            self._provider.reject(run.bearer)
+            self.hooks.token(TokenRequested(outcome="rejected", status=status))
+        elif status == HTTPStatus.TOO_MANY_REQUESTS:
+            asked = pause if outcome.retry_after is None else outcome.retry_after
+            seconds = min(asked, run.options.retry.max_retry_after)
+            self.gate.close(seconds)
+            self.hooks.gate(GateClosed(operation=run.call.route.operation, seconds=seconds))
+
+    # One attempt
+
+    async def _attempt(self, run: Run, read: Callable[[Body], T]) -> T | Failed:
+        """Send once. Return the value, or what went wrong; raise only what no decision can change."""
+        body: Body = b""
+        problem: Exception | None = None
+        # Not `self._scope`: a generator-based context manager would be felt in every call.
+        scope = asyncio.timeout(None)
+        self._alarm.set(scope, self._attempt_ends(run))
+        try:
+            async with scope:
+                if self.gate.remaining() or not self._slots.take():
+                    await self._admit(run, scope)
+                try:
+                    authorization = await self._authorize(run, scope)
+                    run.phase = "request"
+                    run.attempts += 1
+                    run.sent = self.clock.monotonic()
+                    body = await self._wire.exchange(run, authorization)
+                finally:
+                    self._slots.release()
+        except (aiohttp.ClientError, OSError, TokenError, DecodeError) as error:
+            problem = error
+        finally:
+            self._alarm.forget(scope)
+        outcome = self._outcome(run, body, problem, read, expired_scope=scope.expired())
+        if run.phase == "request" and self.hooks.attempts_watched():
+            self._report(run, outcome.error if isinstance(outcome, Failed) else None)
+        return outcome
+
+    async def _admit(self, run: Run, scope: asyncio.Timeout) -> None:
+        """Return with a slot held and the gate open, where one or the other has to be waited for."""
+        self._alarm.set(scope, self._deadline_ends(run))
+        while True:
+            while wait := self.gate.remaining():
+                self._refuse_beyond_deadline(run, wait)
+                with run.waiting("gate", self.clock):
+                    await self.gate.wait()
+            with run.waiting("slot", self.clock):
+                await self._slots.acquire()
+            if not self.gate.remaining():
+                break
+            self._slots.release()
+        self._alarm.set(scope, self._attempt_ends(run))
+
+    def _refuse_beyond_deadline(self, run: Run, wait: float) -> None:
+        remaining = run.remaining(self.clock.monotonic())
+        if remaining is not None and wait >= remaining:
+            message = f"rate limited: the gate opens in {wait:.1f} s, after this call's deadline"
+            raise run.locate(RateLimitedError(message, retry_after=wait, status=HTTPStatus.TOO_MANY_REQUESTS.value))
+
+    async def _authorize(self, run: Run, scope: asyncio.Timeout) -> str | None:
+        """Return the Authorization value for where the call goes; ``None`` for any origin but the client's own."""
+        if run.call.basic is not None:
+            return run.call.basic
+        if not self.servers.trusted(run.call):
+            return None
+        run.phase = "token"
+        begun = self.clock.monotonic()
+        try:
+            run.bearer = await self._provider.token(self._request_token)
+        finally:
+            waited = self.clock.monotonic() - begun
+            run.waits["token"] += waited
+        if waited > _NOTICEABLE:
+            self._alarm.set(scope, self._attempt_ends(run))
+        return f"Bearer {run.bearer}"
+
+    def _outcome(
+        self,
+        run: Run,
+        body: Body,
+        problem: Exception | None,
+        read: Callable[[Body], T],
+        *,
+        expired_scope: bool,
+    ) -> T | Failed:
+        """Return the value of an attempt, or what its failure means."""
+        if problem is not None:
+            closed, now = self._connection.closed, self.clock.time()
+            if expired_scope:
+                return expired(run, problem, closed=closed, instant=self.clock.monotonic(), now=now)
+            return broken(run, problem, closed=closed, never_sent=isinstance(problem, NEVER_SENT), now=now)
+        if run.status in SUCCESS:
+            try:
+                return read(body)
+            except DecodeError as error:
+                return unreadable(body, error)
+        return refused(run, body, self.clock.time())
+
+    def _report(self, run: Run, error: AmiliError | None) -> None:
+        ended = AttemptEnded(
+            call=run.number,
+            operation=run.call.route.operation,
+            method=run.call.method,
+            route=run.call.route.path,
+            attempt=run.attempts,
+            status=run.status,
+            error=None if error is None else type(error).__name__,
+            seconds=self.clock.monotonic() - run.sent,
+            sent_bytes=len(run.call.body or b""),
+            received_bytes=run.received,
+            request_id=run.request_id(),
+        )
+        self.hooks.attempt(ended)
+
+    async def _request_token(self, form: Mapping[str, str], /) -> bytes:
+        """Post a form to the token endpoint, within one attempt's timeout; it needs no slot and waits at no gate."""
+        begun = self.clock.monotonic()
+        try:
+            async with self._scope(asyncio.get_running_loop().time() + self._token_timeout.total):
+                answer = await self._wire.post_form(form, self._token_timeout)
+        except (aiohttp.ClientError, OSError) as error:
+            if self._connection.closed:
+                raise closed_error() from None
+            self._token_told("failed", begun, None)
+            kind = ConnectError if isinstance(error, NEVER_SENT) else TransportError
+            raise kind(f"the token endpoint gave no answer ({type(error).__name__})") from error
+        if answer.status in SUCCESS:
+            self._token_told("renewed", begun, answer.status)
+            return answer.body
+        self._token_told("failed", begun, answer.status)
+        raise TokenError(
+            f"the token endpoint answered {answer.status}",
+            status=answer.status,
+            body=answer.body,
+            retry_after=told_wait(answer.headers, self.clock.time()),
+        )
+
+    def _token_told(self, outcome: Literal["renewed", "failed"], begun: float, status: int | None) -> None:
+        self.hooks.token(TokenRequested(outcome=outcome, seconds=self.clock.monotonic() - begun, status=status))
+
+    # Timers
+
+    def _deadline_ends(self, run: Run) -> float | None:
+        """Return the moment of the deadline by the event loop's clock."""
+        run.by_deadline = True
+        remaining = run.remaining(self.clock.monotonic())
+        return None if remaining is None else asyncio.get_running_loop().time() + remaining
+
+    def _attempt_ends(self, run: Run) -> float:
+        """Return the moment that ends an attempt, by the event loop's clock: its timeout, cut to what is left."""
+        seconds = run.options.timeout.total
+        remaining = run.remaining(self.clock.monotonic())
+        run.by_deadline = remaining is not None and remaining <= seconds
+        if remaining is not None and run.by_deadline:
+            seconds = remaining
+        return asyncio.get_running_loop().time() + seconds
+
+    @asynccontextmanager
+    async def _scope(self, when: float | None) -> AsyncGenerator[None]:
+        """Bound a wait in a way that closing the client can cut short."""
+        scope = asyncio.timeout(None)
+        self._alarm.set(scope, when)
+        try:
+            async with scope:
+                yield
+        finally:
+            self._alarm.forget(scope)

@@ -1,0 +1,359 @@
+"""AmiliClient: owns the session, the tokens and the limits, and hands out the resources."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack, overload
+
+from msgspec import UNSET, UnsetType
+
+from amili_async import _clock as clock
+from amili_async._call.auth import ClientCredentials, provider_of
+from amili_async._call.hooks import Hooks
+from amili_async._call.limits import Gate, Slots
+from amili_async._call.transport import Transport
+from amili_async._http import endpoints as servers
+from amili_async._http.client import Wire
+from amili_async._http.endpoints import Servers
+from amili_async._http.session import Connection
+from amili_async._protocol.options import Options, Timeout, changed
+from amili_async._protocol.requests import check_headers
+from amili_async._protocol.retry import Budget, RetryPolicy
+from amili_async.errors import ConfigurationError
+from amili_async.resources._autocollect import AutoCollect
+from amili_async.resources._banqsoft import Banqsoft
+from amili_async.resources._base import check_key, whole
+from amili_async.resources._batches import Batches
+from amili_async.resources._cases import Cases
+from amili_async.resources._corrections import Corrections
+from amili_async.resources._invoices import Invoices
+from amili_async.resources._operation_client import Caller, Readers
+from amili_async.resources._organizations import Organizations
+from amili_async.resources._payments import Payments
+from amili_async.resources._raw_request import encode_body, free_call
+from amili_async.resources._route_registry import RouteBook
+from amili_async.resources._settlements import Settlements
+from amili_async.resources._status import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    import aiohttp
+
+    from amili_async._call.auth import TokenProvider
+    from amili_async._protocol.options import OnInvalid
+    from amili_async.models._entries import SucceededEntry
+
+T = TypeVar("T")
+
+
+class ClientSettings(TypedDict, total=False):
+    """The keywords of `AmiliClient`."""
+
+    environment: str
+    base_url: str | None
+    token_url: str | None
+    autocollect_url: str | None
+    session: aiohttp.ClientSession | None
+    deadline: float | None
+    timeout: Timeout | float
+    retry: RetryPolicy
+    concurrency: int
+    max_response_bytes: int
+    routes: Mapping[str, str] | None
+    entry_types: Sequence[type[SucceededEntry]]
+    hooks: Sequence[object]
+    on_invalid: OnInvalid
+    user_agent: str | None
+    trust_env: bool
+
+
+class AmiliClient:
+    """A client of the Amili Collection API, for one event loop.
+
+    Use it with ``async with``, or ``await client.aclose()`` at the end. One client serves any number of tasks: they
+    share its connections, its token, its rate-limit gate and its concurrency limit.
+
+    Args:
+        auth: `ClientCredentials`, another `TokenProvider`, a token as text, or an async callable that returns one.
+        environment: ``"production"`` or ``"staging"``.
+        base_url: the API root, in place of the environment's; https unless it is loopback.
+        token_url: the token endpoint, in place of the environment's.
+        autocollect_url: the root of AutoCollect, which is not documented; only ``client.autocollect`` needs it.
+        session: an aiohttp session of your own, with your connector and TLS. It is neither closed nor changed, so it
+            keeps its cookies, its ``trust_env``, and aiohttp's habit of sending a dropped GET a second time by itself.
+        deadline: seconds that one call may take in all, with queueing, retries and waits; ``None`` for no limit.
+        timeout: `Timeout` of one attempt, or its total in seconds.
+        retry: how often and how long, see `RetryPolicy`.
+        concurrency: requests in flight at most, of all tasks together.
+        max_response_bytes: size of an unpacked answer from which it is refused with `DecodeError`.
+        routes: confirmed paths for operations marked U: ``{"cases.pause": "/orgs/{organization_id}/…"}``.
+        entry_types: subclasses of `SucceededEntry` to read entries of further ``$type`` with.
+        hooks: objects with methods of `amili_async.events.Hook`.
+        on_invalid: what becomes of rows that cannot be read: ``"raise"``, ``"skip"``, or a function.
+        user_agent: put before this package's own.
+        trust_env: read ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY``, once. ``.netrc`` is never read.
+
+    Raises:
+        ConfigurationError: an argument that cannot be right, by its name; nothing is sent.
+    """
+
+    batches: Batches
+    invoices: Invoices
+    payments: Payments
+    corrections: Corrections
+    cases: Cases
+    settlements: Settlements
+    organizations: Organizations
+    status: Status
+    banqsoft: Banqsoft
+    autocollect: AutoCollect
+
+    def __init__(
+        self,
+        auth: TokenProvider | str | Callable[[], Awaitable[str]],
+        *,
+        environment: str = servers.PRODUCTION,
+        base_url: str | None = None,
+        token_url: str | None = None,
+        autocollect_url: str | None = None,
+        session: aiohttp.ClientSession | None = None,
+        deadline: float | None = 60.0,
+        timeout: Timeout | float = Timeout(total=30.0, connect=5.0),  # noqa: B008  # frozen
+        retry: RetryPolicy = RetryPolicy(attempts=3),  # noqa: B008  # frozen
+        concurrency: int = 16,
+        max_response_bytes: int = 64 * 2**20,
+        routes: Mapping[str, str] | None = None,
+        entry_types: Sequence[type[SucceededEntry]] = (),
+        hooks: Sequence[object] = (),
+        on_invalid: OnInvalid = "raise",
+        user_agent: str | None = None,
+        trust_env: bool = True,
+    ) -> None:
+        provider = provider_of(auth)
+        options = changed(Options(), deadline=deadline, timeout=timeout, retry=retry, on_invalid=on_invalid)
+        place = servers.environment(environment)
+        if base_url is not None and token_url is None and isinstance(provider, ClientCredentials):
+            raise ConfigurationError(
+                "base_url is given without token_url: pass the token endpoint that belongs to it, "
+                f"so that the secret does not go to {environment}'s"
+            )
+        limit = whole(concurrency, "concurrency", least=1)
+        time = clock.current()
+        connection = Connection(session, limit=limit, label=type(self).__name__)
+        roots = Servers(
+            base_url=base_url or place.base_url,
+            token_url=token_url or place.token_url,
+            autocollect_url=autocollect_url,
+            trust_env=trust_env,
+        )
+        wire = Wire(
+            connection,
+            roots,
+            user_agent=_agent(user_agent),
+            max_response_bytes=whole(max_response_bytes, "max_response_bytes", least=1),
+        )
+        transport = Transport(
+            connection=connection,
+            servers=roots,
+            wire=wire,
+            provider=provider,
+            gate=Gate(time),
+            slots=Slots(limit),
+            budget=Budget(),
+            hooks=Hooks(hooks),
+            clock=time,
+            token_timeout=options.timeout,
+        )
+        self._owns = True
+        self._attach(Caller(transport, options, RouteBook(routes), Readers(entry_types)))
+
+    @classmethod
+    def from_env(cls, **overrides: Unpack[ClientSettings]) -> Self:
+        """Return a client from the environment's ``AMILI_*`` variables; keywords go before them.
+
+        ``AMILI_CLIENT_ID`` and ``AMILI_CLIENT_SECRET``, or ``AMILI_TOKEN``, say who; ``AMILI_ENVIRONMENT``,
+        ``AMILI_BASE_URL``, ``AMILI_TOKEN_URL`` and ``AMILI_AUTOCOLLECT_URL`` say where.
+
+        Raises:
+            ConfigurationError: a variable that is needed is missing; its name is in the message.
+        """
+        settings: ClientSettings = {}
+        if environment := os.environ.get("AMILI_ENVIRONMENT"):
+            settings["environment"] = environment
+        if base_url := os.environ.get("AMILI_BASE_URL"):
+            settings["base_url"] = base_url
+        if token_url := os.environ.get("AMILI_TOKEN_URL"):
+            settings["token_url"] = token_url
+        if autocollect_url := os.environ.get("AMILI_AUTOCOLLECT_URL"):
+            settings["autocollect_url"] = autocollect_url
+        settings.update(overrides)
+        return cls(_auth_from_environment(), **settings)
+
+    def with_options(
+        self,
+        *,
+        deadline: float | UnsetType | None = UNSET,
+        retry: RetryPolicy | None = None,
+        timeout: Timeout | float | None = None,
+        headers: Mapping[str, str] | None = None,
+        on_invalid: OnInvalid | None = None,
+    ) -> Self:
+        """Return a copy with other options over the same session, gate, budget and tokens; closing it does nothing.
+
+        ``headers`` are added to every request of the copy; they cannot replace `Authorization`.
+
+        Raises:
+            ConfigurationError: an option that cannot be right, by its name.
+        """
+        options = changed(
+            self._caller.options,
+            deadline=deadline,
+            retry=retry,
+            timeout=timeout,
+            headers=headers,
+            on_invalid=on_invalid,
+        )
+        copy = type(self).__new__(type(self))
+        copy._owns = False  # noqa: SLF001  # a copy of itself
+        copy._attach(  # noqa: SLF001  # the same
+            self._caller.with_options(options)
+        )
+        return copy
+
+    @overload
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        json: object = None,
+        type: None = None,
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        repeatable: bool | None = None,
+    ) -> bytes: ...
+
+    @overload
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        json: object = None,
+        type: type[T],
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        repeatable: bool | None = None,
+    ) -> T: ...
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        json: object = None,
+        type: type[T] | None = None,
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        repeatable: bool | None = None,
+    ) -> T | bytes:
+        """Return the answer to a request that no method makes: the envelope's ``data`` as ``type``, else the body.
+
+        Deadline, retries, gate and tokens are those of every call. ``path`` is below the API root; an absolute URL is
+        taken too, without the token unless it leads to the API's own origin. Only a GET is repeated, unless
+        ``repeatable=True`` says that sending it twice does no more than sending it once.
+
+        Raises:
+            ConfigurationError: an argument that cannot be right, by its name.
+            AmiliError: as every call.
+        """
+        call = free_call(
+            method,
+            path,
+            query=query,
+            body=None if json is None else encode_body(json),
+            headers=headers,
+            idempotency_key=check_key(idempotency_key),
+            repeatable=repeatable,
+        )
+        if type is None:
+            return await self._caller.transport.send(call, bytes, self._caller.options)
+        reader = self._caller.readers.of(type)
+        return await self._caller.transport.send(call, lambda body: reader.one(body, None), self._caller.options)
+
+    async def authenticate(self) -> None:
+        """Return once the client has a token: a check of the credentials, and of readiness, without a call of the API.
+
+        A token in hand costs no request. Asked once, and not within the rate limit.
+
+        Raises:
+            TokenError: the credentials were refused, or the token endpoint failed (then with ``retry_after``).
+            DeadlineExceededError: it did not answer in time.
+        """
+        await self._caller.transport.authenticate(self._caller.options)
+
+    async def aclose(self) -> None:
+        """Close the session and end calls that are under way with `ClientClosedError`. Twice does nothing more."""
+        if self._owns:
+            await self._caller.transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._caller.transport.servers.base_url})"
+
+    @property
+    def caller(self) -> Caller:
+        """What makes the calls: for the parts of this package that work with a client, such as `sync`."""
+        return self._caller
+
+    def _attach(self, caller: Caller) -> None:
+        self._caller = caller
+        self.batches = Batches(caller)
+        self.invoices = Invoices(caller)
+        self.payments = Payments(caller)
+        self.corrections = Corrections(caller)
+        self.cases = Cases(caller)
+        self.settlements = Settlements(caller)
+        self.organizations = Organizations(caller)
+        self.status = Status(caller)
+        self.banqsoft = Banqsoft(caller)
+        self.autocollect = AutoCollect(caller)
+
+
+def _auth_from_environment() -> TokenProvider:
+    token = os.environ.get("AMILI_TOKEN")
+    if token:
+        return provider_of(token)
+    names = ("AMILI_CLIENT_ID", "AMILI_CLIENT_SECRET")
+    missing = [name for name in names if not os.environ.get(name)]
+    if missing:
+        raise ConfigurationError(
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set in the environment; "
+            "set AMILI_CLIENT_ID and AMILI_CLIENT_SECRET, or AMILI_TOKEN"
+        )
+    return ClientCredentials(os.environ[names[0]], os.environ[names[1]])
+
+
+def _agent(user_agent: str | None) -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  # a fifth of this package's import
+
+    try:
+        own = f"amili-async/{version('amili-async')}"
+    except PackageNotFoundError:
+        own = "amili-async"
+    if user_agent is None:
+        return own
+    return f"{check_headers({'User-Agent': user_agent}, 'user_agent')['User-Agent']} {own}"

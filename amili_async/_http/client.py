@@ -1,0 +1,207 @@
+"""Wire: one HTTP exchange over the session, from request parts to status, headers and the body's bytes.
+
+The only module that awaits a socket. It decides nothing: `transport` says what is sent and what to make of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlencode
+
+import aiohttp
+from aiohttp import hdrs
+from multidict import CIMultiDict
+from yarl import URL
+
+from amili_async._protocol.call_state import Sending
+from amili_async._protocol.outcomes import SUCCESS
+from amili_async.errors import MAX_BODY, DecodeError
+
+if TYPE_CHECKING:
+    from aiohttp.abc import AbstractStreamWriter
+
+    from amili_async._http.endpoints import Servers
+    from amili_async._http.session import Connection
+    from amili_async._protocol.call_state import Run
+    from amili_async._protocol.options import Timeout
+    from amili_async._protocol.requests import Body
+
+NEVER_SENT = (
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ServerFingerprintMismatch,
+)
+"""What aiohttp raises before a request is on its way."""
+
+_WRITE_CHUNK = 64 * 1024
+
+
+class _WatchedBody(aiohttp.Payload):
+    """The body of a write, which notes when it is first handed to a connection.
+
+    aiohttp holds the headers back until the body is written, so an untouched body means that nothing was sent.
+    """
+
+    _autoclose = True
+
+    def __init__(self, value: bytes, content_type: str, sending: Sending) -> None:
+        super().__init__(value, content_type=content_type)
+        self._size = len(value)
+        self._bytes = value
+        self._sending = sending
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return self._bytes.decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        self._sending.begun = True
+        for start in range(0, max(1, len(self._bytes)), _WRITE_CHUNK):
+            await writer.write(self._bytes[start : start + _WRITE_CHUNK])
+
+
+def _fits(response: aiohttp.ClientResponse, limit: int) -> bool:
+    """Return whether the body is known to fit into a limit and into aiohttp's own buffer, as it comes and unpacked."""
+    length, headers = response.content_length, response.headers
+    return (
+        length is not None
+        and length <= limit
+        and hdrs.CONTENT_ENCODING not in headers
+        and hdrs.TRANSFER_ENCODING not in headers
+        and response.content is not aiohttp.EMPTY_PAYLOAD
+        # One that broke off before it was looked at has no end to wait for; reading it raises.
+        and response.content.exception() is None
+        and length <= response.content.get_read_buffer_limits()[0]
+    )
+
+
+class FormAnswer(NamedTuple):
+    """What the token endpoint answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Wire:
+    """Exchanges requests for answers over one client's session."""
+
+    def __init__(self, connection: Connection, servers: Servers, *, user_agent: str, max_response_bytes: int) -> None:
+        self._connection = connection
+        self._servers = servers
+        self._user_agent = user_agent
+        self._max_response_bytes = max_response_bytes
+        self._plain_headers: tuple[str | None, Mapping[str, str], CIMultiDict[str]] | None = None
+        self._client_timeout: tuple[Timeout, aiohttp.ClientTimeout] | None = None
+
+    async def exchange(self, run: Run, authorization: str | None) -> Body:
+        """Send a run's request and return the body of the answer; status and headers are noted in the run.
+
+        Raises:
+            DecodeError: a success larger than ``max_response_bytes``.
+            aiohttp.ClientError, OSError: what went wrong below HTTP.
+        """
+        session = self._connection.open()
+        call = run.call
+        url = self._servers.url(call)
+        proxy = self._servers.proxy(url)
+        payload = None
+        if call.method != "GET" or call.body is not None:
+            run.sending = Sending(begun=False)
+            payload = _WatchedBody(call.body or b"", call.content_type, run.sending)
+        async with session.request(
+            call.method,
+            url,
+            headers=self._headers(run, authorization),
+            data=payload,
+            allow_redirects=False,
+            raise_for_status=False,
+            timeout=self._timeout(run.options.timeout),
+            proxy=None if proxy is None else proxy.url,
+            proxy_headers=None if proxy is None else proxy.headers,
+        ) as response:
+            run.status = response.status
+            run.answer_headers = response.headers
+            return await self._receive(run, response)
+
+    async def _receive(self, run: Run, response: aiohttp.ClientResponse) -> Body:
+        """Read the body, counted unpacked: at once where it is small, else in the chunks that arrive."""
+        success = response.status in SUCCESS
+        limit = self._max_response_bytes if success else MAX_BODY
+        content = response.content
+        if _fits(response, limit):
+            # Nothing stops the connection before the end of the body, so one turn of the event loop at that end is
+            # enough, in place of one for each chunk.
+            await content.wait_eof()
+            whole = content.read_nowait()
+            run.received = len(whole)
+            return whole
+        body: Body = await content.readany()
+        if len(body) <= limit and (chunk := await content.readany()):
+            # One buffer that grows in place: joining a list of chunks would hold a large page twice.
+            body = bytearray(body)
+            while chunk and len(body) <= limit:
+                body += chunk
+                chunk = await content.readany()
+        run.received = len(body)
+        if len(body) <= limit:
+            return body
+        if success:
+            raise DecodeError(f"the answer is larger than max_response_bytes ({limit} bytes, unpacked)")
+        return body[:limit]
+
+    async def post_form(self, form: Mapping[str, str], limits: Timeout) -> FormAnswer:
+        """Post a form to the token endpoint and return its answer, whatever the status.
+
+        Raises:
+            aiohttp.ClientError, OSError: what went wrong below HTTP.
+        """
+        url = URL(self._servers.token_url, encoded=True)
+        proxy = self._servers.proxy(url)
+        async with self._connection.open().request(
+            "POST",
+            url,
+            headers={
+                "Accept": "application/json",
+                "Content-Type": "application/x-www-form-urlencoded",
+                "User-Agent": self._user_agent,
+            },
+            data=urlencode(form).encode(),
+            allow_redirects=False,
+            raise_for_status=False,
+            timeout=self._timeout(limits),
+            proxy=None if proxy is None else proxy.url,
+            proxy_headers=None if proxy is None else proxy.headers,
+        ) as response:
+            body = bytearray()
+            while len(body) < MAX_BODY and (chunk := await response.content.readany()):
+                body += chunk
+            return FormAnswer(response.status, response.headers, bytes(body[:MAX_BODY]))
+
+    def _timeout(self, timeout: Timeout) -> aiohttp.ClientTimeout:
+        """Return what aiohttp bounds: the way to a connection. The total is the attempt's own timer."""
+        if self._client_timeout is None or self._client_timeout[0] is not timeout:
+            self._client_timeout = (timeout, aiohttp.ClientTimeout(total=None, connect=timeout.connect))
+        return self._client_timeout[1]
+
+    def _headers(self, run: Run, authorization: str | None) -> CIMultiDict[str]:
+        """Return the request's headers, the client's own last so that nothing overrides them."""
+        call, given = run.call, run.options.headers
+        plain = not (call.headers or run.hook_headers or call.idempotency_key or run.sending)
+        kept = self._plain_headers
+        if plain and kept is not None and kept[0] == authorization and kept[1] is given:
+            return kept[2]
+        headers = CIMultiDict({"Accept": "application/json", "User-Agent": self._user_agent})
+        headers.update(given)
+        headers.update(run.hook_headers or {})
+        headers.update(call.headers or {})
+        if run.sending is not None:
+            headers["Content-Type"] = call.content_type
+        if call.idempotency_key is not None:
+            headers["IdempotencyKey"] = call.idempotency_key
+        if authorization is not None:
+            headers["Authorization"] = authorization
+        if plain:
+            self._plain_headers = (authorization, given, headers)
+        return headers

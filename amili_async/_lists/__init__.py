@@ -1,0 +1,1 @@
+"""Lists, page by page: fetched ahead, checked for loops, gone on with from a cursor."""

@@ -1,0 +1,113 @@
+"""Listing: one list of the API, fetched a page at a time: its address, its filters, how its rows are read."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+from amili_async._protocol.requests import Call, encode_query, join, percent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from amili_async._call.transport import Transport
+    from amili_async._decoding import DriftSink, Reader
+    from amili_async._http.session import Handover
+    from amili_async._protocol.options import Options
+    from amili_async._protocol.requests import Body
+    from amili_async._routes import Route
+    from amili_async.events import Drift, QuarantinedRow
+    from amili_async.models._envelope import Summary
+
+T = TypeVar("T")
+
+LARGE = 2**20
+"""Bytes from which a page is decoded row by row, so that the event loop never stalls for long."""
+
+
+class Loaded(Generic[T]):
+    """A page as it came: read whole, or with rows to be looked at one by one."""
+
+    __slots__ = ("body", "items", "rows", "summary")
+
+    def __init__(
+        self,
+        body: Body,
+        summary: Summary | None,
+        *,
+        items: Sequence[T] = (),
+        rows: Sequence[T | QuarantinedRow | msgspec.Raw] | None = None,
+    ) -> None:
+        self.body = body
+        self.summary = summary
+        self.items = items
+        """Every row, where all of them could be read in one pass."""
+        self.rows = rows
+        """Every row, where some could not be read or none has been decoded; else ``None``."""
+
+    def __len__(self) -> int:
+        return len(self.items if self.rows is None else self.rows)
+
+
+class Listing(Generic[T]):
+    """What a list is: its route, its filters, how its rows are read. Fetches single pages."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        options: Options,
+        reader: Reader[T],
+        *,
+        route: Route,
+        path: str,
+        query: Sequence[tuple[str, str | None]] = (),
+        token_name: str,
+    ) -> None:
+        self.reader = reader
+        self.options = options
+        self.route = route
+        self._transport = transport
+        fixed = encode_query(query)
+        self._first = join(path, fixed)
+        self._later = join(path, f"{fixed}&{token_name}=" if fixed else f"{token_name}=")
+        self.fingerprint = hashlib.sha256(f"{route.operation} {self._first}".encode()).hexdigest()[:16]
+
+    async def fetch(self, token: str | None, handover: Handover | None = None) -> Loaded[T]:
+        """Return one page; the first for no token."""
+        target = self._first if token is None else self._later + percent(token, "page_token")
+        call = Call(route=self.route, method=self.route.method, target=target)
+        return await self._transport.send(call, self._read, self.options, handover)
+
+    def row(self, row: T | QuarantinedRow | msgspec.Raw, index: int) -> tuple[T | QuarantinedRow, int]:
+        """Return one of a page's rows, decoded, and how many bytes had to be decoded for it."""
+        if isinstance(row, msgspec.Raw):
+            return self.reader.row(row, index, self.drift), memoryview(row).nbytes
+        return row, 0
+
+    def handover(self) -> Handover:
+        """Return what tells when a request is on the wire."""
+        return self._transport.handover()
+
+    def _read(self, body: Body) -> Loaded[T]:
+        if len(body) >= LARGE:
+            split = self.reader.split(body)
+            return Loaded(body, split.summary, rows=split.rows)
+        page = self.reader.page(body, self.drift)
+        if page.quarantined:
+            return Loaded(body, page.summary, rows=page.rows)
+        items: Any = page.rows  # none of them is quarantined, which no type can say
+        return Loaded(body, page.summary, items=items)
+
+    @property
+    def drift(self) -> DriftSink | None:
+        """Where differences from the documentation go; ``None`` where nobody listens."""
+        return self._tell_drift if self._transport.hooks.listening("on_drift") else None
+
+    def _tell_drift(self, drift: Drift) -> None:
+        self._transport.hooks.drift(msgspec.structs.replace(drift, operation=self.route.operation))
+
+    def tell_quarantined(self, row: QuarantinedRow) -> None:
+        """Tell hooks of a row that could not be read."""
+        self._transport.hooks.tell("on_quarantine", row)

@@ -1,0 +1,356 @@
+"""Pager and Page: a list streamed page by page, the next page on its way while the caller works on this one.
+
+Only an absent, null or empty token ends a list; an empty page with a token does not (I). A token that comes back ends
+the walk with `PaginationLoopError`. A walk can stop anywhere and go on from its `Cursor`, row for row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
+
+import msgspec
+
+from amili_async._cursor import Cursor
+from amili_async._lists.prefetcher import Ahead
+from amili_async.errors import AmiliError, ConfigurationError, DecodeError, PaginationLoopError
+from amili_async.events import QuarantinedRow
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
+    from types import TracebackType
+
+    from amili_async._decoding import Reader
+    from amili_async._lists.page_fetcher import Listing, Loaded
+    from amili_async._protocol.requests import Body
+    from amili_async.models._envelope import Summary
+
+T = TypeVar("T")
+
+BITE = 2**18
+"""Bytes of rows decoded between two turns of the event loop."""
+
+
+class Page(Generic[T]):
+    """One page of a list: at most ``page_size`` rows, in the order of the wire."""
+
+    __slots__ = ("_body", "_reader", "_rows", "cursor", "items", "quarantined", "summary")
+
+    def __init__(
+        self,
+        *,
+        items: tuple[T, ...],
+        quarantined: tuple[QuarantinedRow, ...],
+        summary: Summary | None,
+        cursor: Cursor,
+        body: Body,
+        rows: slice,
+        reader: Reader[T],
+    ) -> None:
+        self.items = items
+        self.quarantined = quarantined
+        """The rows that could not be read, with their bytes; empty with ``on_invalid="raise"``."""
+        self.summary = summary
+        self.cursor = cursor
+        """Points at the start of this page."""
+        self._body = body
+        self._rows = rows
+        self._reader = reader
+
+    def __repr__(self) -> str:
+        return (
+            f"Page({len(self.items)} items, {len(self.quarantined)} quarantined, last={self.next_page_token is None})"
+        )
+
+    @property
+    def next_page_token(self) -> str | None:
+        """The token of the next page; ``None`` on the last one."""
+        return _token_in(self.summary)
+
+    @property
+    def raw(self) -> bytes:
+        """The page's body as received, unpacked."""
+        return bytes(self._body)
+
+    def raw_items(self) -> Iterator[msgspec.Raw]:
+        """Return each row's JSON as received, in the order of the wire: items and quarantined rows."""
+        return iter(self._reader.split(self._body).rows[self._rows])
+
+
+class Pager(Generic[T]):
+    """A list, iterated once: ``async for item in pager`` or ``async for page in pager.pages()``.
+
+    The next page is requested while the caller works on this one. Leave early with ``async with pager`` or
+    ``await pager.aclose()``, which stop at once; a bare ``break`` stops within a few turns of the event loop.
+
+    Errors that end the iteration carry ``cursor``: pass it to the same list call to go on exactly there.
+    """
+
+    def __init__(
+        self,
+        listing: Listing[T],
+        *,
+        cursor: Cursor | None = None,
+        page_token: str | None = None,
+        limit: int | None = None,
+        prefetch: bool = True,
+    ) -> None:
+        self._listing = listing
+        self._left = limit
+        self._prefetch = prefetch
+        self._token, self._row = _start(cursor, page_token, listing.fingerprint)
+        self._next: str | None = None
+        self._seen: set[int] = set()
+        self._ahead = Ahead(listing, self._follow)
+        self._decoded = 0
+        """Bytes of rows decoded since other tasks had a turn."""
+        self._iterated = self._begun = self._stopped = False
+
+    def __repr__(self) -> str:
+        return f"Pager({self._listing.route.operation}, {self.cursor!r})"
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where the walk stands: right behind the last item, or the last page, that was handed out."""
+        return self._cursor_at(self._row)
+
+    def __aiter__(self) -> AsyncGenerator[T, None]:
+        # The pager keeps no reference to its generator: after a bare `break` nothing else does, so it is finalised at
+        # once, and with it the request for the next page.
+        self._iterate()
+        return self._items()
+
+    def pages(self) -> AsyncGenerator[Page[T], None]:
+        """Iterate over pages in place of items. A ``limit`` cuts the page that reaches it, and ends the walk there.
+
+        A page is handed out whole or not at all: the error of a row that cannot be read points at its page's start.
+        """
+        self._iterate()
+        return self._pages()
+
+    async def collect(self) -> list[T]:
+        """Return all items as a list; mind the memory."""
+        return [item async for item in self]
+
+    async def first(self) -> T | None:
+        """Return the first item, ``None`` for an empty list; nothing is requested ahead."""
+        async with aclosing(aiter(self)) as items:
+            self._prefetch = False
+            return await anext(items, None)
+
+    async def aclose(self) -> None:
+        """Stop: end the request under way, and the iteration, from whatever task. The cursor stays where it is."""
+        self._stopped = True
+        await self._ahead.stop()
+
+    async def __aenter__(self) -> Pager[T]:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __await__(self) -> Generator[None, None, NoReturn]:
+        raise ConfigurationError(
+            f"{self._listing.route.operation} is a list and cannot be awaited: "
+            "use `async for item in pager` or `await pager.collect()`"
+        )
+
+    def _iterate(self) -> None:
+        if self._iterated or self._stopped:
+            raise ConfigurationError(
+                f"a pager is iterated once, and this one was {'iterated' if self._iterated else 'closed'}; "
+                "make another one, from `cursor=pager.cursor` to go on where it stands"
+            )
+        self._iterated = True
+
+    async def _items(self) -> AsyncGenerator[T, None]:
+        try:
+            while (loaded := await self._advance()) is not None:
+                if loaded.rows is None:
+                    # The common page, by far: nothing but hand out and count. It is let go before the next one comes:
+                    # memory that is still in the processor's cache is the cheapest to fill.
+                    items = self._ready(loaded.items)
+                    del loaded
+                    for item in items:
+                        self._row += 1
+                        yield item
+                        if self._stopped:
+                            return
+                    del items
+                    continue
+                for row in self._read(loaded.rows):
+                    self._row += 1
+                    if not isinstance(row, QuarantinedRow):
+                        yield row
+                    if self._decoded > BITE:
+                        await self._turn()
+                    if self._stopped:
+                        return
+        except AmiliError as error:
+            error.cursor = self.cursor
+            raise
+        finally:
+            await self._ahead.stop()
+
+    async def _pages(self) -> AsyncGenerator[Page[T], None]:
+        try:
+            while (loaded := await self._advance()) is not None:
+                page, end = await self._page(loaded)
+                del loaded
+                if self._stopped:
+                    return
+                self._row = end
+                yield page
+                del page
+        except AmiliError as error:
+            error.cursor = self.cursor
+            raise
+        finally:
+            await self._ahead.stop()
+
+    async def _page(self, loaded: Loaded[T]) -> tuple[Page[T], int]:
+        """Return a page for the caller, and the row behind its last one."""
+        items: list[T] = []
+        quarantined: list[QuarantinedRow] = []
+        if loaded.rows is None:
+            items += self._ready(loaded.items)
+        else:
+            for row in self._read(loaded.rows):
+                if isinstance(row, QuarantinedRow):
+                    quarantined.append(row)
+                else:
+                    items.append(row)
+                if self._decoded > BITE:
+                    await self._turn()
+        end = self._row + len(items) + len(quarantined)
+        page = Page(
+            items=tuple(items),
+            quarantined=tuple(quarantined),
+            summary=loaded.summary,
+            cursor=self.cursor,
+            body=loaded.body,
+            rows=slice(self._row, end),
+            reader=self._listing.reader,
+        )
+        return page, end
+
+    # Rows
+
+    def _ready(self, items: Sequence[T]) -> Sequence[T]:
+        """Return what a page that was read whole still has to give."""
+        if self._row:
+            items = items[self._row :]
+        if self._left is not None:
+            items = items[: self._left]
+            self._left -= len(items)
+        return items
+
+    def _read(self, rows: Sequence[T | QuarantinedRow | msgspec.Raw]) -> Iterator[T | QuarantinedRow]:
+        """Yield what any other page still has to give, decoded row by row."""
+        for index in range(self._row, len(rows)):
+            if self._left == 0:
+                return
+            row, size = self._listing.row(rows[index], index)
+            self._decoded += size
+            if isinstance(row, QuarantinedRow):
+                row = self._set_aside(row)
+            elif self._left is not None:
+                self._left -= 1
+            yield row
+
+    def _set_aside(self, row: QuarantinedRow) -> QuarantinedRow:
+        """Do with an unreadable row what ``on_invalid`` says."""
+        route, on_invalid = self._listing.route, self._listing.options.on_invalid
+        if on_invalid == "raise":
+            raise DecodeError(
+                f"row {row.index} of a page does not fit: {row.reason} at {row.path}",
+                path=row.path,
+                operation=route.operation,
+                method=route.method,
+                route=route.path,
+                status=200,
+                body=row.raw,
+            )
+        row = msgspec.structs.replace(row, operation=route.operation, cursor=self._cursor_at(row.index))
+        self._listing.tell_quarantined(row)
+        if callable(on_invalid):
+            on_invalid(row)
+        return row
+
+    async def _turn(self) -> None:
+        """Let other tasks run."""
+        self._decoded = 0
+        await asyncio.sleep(0)
+
+    def _cursor_at(self, row: int) -> Cursor:
+        return Cursor(token=self._token, row=row, fingerprint=self._listing.fingerprint)
+
+    # Pages
+
+    async def _advance(self) -> Loaded[T] | None:
+        """Return the next page with the one after it already requested, or ``None`` at the end."""
+        if self._stopped or self._left == 0:
+            return None
+        if self._begun:
+            if self._next is None:
+                return None
+            # Before the walk moves on: the error of a token that came back points behind the last row handed out.
+            self._remember(self._next)
+            self._token, self._row = self._next, 0
+        else:
+            self._remember(self._token)
+        self._begun = True
+        loaded = await self._ahead.page(self._token)
+        if loaded is None or self._stopped:
+            return None
+        self._next = _token_in(loaded.summary)
+        return loaded
+
+    def _remember(self, token: str | None) -> None:
+        if token is None:
+            return
+        if hash(token) in self._seen:
+            raise PaginationLoopError(
+                "the list handed out a page token that it had handed out before; following it would never end",
+                operation=self._listing.route.operation,
+                method=self._listing.route.method,
+                route=self._listing.route.path,
+            )
+        self._seen.add(hash(token))
+
+    def _follow(self, loaded: Loaded[T]) -> str | None:
+        """Return the token of the page behind this one; ``None`` where it should not be requested before it is due."""
+        token = _token_in(loaded.summary)
+        ends_here = self._left is not None and self._left <= len(loaded) - self._row
+        return None if not self._prefetch or ends_here or token is None or hash(token) in self._seen else token
+
+
+def _token_in(summary: Summary | None) -> str | None:
+    """Return the token of the page that follows; ``None`` at the end of the list."""
+    return None if summary is None else summary.next_page_token or None
+
+
+def _start(cursor: Cursor | None, page_token: str | None, fingerprint: str) -> tuple[str | None, int]:
+    """Return page and row where a walk begins.
+
+    Raises:
+        ConfigurationError: the cursor is of another list, there is a page token beside it, or that is no token.
+    """
+    if cursor is None:
+        if page_token is not None and (not isinstance(page_token, str) or not page_token):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+            raise ConfigurationError("page_token must be text that is not empty; without it a list begins at its start")
+        return page_token, 0
+    if not isinstance(cursor, Cursor):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+        raise ConfigurationError(
+            f"cursor must be a Cursor, not {type(cursor).__name__}; text is read by Cursor.decode()"
+        )
+    if page_token is not None:
+        raise ConfigurationError("give cursor or page_token, not both: each says where to start")
+    if cursor.fingerprint != fingerprint:
+        raise ConfigurationError(
+            "cursor is of another list: operation, organization, filters, sort and page_size must be those it came from"
+        )
+    return cursor.token, cursor.row

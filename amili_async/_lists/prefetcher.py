@@ -1,0 +1,135 @@
+"""Ahead: fetches the pages of one walk, each requested while the caller still works on the one before it.
+
+A caller that is faster than the server waits for every page. There, one task goes on from page to page: in the step in
+which it hands a page over it sends the request for the next, so that costs no task and no turn of the event loop. A
+caller that is slower finds its page ready, and the next one is requested by a task of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from amili_async.errors import DeadlineExceededError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from amili_async._lists.page_fetcher import Listing, Loaded
+
+T = TypeVar("T")
+
+
+class Ahead(Generic[T]):
+    """The requests of one walk: never more than one at a time, and at most one page ahead."""
+
+    def __init__(self, listing: Listing[T], follow: Callable[[Loaded[T]], str | None]) -> None:
+        self._listing = listing
+        self._follow = follow
+        """Says which page to request while the caller works on this one; ``None`` for none."""
+        self._handover = listing.handover()
+        self._task: asyncio.Task[Loaded[T] | None] | None = None
+        self._asked: asyncio.Future[Loaded[T] | None] | None = None
+        """Where a caller waits for the page that is due."""
+        self._context = Context()
+        """What that caller had set in its context when it asked."""
+
+    async def page(self, token: str | None) -> Loaded[T] | None:
+        """Return the page of this token, with the request for the next one on the wire; ``None`` once stopped.
+
+        Raises:
+            AmiliError: whatever the page's own request ended with.
+        """
+        task, loaded = self._task, None
+        if task is not None and task.done():
+            self._task = None
+            # The time that passed while the caller worked counts for no deadline: such a page is asked for again.
+            with suppress(DeadlineExceededError):
+                loaded = task.result()
+        if loaded is None:
+            if self._task is None:
+                self._start(token)
+            loaded = await self._arrival()
+        elif (following := self._follow(loaded)) is not None:
+            self._start(following)
+        await self._on_the_wire()
+        return loaded
+
+    async def stop(self) -> None:
+        """End the request under way, and the wait for it."""
+        asked, task, self._task = self._asked, self._task, None
+        if asked is not None and not asked.done():
+            asked.set_result(None)
+        if task is None:
+            return
+        # Before the wait, which may be cancelled itself.
+        task.add_done_callback(_look_at)
+        task.cancel()
+        await asyncio.wait({task})
+
+    def _start(self, token: str | None) -> None:
+        self._handover.done = False
+        self._task = asyncio.create_task(self._fetch(token), name="amili page")
+
+    async def _arrival(self) -> Loaded[T] | None:
+        self._context = copy_context()
+        asked: asyncio.Future[Loaded[T] | None] = asyncio.get_running_loop().create_future()
+        self._asked = asked
+        try:
+            return await asked
+        finally:
+            self._asked = None
+            if asked.done():
+                _look_at(asked)
+
+    async def _fetch(self, token: str | None) -> Loaded[T] | None:
+        """Fetch pages as long as a caller waits for them; return one that nobody waits for."""
+        while True:
+            try:
+                loaded = await self._listing.fetch(token, self._handover)
+            except BaseException as error:
+                asked = self._asked
+                if asked is None or asked.done():
+                    raise
+                if not isinstance(error, Exception):
+                    asked.cancel()
+                    raise
+                asked.set_exception(error)
+                return None
+            asked = self._asked
+            if asked is None or asked.done():
+                return loaded
+            token = self._follow(loaded)
+            asked.set_result(loaded)
+            # A page is the caller's alone from here on: it is let go when the caller lets it go.
+            self._asked = None
+            del loaded, asked
+            if token is None:
+                return None
+            self._handover.done = False
+            self._take_context()
+
+    def _take_context(self) -> None:
+        """See what the caller has set: a page is requested when the one before it is handed out."""
+        for variable, value in self._context.items():
+            variable.set(value)
+
+    async def _on_the_wire(self) -> None:
+        """Let the event loop run until the request ahead is on the wire.
+
+        A task has not run when it is made. One turn puts its request on a warm connection, a cold one takes some more;
+        a caller that never awaits between two pages would otherwise have no overlap at all.
+        """
+        handover, task = self._handover, self._task
+        for _ in range(handover.turns):
+            if handover.done or task is None or task.done():
+                break
+            await asyncio.sleep(0)
+
+
+def _look_at(ended: asyncio.Future[Any]) -> None:
+    """Look at an error that nobody waits for any more, or asyncio reports it as never retrieved."""
+    if not ended.cancelled():
+        ended.exception()

@@ -1,0 +1,110 @@
+"""Shows a list as it streams in, and says how to go on where it stopped."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from amili_async._cursor import Cursor
+from amili_async.cli._client_context import opened
+from amili_async.cli._console import say
+from amili_async.cli._output import cell, on_terminal, write_json, write_row
+from amili_async.cli._running import DONE, FAILED, command_line, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from amili_async import AmiliClient, Page, Pager
+
+T = TypeVar("T")
+
+TABLE_ROWS = 200
+"""How many rows are measured together to set the widths of a table."""
+
+
+class Bounds(NamedTuple):
+    """Where a list begins and after how many rows it ends."""
+
+    limit: int | None
+    cursor: Cursor | None
+
+
+class Listing(Generic[T]):
+    """One ``amili … list``: which list, what is shown of its rows, and in which form.
+
+    A row that cannot be read stands among the JSON lines as received; elsewhere it is left out, and that is a failure.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[AmiliClient, Bounds], Pager[T]],
+        columns: Mapping[str, Callable[[T], object]],
+        *,
+        as_json: bool,
+        limit: int | None,
+        cursor: str | None,
+    ) -> None:
+        self._start = start
+        self._columns = columns
+        self._as_json = as_json
+        self._limit = limit
+        self._cursor = cursor
+        self._pager: Pager[T] | None = None
+        self._waiting: list[T] = []
+        self._table = not as_json and on_terminal()
+
+    def run(self) -> None:
+        """Show the list and leave with its exit status."""
+        run(self._show, resume=self._resume)
+
+    async def _show(self) -> int:
+        cursor = None if self._cursor is None else Cursor.decode(self._cursor)
+        shown = left_out = 0
+        async with opened() as amili:
+            self._pager = self._start(amili, Bounds(self._limit, cursor))
+            try:
+                async for page in self._pager.pages():
+                    self._write(page)
+                    shown += len(page.items)
+                    left_out += len(page.quarantined)
+            finally:
+                self._write_table()
+        if shown == self._limit:
+            say(
+                f"These are the first {shown:,}; --all shows every one, and this goes on from here:\n  {self._resume()}"
+            )
+        return FAILED if left_out and not self._as_json else DONE
+
+    def _write(self, page: Page[T]) -> None:
+        if self._as_json:
+            for raw in page.raw_items():
+                write_json(raw)
+        elif self._table:
+            self._waiting += page.items
+            if len(self._waiting) >= TABLE_ROWS:
+                self._write_table()
+        else:
+            for item in page.items:
+                write_row(self._values(item))
+        sys.stdout.flush()
+
+    def _write_table(self) -> None:
+        if not self._waiting:
+            return
+        table = Table(*self._columns, box=None, pad_edge=False)
+        for item in self._waiting:
+            table.add_row(*(Text(cell(value, short=True)) for value in self._values(item)))
+        self._waiting = []
+        Console(highlight=False).print(table)
+
+    def _values(self, item: T) -> Sequence[object]:
+        return [value(item) for value in self._columns.values()]
+
+    def _resume(self) -> str | None:
+        cursor = None if self._pager is None else self._pager.cursor
+        begun = cursor is not None and (cursor.token is not None or cursor.row > 0)
+        return command_line(cursor=cursor) if begun else None

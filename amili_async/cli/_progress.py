@@ -1,0 +1,90 @@
+"""Shows how far a sync is: a bar on a terminal, otherwise a line every few seconds."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+from amili_async.cli._console import say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from amili_async.sync import Progress as SyncProgress
+
+EVERY = 5.0
+"""Seconds between two lines where there is no terminal."""
+
+
+@contextmanager
+def shown_progress() -> Generator[Callable[[SyncProgress], None], None, None]:
+    """Yield what takes the progress of a sync and shows it on standard error."""
+    if not sys.stderr.isatty():
+        yield Lines().update
+        return
+    with Progress(
+        SpinnerColumn(),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}"),
+        console=Console(stderr=True),
+        transient=True,
+        expand=True,
+    ) as bar:
+        task = bar.add_task("organizations", total=None)
+
+        def update(progress: SyncProgress) -> None:
+            bar.update(
+                task,
+                total=progress.organizations_total,
+                completed=progress.organizations_done,
+                description=f"organizations, {figures(progress)}",
+            )
+
+        yield update
+
+
+class Lines:
+    """Prints the progress as a line, but not more often than every few seconds."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._last = now()
+
+    def update(self, progress: SyncProgress) -> None:
+        """Print a line where the last one is long enough ago."""
+        if self._now() - self._last < EVERY:
+            return
+        self._last = self._now()
+        total = "" if progress.organizations_total is None else f" of {progress.organizations_total:,}"
+        say(f"{progress.organizations_done:,}{total} organizations, {figures(progress)}")
+
+
+def figures(progress: SyncProgress) -> str:
+    """Return the progress in numbers, without those that say nothing."""
+    parts = [f"{progress.rows:,} rows", f"{progress.rows_per_second:,.0f} rows/s"]
+    if progress.failed:
+        parts.append(f"{progress.failed:,} failed")
+    if progress.retries:
+        parts.append(f"{progress.retries:,} retries")
+    if progress.waiting:
+        parts.append(f"told to wait {progress.waiting:,.0f} s")
+    if progress.seconds_left is not None:
+        parts.append(f"{duration(progress.seconds_left)} left")
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Return so many seconds as a person says them: ``4.2 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    if seconds < 10:  # noqa: PLR2004  # below, a tenth is worth telling
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

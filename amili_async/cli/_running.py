@@ -1,0 +1,111 @@
+"""Runs a command's work to its end and leaves with an exit status and, where it failed, one line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import sys
+from contextlib import suppress
+from io import UnsupportedOperation
+from typing import TYPE_CHECKING
+
+import typer
+
+from amili_async.cli._console import describe, fail, say, without_password
+from amili_async.errors import AmiliError, ConfigurationError, DeadlineExceededError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from amili_async._cursor import Cursor
+
+DONE = 0
+FAILED = 1
+USAGE = 2
+INTERRUPTED = 130
+
+EXTRAS = {
+    "aiosqlite": "sync",
+    "asyncpg": "postgres",
+    "dask": "dask",
+    "distributed": "dask",
+    "greenlet": "sync",
+    "sqlalchemy": "sync",
+}
+"""Which extra brings a module that a command imports."""
+
+
+def run(work: Callable[[], Coroutine[object, object, int]], *, resume: Callable[[], str | None] = lambda: None) -> None:
+    """Run the work in an event loop of its own and leave with the exit status that it returns.
+
+    Control-C cancels the work, so that what it holds is put back in order; ``resume`` then returns the line that goes
+    on from there, where there is one.
+
+    Raises:
+        typer.Exit: always; that is how a command leaves.
+    """
+    raise typer.Exit(_status(work, resume))
+
+
+def _status(work: Callable[[], Coroutine[object, object, int]], resume: Callable[[], str | None]) -> int:
+    try:
+        status = asyncio.run(work())
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        _close_standard_output()
+        line = resume()
+        say(f"Interrupted. This goes on from there:\n  {line}" if line else "Interrupted.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our lines, such as `head`, has had enough of them.
+        _close_standard_output()
+        return DONE
+    except ConfigurationError as error:
+        return _failed(error.message, USAGE)
+    except AmiliError as error:
+        status = _failed(describe(error))
+        if _got_somewhere(error) and (line := resume()):
+            say(f"This goes on from there:\n  {line}")
+        return status
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        return _failed(f"this needs an extra: pip install 'amili-async[cli,{extra}]'", USAGE)
+    except OSError as error:
+        _close_standard_output()
+        where = f": {error.filename}" if error.filename else ""
+        return _failed(f"{error.strerror or error}{where}")
+    return status
+
+
+def _got_somewhere(error: AmiliError) -> bool:
+    """Return whether the same command would go on, and not just fail again at its beginning."""
+    if error.cursor is None:
+        return isinstance(error, DeadlineExceededError)
+    return error.cursor.token is not None or error.cursor.row > 0
+
+
+def command_line(*, cursor: Cursor | None = None) -> str:
+    """Return the line that the user typed, to be typed again; with a cursor in the place of the one it had."""
+    words = sys.argv[1:]
+    if cursor is not None:
+        at = [index for index, word in enumerate(words) if word == "--cursor" or word.startswith("--cursor=")]
+        for index in reversed(at):
+            del words[index : index + (2 if words[index] == "--cursor" else 1)]
+        words += ["--cursor", cursor.encode()]
+    return shlex.join(["amili", *map(without_password, words)])
+
+
+def _failed(message: str, status: int = FAILED) -> int:
+    fail(message)
+    return status
+
+
+def _close_standard_output() -> None:
+    """Let what is still buffered go nowhere: Python's own flush at exit would fail on it once more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with suppress(UnsupportedOperation):  # a caller that captures the output has no file to redirect
+        os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

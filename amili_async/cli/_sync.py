@@ -1,0 +1,192 @@
+"""``amili sync``: the lists of many organizations into a database, resumable at any moment."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import asynccontextmanager, suppress
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from amili_async.cli._client_context import opened
+from amili_async.cli._output import write_json
+from amili_async.cli._progress import shown_progress
+from amili_async.cli._running import DONE, FAILED, command_line, run
+from amili_async.cli._summary import tell
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from amili_async import AmiliClient
+    from amili_async.sync import SqlStore, SyncReport
+
+
+class Resource(StrEnum):
+    """What can be synced; typer takes no list of literals."""
+
+    BATCHES = "batches"
+    INVOICES = "invoices"
+    CASES = "cases"
+    SETTLEMENTS = "settlements"
+
+
+SANDBOX_ORGANIZATIONS = 20
+SANDBOX_BATCHES = 500
+
+CONNECTIONS = 16
+"""Requests at once at least, as any client: pages read ahead and rows read again come on top of the lists."""
+
+
+def sync(
+    *,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Sync from a sandbox in this process; needs no account.")
+    ] = False,
+    organization_ids: Annotated[
+        list[str] | None, typer.Option("--org", metavar="ORGANIZATION", help="An id; may be given again.")
+    ] = None,
+    orgs_file: Annotated[
+        Path | None, typer.Option(help="A file with an id a line; # begins a comment, - is standard input.")
+    ] = None,
+    store: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE|URL", envvar="AMILI_STORE", help="A SQLite file, or postgresql://user@host/database."
+        ),
+    ] = "amili.db",
+    resource: Annotated[
+        list[Resource] | None,
+        typer.Option(metavar="NAME", help="batches, invoices, cases or settlements; may be given again."),
+    ] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="How many organizations at once.")] = 8,
+    full: Annotated[bool, typer.Option("--full", help="Read every page, whatever the store has.")] = False,
+    since: Annotated[str | None, typer.Option(help="Leave out what is older than this day or moment.")] = None,
+    max_failures: Annotated[int | None, typer.Option(min=1, help="Stop when so many organizations failed.")] = None,
+    dask: Annotated[
+        str | None, typer.Option(help="Work on a cluster: tcp://scheduler:8786, or local:4 for processes here.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Sync organizations into a database; run again, it reads what is new and what was not final.
+
+    Rows and position are written in one transaction: interrupted or killed, the same line goes on where it was.
+    """
+    if sandbox and dask is not None:
+        raise typer.BadParameter("--sandbox is in this process alone: serve one with amili sandbox for --dask")
+    ids = _organizations(sandbox=sandbox, given=organization_ids or [], file=orgs_file)
+    beginning = _moment(since)
+    url = store if "://" in store else f"sqlite:///{store}"
+    resources = tuple(resource or [Resource.BATCHES])
+
+    async def on_cluster(address: str) -> int:
+        from amili_async.sync import SqlStore, sync_on_dask  # noqa: PLC0415  # the other commands start without it
+
+        with shown_progress() as update:
+            report = await sync_on_dask(
+                address,
+                ids,
+                url,
+                resources=resources,
+                concurrency=concurrency,
+                full=full,
+                since=beginning,
+                max_failures=max_failures,
+                on_progress=update,
+            )
+        async with SqlStore(url) as kept:
+            return await _concluded(report, store, kept, as_json=as_json)
+
+    async def here() -> int:
+        from amili_async.sync import SqlStore, sync  # noqa: PLC0415  # the other commands start without it
+
+        async with _source(ids, concurrency, sandbox=sandbox) as (amili, there), SqlStore(url) as kept:
+            with shown_progress() as update:
+                report = await sync(
+                    amili,
+                    there,
+                    kept,
+                    resources=resources,
+                    concurrency=concurrency,
+                    full=full,
+                    since=beginning,
+                    max_failures=max_failures,
+                    on_progress=update,
+                )
+            return await _concluded(report, store, kept, as_json=as_json)
+
+    run(here if dask is None else lambda: on_cluster(dask), resume=command_line)
+
+
+async def _concluded(report: SyncReport, store: str, kept: SqlStore, *, as_json: bool) -> int:
+    """Tell what came of it and return the exit status."""
+    if as_json:
+        write_json(msgspec.json.encode(report))
+    else:
+        tell(report, store, {resource: await kept.count(resource) for resource in report.resources})
+    sys.stdout.flush()  # before what goes to standard error from here on
+    return DONE if report.ok else FAILED
+
+
+@asynccontextmanager
+async def _source(
+    ids: list[str], concurrency: int, *, sandbox: bool
+) -> AsyncGenerator[tuple[AmiliClient, list[str]], None]:
+    """Yield a client and whose rows to read with it: those that were named, or those of a sandbox."""
+    connections = max(CONNECTIONS, concurrency)
+    if not sandbox:
+        async with opened(hooks=(), concurrency=connections) as amili:
+            yield amili, ids
+        return
+    from amili_async.sandbox import Sandbox  # noqa: PLC0415  # only where it is wanted
+
+    async with (
+        Sandbox(organizations=SANDBOX_ORGANIZATIONS, batches=SANDBOX_BATCHES) as server,
+        opened(server, hooks=(), concurrency=connections) as amili,
+    ):
+        yield amili, server.organization_ids
+
+
+def _organizations(*, sandbox: bool, given: list[str], file: Path | None) -> list[str]:
+    """Return whose rows are read, each id once, in the order given; none for the sandbox's.
+
+    Raises:
+        typer.BadParameter: nobody is named, an id is empty, or somebody is named beside ``--sandbox``.
+    """
+    if sandbox:
+        if given or file:
+            raise typer.BadParameter("--sandbox brings its own organizations: leave --org and --orgs-file out")
+        return []
+    ids = [*given, *_ids(file)] if file else given
+    if not ids:
+        raise typer.BadParameter("name organizations with --org or --orgs-file, or try --sandbox")
+    if not all(name.strip() for name in ids):
+        raise typer.BadParameter("--org is empty; it is an organization's id")
+    return list(dict.fromkeys(ids))
+
+
+def _ids(file: Path) -> list[str]:
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise typer.BadParameter(f"--orgs-file {file} cannot be read: {reason}") from None
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    return [line for line in lines if line]
+
+
+def _moment(text: str | None) -> date | None:
+    """Return the day or moment of ``--since``.
+
+    Raises:
+        typer.BadParameter: it is neither.
+    """
+    if text is None:
+        return None
+    for read in (date.fromisoformat, datetime.fromisoformat):
+        with suppress(ValueError):
+            return read(text)
+    raise typer.BadParameter(f"--since {text} is no day and no moment; write 2026-05-17 or 2026-05-17T12:00:00Z")

@@ -1,6 +1,0 @@
-"""Response bytes to typed rows: strict and fast first, leniently where that fails, set aside where that fails too."""
-
-from amili_async.decoding.envelope import SplitPage
-from amili_async.decoding.reader import DecodedPage, DriftSink, Reader
-
-__all__ = ["DecodedPage", "DriftSink", "Reader", "SplitPage"]

@@ -1,0 +1,27 @@
+"""Numbers that name something, such as a case: written as a number here and as text there, always text for users."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+
+from amili_async.models._base import Model
+
+if TYPE_CHECKING:
+    NumberText = str
+else:
+    # Read as either; `Numbered` makes it the one type that users see.
+    NumberText = int | str
+
+
+class Numbered(Model, frozen=True, kw_only=True):
+    """A model with members of `NumberText`, named in ``numbers``."""
+
+    numbers: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.numbers:
+            value: object = getattr(self, name)
+            if isinstance(value, int):
+                msgspec.structs.force_setattr(self, name, str(value))

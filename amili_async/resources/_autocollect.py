@@ -1,0 +1,134 @@
+"""AutoCollect: the older API, with its own address, lower-case members, and Basic or bearer authentication."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from amili_async.errors import ConfigurationError
+from amili_async.models._autocollect import AutoCollectBatch
+from amili_async.models._encoding import encode
+from amili_async.models._legacy_status import LegacyStatus
+from amili_async.models._moments import query_date
+from amili_async.models._raw_value import OpenValue
+from amili_async.resources._base import Resource, text
+from amili_async.resources._downloads import save, target_of
+from amili_async.resources._raw_request import encode_body
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from os import PathLike
+    from pathlib import Path
+
+    from amili_async.models._moments import When
+    from amili_async.resources._operation_client import Caller
+
+
+class AutoCollect(Resource):
+    """``client.autocollect``. Needs ``AmiliClient(autocollect_url=...)``: its address is not documented.
+
+    It sends the client's bearer token, as documented since G2; `with_basic` gives one that sends Basic credentials, as
+    documented for G1.
+    """
+
+    def __init__(self, caller: Caller, *, basic: str | None = None) -> None:
+        super().__init__(caller)
+        self._basic = basic
+
+    def __repr__(self) -> str:
+        return f"AutoCollect({'bearer' if self._basic is None else 'basic'})"
+
+    def with_basic(self, username: str, password: str) -> AutoCollect:
+        """Return one that authenticates with a name and a password, and asks for no token.
+
+        Raises:
+            ConfigurationError: an empty name or password, or a name with a colon, which Basic cannot say.
+        """
+        if not username or not password or ":" in username:
+            raise ConfigurationError("username and password must not be empty, and the username must hold no colon")
+        return AutoCollect(self._caller, basic=aiohttp.encode_basic_auth(username, password, "utf-8"))
+
+    async def get_batch(
+        self,
+        *,
+        sender_id: str | None = None,
+        creditor_id: str | None = None,
+        customer_ref: str | None = None,
+        ledger_ref: str | None = None,
+        include_closed: bool | None = None,
+        last_settlement_id: str | None = None,
+        remittance_date: When | None = None,
+        language_code: str | None = None,
+    ) -> AutoCollectBatch:
+        """Return creditors, cases and settlements in one object.
+
+        Safe to repeat, so it is retried on timeouts and 5xx. Route and query names are documented (D), their values are
+        not.
+
+        Raises:
+            ConfigurationError: no ``autocollect_url``, or an argument that cannot be right.
+            DecodeError: the answer is no such object; its bytes are on the error.
+        """
+        reader = self._caller.readers.of(AutoCollectBatch)
+        query = (
+            ("senderid", text(sender_id, "sender_id")),
+            ("creditorid", text(creditor_id, "creditor_id")),
+            ("customerref", text(customer_ref, "customer_ref")),
+            ("ledgerref", text(ledger_ref, "ledger_ref")),
+            ("includeclosed", None if include_closed is None else str(include_closed).lower()),
+            ("lastsettlementid", text(last_settlement_id, "last_settlement_id")),
+            ("remittancedate", query_date(remittance_date, "remittance_date")),
+            ("languagecode", text(language_code, "language_code")),
+        )
+        drift = self._caller.drift("autocollect.get_batch")
+        return await self._caller.send(
+            "autocollect.get_batch", read=lambda body: reader.bare(body, drift), query=query, basic=self._basic
+        )
+
+    async def send_batch(
+        self, batch: AutoCollectBatch | Mapping[str, object], *, sender_id: str | None = None
+    ) -> LegacyStatus:
+        """Send a batch; return what became of its objects.
+
+        A mapping is sent as it is, for members that `AutoCollectBatch` does not name. A write: repeated only where it
+        surely was not executed. Route and content type are documented (D), the answer is inferred (I).
+
+        Raises:
+            OutcomeUnknownError: sent, and it is not known whether it took effect.
+        """
+        reader = self._caller.readers.of(LegacyStatus)
+        return await self._caller.send(
+            "autocollect.send_batch",
+            read=lambda body: reader.bare(body, None),
+            query=(("senderid", text(sender_id, "sender_id")),),
+            body=encode(batch) if isinstance(batch, AutoCollectBatch) else encode_body(batch),
+            content_type="application/json-patch+json",
+            basic=self._basic,
+            recipe="autocollect.get_batch(ledger_ref=...) shows the case of an object",
+        )
+
+    async def attachment(self, attachment_id: str) -> bytes:
+        """Return a file that an event of a case's history names.
+
+        Only the path is public (U): method and query name are guesses, and calling it warns once. Retried like every
+        read; held in memory, up to the client's ``max_response_bytes``.
+        """
+        return await self._caller.send(
+            "autocollect.attachment",
+            read=bytes,
+            query=(("attachmentid", text(attachment_id, "attachment_id")),),
+            headers={"Accept": "*/*"},
+            basic=self._basic,
+        )
+
+    async def download(self, attachment_id: str, path: str | PathLike[str]) -> Path:
+        """Write an attachment into a file that is whole or absent, as ``invoices.download`` does; return its path."""
+        target = target_of(path)
+        return await save(await self.attachment(attachment_id), target)
+
+    async def ping(self) -> OpenValue:
+        """Return what AutoCollect answers a ping (I). Retried like every read."""
+        return await self._caller.send(
+            "autocollect.ping", read=lambda body: OpenValue(raw=bytes(body)), basic=self._basic
+        )

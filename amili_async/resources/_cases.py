@@ -1,0 +1,135 @@
+"""Cases: listed, and acted on by routes of which only the names are public."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from amili_async.models._cases import Case
+from amili_async.models._moments import query_date
+from amili_async.resources._base import number, text
+from amili_async.resources._writing import WritingResource
+
+if TYPE_CHECKING:
+    from amili_async._cursor import Cursor
+    from amili_async._lists.pager import Pager
+    from amili_async._protocol.options import OnInvalid
+    from amili_async._protocol.requests import Identifier
+    from amili_async.models._accepted import Accepted
+    from amili_async.models._cases import CaseStatus
+    from amili_async.models._invoices import InvoiceType
+    from amili_async.models._moments import When
+
+
+class Cases(WritingResource):
+    """``client.cases``.
+
+    All but `list` are operations of mark U: only their names are public, their paths are guesses. Calling one warns
+    once, unless ``AmiliClient(routes=...)`` gives the path that Amili confirmed. Each takes a ``json`` body to send as
+    Amili says, and returns the batch that the answer names, or ``None``. They are writes: repeated only where they
+    surely were not executed.
+    """
+
+    def list(
+        self,
+        organization_id: Identifier,
+        *,
+        status: CaseStatus | str | None = None,
+        type: InvoiceType | str | None = None,
+        case_number: str | None = None,
+        customer_number: str | None = None,
+        unique_source_invoice_id: str | None = None,
+        search_term: str | None = None,
+        from_created_at: When | None = None,
+        to_created_at: When | None = None,
+        page_size: int | None = None,
+        page_token: str | None = None,
+        limit: int | None = None,
+        cursor: Cursor | None = None,
+        prefetch: bool = True,
+        on_invalid: OnInvalid | None = None,
+    ) -> Pager[Case]:
+        """Return a pager over an organization's cases.
+
+        Documented (D): getcasesbyorganization-4326442e0. Each page is a read, so it is retried on timeouts and 5xx.
+        Dates are a ``date``, a datetime with a zone, or ISO 8601 text; paging options as for ``batches.list``.
+
+        Raises:
+            ConfigurationError: an argument that cannot be right, such as a datetime without a zone.
+        """
+        query = (
+            ("Status", text(status, "status")),
+            ("Type", text(type, "type")),
+            ("CaseNumber", text(case_number, "case_number")),
+            ("CustomerNumber", text(customer_number, "customer_number")),
+            ("UniqueSourceInvoiceId", text(unique_source_invoice_id, "unique_source_invoice_id")),
+            ("SearchTerm", text(search_term, "search_term")),
+            ("FromCreatedAt", query_date(from_created_at, "from_created_at")),
+            ("ToCreatedAt", query_date(to_created_at, "to_created_at")),
+            ("PageSize", number(page_size, "page_size")),
+        )
+        return self._caller.pager(
+            "cases.list",
+            organization_id,
+            row_type=Case,
+            query=query,
+            page_token=page_token,
+            limit=limit,
+            cursor=cursor,
+            prefetch=prefetch,
+            on_invalid=on_invalid,
+        )
+
+    async def accept_debt_collection_list(
+        self, organization_id: Identifier, case_id: Identifier, *, json: object = None
+    ) -> Accepted | None:
+        """Agree to a case going to debt collection (U)."""
+        return await self._do("accept_debt_collection_list", organization_id, case_id, json)
+
+    async def reject_debt_collection_list(
+        self, organization_id: Identifier, case_id: Identifier, *, json: object = None
+    ) -> Accepted | None:
+        """Refuse a case's going to debt collection (U)."""
+        return await self._do("reject_debt_collection_list", organization_id, case_id, json)
+
+    async def pause(self, organization_id: Identifier, case_id: Identifier, *, json: object = None) -> Accepted | None:
+        """Pause a case (U)."""
+        return await self._do("pause", organization_id, case_id, json)
+
+    async def withdraw(
+        self, organization_id: Identifier, case_id: Identifier, *, json: object = None
+    ) -> Accepted | None:
+        """Take a case back from collection (U)."""
+        return await self._do("withdraw", organization_id, case_id, json)
+
+    async def resume(self, organization_id: Identifier, case_id: Identifier, *, json: object = None) -> Accepted | None:
+        """Go on with a paused case (U)."""
+        return await self._do("resume", organization_id, case_id, json)
+
+    async def accept_eviction_request(
+        self, organization_id: Identifier, case_id: Identifier, *, json: object = None
+    ) -> Accepted | None:
+        """Agree to asking for an eviction (U)."""
+        return await self._do("accept_eviction_request", organization_id, case_id, json)
+
+    async def reject_eviction_request(
+        self, organization_id: Identifier, case_id: Identifier, *, json: object = None
+    ) -> Accepted | None:
+        """Refuse to ask for an eviction (U)."""
+        return await self._do("reject_eviction_request", organization_id, case_id, json)
+
+    async def accept_eviction_confirmation(
+        self, organization_id: Identifier, case_id: Identifier, *, json: object = None
+    ) -> Accepted | None:
+        """Agree to an eviction's confirmation (U)."""
+        return await self._do("accept_eviction_confirmation", organization_id, case_id, json)
+
+    async def reject_eviction_confirmation(
+        self, organization_id: Identifier, case_id: Identifier, *, json: object = None
+    ) -> Accepted | None:
+        """Refuse an eviction's confirmation (U)."""
+        return await self._do("reject_eviction_confirmation", organization_id, case_id, json)
+
+    async def _do(self, action: str, organization_id: Identifier, case_id: Identifier, json: object) -> Accepted | None:
+        return await self._act(
+            f"cases.{action}", organization_id, case_id, json=json, recipe="cases.list shows the case's status"
+        )

@@ -1,0 +1,211 @@
+"""Invoices: sent to Amili one write or a whole stream at a time, listed, read, and acted on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from amili_async.errors import ConfigurationError
+from amili_async.models._invoices import Invoice, NewInvoice
+from amili_async.models._moments import query_date
+from amili_async.models._raw_value import OpenValue
+from amili_async.resources._base import check_key, text, whole
+from amili_async.resources._bulk import in_chunks
+from amili_async.resources._downloads import save, target_of
+from amili_async.resources._writing import BY_KEY, WritingResource, body_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+    from os import PathLike
+    from pathlib import Path
+
+    from amili_async._cursor import Cursor
+    from amili_async._lists.pager import Pager
+    from amili_async._protocol.options import OnInvalid
+    from amili_async._protocol.requests import Identifier
+    from amili_async.models._accepted import Accepted
+    from amili_async.models._invoices import InvoiceStatus, InvoiceType
+    from amili_async.models._moments import When
+    from amili_async.resources._bulk import ChunkOutcome
+
+_RECIPE = f"{BY_KEY}; invoices.list(organization_id, unique_source_invoice_id=...) lists an invoice by your own id"
+_ACTION_RECIPE = "invoices.get(organization_id, invoice_id) shows the invoice's status"
+
+
+class Invoices(WritingResource):
+    """``client.invoices``."""
+
+    async def create(
+        self, organization_id: Identifier, invoices: Sequence[NewInvoice], *, idempotency_key: str | None = None
+    ) -> Accepted:
+        """Send invoices as one write; return the batch that they become, for ``batches.wait``.
+
+        A write: repeated only where it surely was not executed. Documented (D): createinvoices-4148067e0; the shape of
+        the answer is inferred (I). The key is sent as the header ``IdempotencyKey``; that writes heed it is inferred
+        too (I), so it makes nothing safe to repeat unless ``RetryPolicy(trust_idempotency_key=True)`` says so.
+
+        Raises:
+            ConfigurationError: no invoices, or something else in their place; nothing was sent.
+            OutcomeUnknownError: sent, and it is not known whether it took effect; its ``recipe`` says how to find out.
+            APIError: refused.
+        """
+        return await self._create(
+            "invoices.create",
+            organization_id,
+            body=body_of(invoices, NewInvoice, "invoices"),
+            idempotency_key=idempotency_key,
+            recipe=_RECIPE,
+        )
+
+    def create_all(
+        self,
+        organization_id: Identifier,
+        invoices: Iterable[NewInvoice] | AsyncIterable[NewInvoice],
+        *,
+        chunk_size: int = 100,
+        concurrency: int = 4,
+        idempotency_prefix: str | None = None,
+    ) -> AsyncGenerator[ChunkOutcome[NewInvoice], None]:
+        """Send any number of invoices, ``chunk_size`` a write; yield the outcome of each write as it completes.
+
+        An outcome is a batch or an error, with the invoices that it is about, so one failed write loses no other. With
+        a prefix, the n-th write (from 0) has the key ``prefix-n``: the same invoices in the same order get the same
+        keys again. Invoices are taken from the iterable as writes end, so it may be endless. If the iterable raises,
+        the writes under way complete first. Leaving early, or cancelling, cancels the writes under way, whose outcome
+        is then not known; leave with ``contextlib.aclosing`` to have that happen at once. Source and repetition as for
+        `create`; the limit of a write's size is not documented.
+
+        Raises:
+            ConfigurationError: an argument that cannot be right, by its name.
+        """
+        if not (hasattr(invoices, "__iter__") or hasattr(invoices, "__aiter__")):
+            raise ConfigurationError("invoices must be several NewInvoice: an iterable or an async iterable of them")
+        return in_chunks(
+            invoices,
+            lambda chunk, key: self.create(organization_id, chunk, idempotency_key=key),
+            chunk_size=whole(chunk_size, "chunk_size", least=1),
+            concurrency=whole(concurrency, "concurrency", least=1),
+            idempotency_prefix=check_key(idempotency_prefix),
+        )
+
+    def list(
+        self,
+        organization_id: Identifier,
+        *,
+        status: InvoiceStatus | str | None = None,
+        type: InvoiceType | str | None = None,
+        invoice_number: str | None = None,
+        unique_source_invoice_id: str | None = None,
+        customer_number: str | None = None,
+        from_date: When | None = None,
+        to_date: When | None = None,
+        page_token: str | None = None,
+        limit: int | None = None,
+        cursor: Cursor | None = None,
+        prefetch: bool = True,
+        on_invalid: OnInvalid | None = None,
+    ) -> Pager[Invoice]:
+        """Return a pager over an organization's invoices.
+
+        Documented (D): getinvoicesbyorganization-4148068e0; it names no page size. Each page is a read, so it is
+        retried on timeouts and 5xx. Paging options as for ``batches.list``.
+
+        Args:
+            organization_id: whose invoices.
+            status: only those with this status, such as ``"OPEN"``.
+            type: only those of this type, such as ``"PAYMENT_REMINDER"``.
+            invoice_number: only those with this number.
+            unique_source_invoice_id: only the one with this id of your own.
+            customer_number: only those of this customer.
+            from_date: only those from this day or moment on; of what date, the documentation does not say.
+            to_date: only those up to this day or moment.
+            page_token: start at this page.
+            limit: hand out at most so many.
+            cursor: go on where an earlier walk with the same filters stood.
+            prefetch: request the next page while this one is worked on.
+            on_invalid: what becomes of rows that cannot be read.
+
+        Raises:
+            ConfigurationError: an argument that cannot be right, such as a datetime without a zone.
+        """
+        query = (
+            ("Status", text(status, "status")),
+            ("Type", text(type, "type")),
+            ("InvoiceNumber", text(invoice_number, "invoice_number")),
+            ("UniqueSourceInvoiceId", text(unique_source_invoice_id, "unique_source_invoice_id")),
+            ("CustomerNumber", text(customer_number, "customer_number")),
+            ("From", query_date(from_date, "from_date")),
+            ("To", query_date(to_date, "to_date")),
+        )
+        return self._caller.pager(
+            "invoices.list",
+            organization_id,
+            row_type=Invoice,
+            query=query,
+            page_token=page_token,
+            limit=limit,
+            cursor=cursor,
+            prefetch=prefetch,
+            on_invalid=on_invalid,
+        )
+
+    async def get(self, organization_id: Identifier, invoice_id: Identifier) -> Invoice:
+        """Return one invoice.
+
+        Safe to repeat, so it is retried on timeouts and 5xx. Documented (D): getinvoicebyid-4148069e0.
+
+        Raises:
+            NotFoundError: no such invoice in this organization.
+            DecodeError: the answer is not an invoice; its bytes are on the error.
+        """
+        return await self._caller.get("invoices.get", organization_id, invoice_id, type=Invoice)
+
+    def payments(self, organization_id: Identifier, invoice_id: Identifier) -> Pager[OpenValue]:
+        """Return a pager over the payments of an invoice, of a shape that is not documented. G1 only.
+
+        The route is documented (D): get-invoice-payments-by-invoice-id-3939022e0. Retried like every read.
+        """
+        return self._caller.pager("invoices.payments", organization_id, invoice_id, row_type=OpenValue)
+
+    def documents(self, organization_id: Identifier, invoice_id: Identifier) -> Pager[OpenValue]:
+        """Return a pager over what the documents of an invoice are. Route and shape are inferred (I). G1 only."""
+        return self._caller.pager("invoices.documents", organization_id, invoice_id, row_type=OpenValue)
+
+    def history(self, organization_id: Identifier, invoice_id: Identifier) -> Pager[OpenValue]:
+        """Return a pager over what happened to an invoice. Route and shape are inferred (I). G1 only."""
+        return self._caller.pager("invoices.history", organization_id, invoice_id, row_type=OpenValue)
+
+    async def download(self, organization_id: Identifier, invoice_id: Identifier, path: str | PathLike[str]) -> Path:
+        """Write what the documents route answers into a file, whatever it is; return the file's path.
+
+        The file is whole or absent: it is written under another name, flushed to the disk, then renamed over whatever
+        was there. Route and answer are inferred (I). G1 only. Retried like every read.
+
+        Raises:
+            ConfigurationError: there is no such folder, or the path is one; nothing was sent.
+            OSError: the file cannot be written.
+        """
+        target = target_of(path)
+        body = await self._caller.send(
+            "invoices.documents", organization_id, invoice_id, read=bytes, headers={"Accept": "*/*"}
+        )
+        return await save(body, target)
+
+    async def resume(self, organization_id: Identifier, invoice_id: Identifier) -> Accepted | None:
+        """Go on with the collection of a paused invoice; ``None`` where the answer names no batch. G1 only.
+
+        A write: repeated only where it surely was not executed. Documented (D): resume-invoice-3939025e0, a 202 without
+        a body.
+
+        Raises:
+            BadRequestError: the invoice is not paused, or cannot be resumed.
+            OutcomeUnknownError: sent, and it is not known whether it took effect.
+        """
+        return await self._act("invoices.resume", organization_id, invoice_id, recipe=_ACTION_RECIPE)
+
+    async def pause(self, organization_id: Identifier, invoice_id: Identifier) -> Accepted | None:
+        """Pause the collection of an invoice. The route is inferred (I) from `resume`; all else as there."""
+        return await self._act("invoices.pause", organization_id, invoice_id, recipe=_ACTION_RECIPE)
+
+    async def withdraw(self, organization_id: Identifier, invoice_id: Identifier) -> Accepted | None:
+        """Take an invoice back from collection. The route is inferred (I) from `resume`; all else as there."""
+        return await self._act("invoices.withdraw", organization_id, invoice_id, recipe=_ACTION_RECIPE)

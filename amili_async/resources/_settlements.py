@@ -1,0 +1,70 @@
+"""Settlements: what Amili paid out, listed and read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from amili_async.models._moments import query_date
+from amili_async.models._settlements import Settlement
+from amili_async.resources._base import Resource, number
+
+if TYPE_CHECKING:
+    from amili_async._cursor import Cursor
+    from amili_async._lists.pager import Pager
+    from amili_async._protocol.options import OnInvalid
+    from amili_async._protocol.requests import Identifier
+    from amili_async.models._moments import When
+
+
+class Settlements(Resource):
+    """``client.settlements``."""
+
+    def list(
+        self,
+        organization_id: Identifier,
+        *,
+        from_date: When | None = None,
+        to_date: When | None = None,
+        page_size: int | None = None,
+        page_token: str | None = None,
+        limit: int | None = None,
+        cursor: Cursor | None = None,
+        prefetch: bool = True,
+        on_invalid: OnInvalid | None = None,
+    ) -> Pager[Settlement]:
+        """Return a pager over an organization's settlements, of a span of days or of all time.
+
+        Documented (D): getsettlements-4148071e0. Each page is a read, so it is retried on timeouts and 5xx. Dates are a
+        ``date``, a datetime with a zone, or ISO 8601 text; paging options as for ``batches.list``.
+
+        Raises:
+            ConfigurationError: an argument that cannot be right, such as a datetime without a zone.
+        """
+        query = (
+            ("fromDate", query_date(from_date, "from_date")),
+            ("toDate", query_date(to_date, "to_date")),
+            ("pageSize", number(page_size, "page_size")),
+        )
+        return self._caller.pager(
+            "settlements.list",
+            organization_id,
+            row_type=Settlement,
+            query=query,
+            token_name="pageToken",  # noqa: S106  # a query name; no other list spells it like this
+            page_token=page_token,
+            limit=limit,
+            cursor=cursor,
+            prefetch=prefetch,
+            on_invalid=on_invalid,
+        )
+
+    async def get(self, organization_id: Identifier, settlement_id: Identifier) -> Settlement:
+        """Return one settlement.
+
+        Safe to repeat, so it is retried on timeouts and 5xx. Documented (D): getsettlement-on-id-4148072e0.
+
+        Raises:
+            NotFoundError: no such settlement in this organization.
+            DecodeError: the answer is not a settlement; its bytes are on the error.
+        """
+        return await self._caller.get("settlements.get", organization_id, settlement_id, type=Settlement)

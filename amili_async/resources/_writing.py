@@ -1,0 +1,104 @@
+"""Writing: what resources share whose operations write, or answer in a shape that nobody has documented."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from amili_async._protocol.requests import identifier
+from amili_async.errors import ConfigurationError, DecodeError
+from amili_async.models._accepted import Accepted, AcceptedBody
+from amili_async.models._encoding import encode
+from amili_async.models._raw_value import OpenValue
+from amili_async.resources._base import Resource
+from amili_async.resources._raw_request import encode_body
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from amili_async._protocol.requests import Body, Identifier
+    from amili_async.models._base import Model
+
+BY_KEY = "batches.list(organization_id, idempotency_key=...) lists the batch of a write by its key (G3 servers)"
+"""How to find out whether a write took effect, for an error's ``recipe``."""
+
+M = TypeVar("M", bound="Model")
+
+
+class WritingResource(Resource):
+    """A resource with operations that change something."""
+
+    async def _create(
+        self, operation: str, organization_id: Identifier, *, body: bytes, idempotency_key: str | None, recipe: str
+    ) -> Accepted:
+        """Return the batch that a write becomes; without a readable batch id it is an `OutcomeUnknownError`."""
+        return await self._caller.send(
+            operation,
+            organization_id,
+            read=self._accepted(operation, organization_id),
+            body=body,
+            idempotency_key=idempotency_key,
+            recipe=recipe,
+        )
+
+    async def _act(
+        self,
+        operation: str,
+        organization_id: Identifier,
+        subject_id: Identifier,
+        *,
+        json: object = None,
+        recipe: str,
+    ) -> Accepted | None:
+        """Do something to one invoice or case; return its batch, ``None`` where the answer names none."""
+        accepted = self._accepted(operation, organization_id)
+
+        def read(body: Body) -> Accepted | None:
+            try:
+                return accepted(body) if body.strip() else None
+            except DecodeError as error:
+                # JSON of another shape has a path: the action was taken, and no batch is due.
+                if error.path is None:
+                    raise
+                return None
+
+        sent = None if json is None else encode_body(json)
+        return await self._caller.send(operation, organization_id, subject_id, read=read, body=sent, recipe=recipe)
+
+    def _accepted(self, operation: str, organization_id: Identifier) -> Callable[[Body], Accepted]:
+        reader, drift = self._caller.readers.of(AcceptedBody), self._caller.drift(operation)
+        owner = identifier(organization_id, "organization_id")
+
+        def read(body: Body) -> Accepted:
+            accepted = reader.one(body, drift)
+            return Accepted(batch_id=accepted.batch_id, batch_url=accepted.batch_url, organization_id=owner)
+
+        return read
+
+
+class OpenResource(Resource):
+    """A resource whose answers have no documented shape."""
+
+    async def _open(
+        self, operation: str, *ids: Identifier, body: bytes | None = None, recipe: str | None = None
+    ) -> OpenValue:
+        return await self._caller.send(
+            operation, *ids, read=lambda answer: OpenValue(raw=bytes(answer)), body=body, recipe=recipe
+        )
+
+
+def body_of(models: Any, kind: type[M], name: str) -> bytes:
+    """Return the body that sends several models under one name.
+
+    Raises:
+        ConfigurationError: it is a single one, none at all, or something else.
+    """
+    if isinstance(models, kind):
+        raise ConfigurationError(f"{name} must be several, such as [{kind.__name__}(...)], not one {kind.__name__}")
+    try:
+        given: list[object] = [*models]
+    except TypeError:
+        raise ConfigurationError(f"{name} must be a list of {kind.__name__}, not {type(models).__name__}") from None
+    checked = [model for model in given if isinstance(model, kind)]
+    if not checked or len(checked) < len(given):
+        raise ConfigurationError(f"{name} must hold at least one {kind.__name__}, and nothing else")
+    return b'{"' + name.encode() + b'":' + encode(checked) + b"}"

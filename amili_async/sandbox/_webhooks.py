@@ -1,0 +1,187 @@
+"""Events: what the sandbox tells a URL of the user's, signed as the user says."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import ssl
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from amili_async.sandbox import _collection_shapes as collection_shapes
+from amili_async.sandbox._identifiers import Kind
+from amili_async.sandbox._listener import running_loop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from amili_async.sandbox._identifiers import Identifiers
+    from amili_async.sandbox._seed_data import Batch, Invoice
+
+_ATTEMPTS = 3
+_PAUSE = 0.05
+_PATIENCE = 5.0
+
+
+class Delivery:
+    """One event on its way, and how the URL answered each time."""
+
+    __slots__ = ("body", "event", "headers", "statuses")
+
+    def __init__(self, event: str, headers: Mapping[str, str], body: bytes) -> None:
+        self.event = event
+        self.headers = dict(headers)
+        self.body = body
+        self.statuses: list[int | None] = []
+        """The status of each attempt; ``None`` for one that found nobody."""
+
+    def __repr__(self) -> str:
+        return f"<Delivery {self.event} {self.statuses}>"
+
+    @property
+    def taken(self) -> bool:
+        """Whether the URL took it, with any 2xx."""
+        return bool(self.statuses) and self.statuses[-1] in range(200, 300)
+
+
+class Webhooks:
+    """Delivers events to a URL, in order, each up to three times; ``deliveries`` keeps them."""
+
+    def __init__(
+        self,
+        url: str | None,
+        *,
+        sign: Callable[[bytes], Mapping[str, str]],
+        identifiers: Identifiers,
+        clock: Callable[[], float],
+    ) -> None:
+        self.url = url
+        """Where events go; ``None`` keeps them in ``deliveries`` alone."""
+        self.deliveries: list[Delivery] = []
+        self._sign = sign
+        self._identifiers = identifiers
+        self._clock = clock
+        self._waiting: asyncio.Queue[Delivery] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._made = 0
+
+    def start(self) -> None:
+        """Deliver from here on, in the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._waiting = asyncio.Queue()
+        self._task = self._loop.create_task(self._deliver_all())
+
+    async def stop(self) -> None:
+        """Deliver nothing more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
+
+    async def drained(self) -> None:
+        """Return when every event so far was delivered or given up; to be called in the sandbox's loop."""
+        await self._waiting.join()
+
+    def batch_completed(self, batch: Batch) -> None:
+        """Tell that a batch is done."""
+        identifier, at = self._next()
+        self._put("BATCH_COMPLETED", collection_shapes.batch_completed(identifier, at, batch))
+
+    def case(self, invoice: Invoice, changed: tuple[str, ...] = ()) -> None:
+        """Tell that a case was opened or, with the members that changed, updated."""
+        identifier, at = self._next()
+        event = "CASE_UPDATED" if changed else "CASE"
+        self._put(event, collection_shapes.case_event(identifier, at, invoice, changed))
+
+    def settlement_created(self, invoice: Invoice) -> None:
+        """Tell that money was paid out."""
+        identifier, at = self._next()
+        settlement_id = self._identifiers.make(Kind.SETTLEMENT, *invoice.place)
+        self._put("SETTLEMENT_CREATED", collection_shapes.settlement_created(identifier, at, invoice, settlement_id))
+
+    def send(self, event: str, body: bytes) -> Delivery:
+        """Deliver an event of your own, signed like the others."""
+        return self._put(event, body)
+
+    def send_again(self, delivery: Delivery) -> Delivery:
+        """Deliver an event once more with the same key, as a server does that missed the answer."""
+        again = Delivery(delivery.event, delivery.headers, delivery.body)
+        self._enqueue(again)
+        return again
+
+    def _next(self) -> tuple[str, int]:
+        self._made += 1
+        return self._identifiers.make(Kind.EVENT, 0, self._made), int(self._clock() * 1000)
+
+    def _put(self, event: str, body: bytes) -> Delivery:
+        self._made += 1
+        key = self._identifiers.make(Kind.EVENT, 1, self._made)
+        headers = {
+            "Content-Type": "application/json; charset=utf-8",
+            "X-Amili-Event": event,
+            "IdempotencyKey": key,
+            "X-Amili-Request-Id": f"sandbox-event-{self._made}",
+            **self._sign(body),
+        }
+        delivery = Delivery(event, headers, body)
+        self._enqueue(delivery)
+        return delivery
+
+    def _enqueue(self, delivery: Delivery) -> None:
+        self.deliveries.append(delivery)
+        if self.url is None or self._loop is None or self._task is None:
+            return
+        if self._loop is running_loop():
+            self._waiting.put_nowait(delivery)
+        else:
+            # Batches may be finished from any thread.
+            self._loop.call_soon_threadsafe(self._waiting.put_nowait, delivery)
+
+    async def _deliver_all(self) -> None:
+        while True:
+            delivery = await self._waiting.get()
+            try:
+                await self._deliver(delivery)
+            finally:
+                self._waiting.task_done()
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(_PAUSE * 2**attempt)
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    delivery.statuses.append(await _post(self.url or "", delivery))
+            except (OSError, ValueError, TimeoutError, asyncio.IncompleteReadError):
+                delivery.statuses.append(None)
+            if delivery.taken:
+                return
+
+
+def hmac_sha256(secret: bytes) -> Callable[[bytes], dict[str, str]]:
+    """Return a scheme: the body's HMAC-SHA256 in hex. A guess, as Amili's own is not public."""
+    return lambda body: {"X-Webhook-Signature": hmac.new(secret, body, hashlib.sha256).hexdigest()}
+
+
+async def _post(url: str, delivery: Delivery) -> int:
+    """Send an event and return the status: one request, one connection, no more HTTP than that."""
+    parts = urlsplit(url)
+    tls = ssl.create_default_context() if parts.scheme == "https" else None
+    port = parts.port or (443 if tls else 80)
+    reader, writer = await asyncio.open_connection(parts.hostname or "", port, ssl=tls)
+    try:
+        target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+        fields = {
+            "Host": parts.netloc,
+            **delivery.headers,
+            "Content-Length": str(len(delivery.body)),
+            "Connection": "close",
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        writer.write(f"POST {target} HTTP/1.1\r\n{head}\r\n".encode() + delivery.body)
+        await writer.drain()
+        return int((await reader.readuntil(b"\r\n")).split(b" ", 2)[1])
+    finally:
+        writer.close()

@@ -1,0 +1,413 @@
+"""sync_on_dask(): the same sync on more than one machine, its organizations in shards on a Dask cluster.
+
+Dask places shards, watches workers and gives a lost one's shard to another; the engine on each worker is that of
+`sync`, the bookmarks are in PostgreSQL, and a lease on every list keeps two runs from walking it at once. So a worker,
+the scheduler or this process may die at any moment: what is taken up again goes on from the bookmarks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import uuid
+from collections import deque
+from collections.abc import AsyncIterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from importlib import import_module
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from msgspec.structs import replace
+
+from amili_async._protocol.requests import identifier
+from amili_async.errors import (
+    AmiliError,
+    ClusterError,
+    ConfigurationError,
+    StoreError,
+    TokenError,
+    UnauthorizedError,
+)
+from amili_async.sync._dask.shards import shards as cut
+from amili_async.sync._dask.signals import Signals
+from amili_async.sync._dask.worker import Shard, pickle_errors_our_way, topic, work
+from amili_async.sync._engine import INTERVAL, at_least_one, beginning, checked_resources
+from amili_async.sync._report import Failure, Progress, SyncReport
+from amili_async.sync._sql.database import database
+from amili_async.sync._sql.schema import walks
+from amili_async.sync._sql.store import PATIENCE, SqlStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable
+    from datetime import date, datetime
+
+    from amili_async.sync._engine import OnProgress, OrganizationIds
+
+TRIES = 3
+"""How often a shard that raises is tried; one that kills its worker is tried as often as Dask's `allowed-failures`."""
+
+PATIENCE_TO_STOP = 15.0
+"""Seconds that workers get to end their pages in when the run is interrupted."""
+
+LOCAL = "local:"
+"""What an address begins with that stands for so many processes of this machine: ``local:4``."""
+
+# Typed in parts only; what is used of it is a cluster, a client, futures and two errors.
+_distributed: Any = import_module("distributed")
+_KilledWorkerError: type[Exception] = _distributed.KilledWorker
+_LostError: type[Exception] = _distributed.CancelledError
+
+pickle_errors_our_way()
+
+_MADE_ON_THE_WORKER = frozenset({"session", "hooks", "concurrency"})
+LOOK_FOR_WORKERS = 30.0
+"""Seconds that a scheduler gets to answer, and to have a worker."""
+
+
+async def sync_on_dask(
+    cluster_or_address: object,
+    organization_ids: OrganizationIds,
+    store_url: str,
+    *,
+    client_options: Mapping[str, object] | None = None,
+    resources: Iterable[str] = ("batches",),
+    shards: int | None = None,
+    concurrency: int = 8,
+    full: bool = False,
+    since: datetime | date | None = None,
+    max_failures: int | None = None,
+    on_progress: OnProgress | None = None,
+) -> SyncReport:
+    """Sync organizations on a Dask cluster into PostgreSQL, and return what came of it.
+
+    Credentials are read from the environment of each worker (``AMILI_CLIENT_ID`` …, and ``PGPASSWORD``), so that none
+    stands in the task graph, on the dashboard or in a log. A worker that is lost has its shard taken up by another,
+    from where the bookmarks are; a shard that fails again and again is in the report, and the rest goes on. A 429 that
+    one worker meets holds all of them back. Interrupted, it tells the workers to stop after their page.
+
+    Args:
+        cluster_or_address: a Dask cluster, a scheduler's address such as ``tcp://scheduler:8786``, or ``local:4`` for
+            four processes of this machine.
+        organization_ids: whose lists.
+        store_url: ``postgresql://user@host/database``, without a password.
+        client_options: keywords of `AmiliClient` for the workers' clients; they must pickle.
+        resources: which lists: ``batches``, ``invoices``, ``cases``, ``settlements``.
+        shards: into how many shards to cut; without it as many as keep each small by what earlier runs took.
+        concurrency: requests under way at most, of all workers together.
+        full: read every page, whatever is known.
+        since: leave out what came to be before this moment, or before this day in UTC.
+        max_failures: stop when so many organizations have failed.
+        on_progress: called about four times a second with the progress of the whole cluster.
+
+    Raises:
+        ConfigurationError: an argument that cannot be right.
+        ClusterError: the cluster cannot be reached, has no workers, or was lost.
+        StoreError: the store failed.
+        TokenError: the credentials of a worker were refused.
+    """
+    _check_store(store_url)
+    at_least_one(concurrency, "concurrency")
+    at_least_one(1 if shards is None else shards, "shards")
+    at_least_one(1 if max_failures is None else max_failures, "max_failures")
+    if isinstance(organization_ids, str | bytes):
+        raise ConfigurationError("organization_ids must be several ids, such as a list, not one text")
+    pattern = Shard(
+        number=0,
+        run=uuid.uuid4().hex,
+        organization_ids=(),
+        store_url=store_url,
+        client_options=_checked_options(client_options or {}),
+        resources=checked_resources(resources),
+        concurrency=concurrency,
+        full=full,
+        since=beginning(since),
+        max_failures=max_failures,
+    )
+    names = list(dict.fromkeys([name async for name in _each(organization_ids)]))
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(SqlStore(store_url, run=pattern.run))
+        client = await stack.enter_async_context(_connected(cluster_or_address))
+        places = min(await _places(client), concurrency)
+        groups = cut(names, await _seconds(store, pattern.resources), places=places, count=shards)
+        run = _Run(client, pattern, groups, Signals(store, pattern.run))
+        return await run.run(on_progress)
+
+
+class _Run:
+    """One call of `sync_on_dask`."""
+
+    def __init__(self, client: Any, pattern: Shard, groups: list[tuple[str, ...]], signals: Signals) -> None:
+        self._client = client
+        self._pattern = pattern
+        self._signals = signals
+        self._waiting = deque(enumerate(groups))
+        self._organizations = dict(enumerate(groups))
+        self._running: dict[asyncio.Task[SyncReport], int] = {}
+        self._shares: dict[int, int] = {}
+        self._tries: dict[int, int] = {}
+        self._reports: list[SyncReport] = []
+        self._told: dict[int, Progress] = {}
+        self._ended: dict[int, Progress] = {}
+        self._begun = monotonic()
+
+    async def run(self, on_progress: OnProgress | None) -> SyncReport:
+        """Work on all shards and return the report of all of them."""
+        name = topic(self._pattern.run)
+        self._client.subscribe_topic(name, self._hear)
+        telling = asyncio.create_task(self._tell(on_progress)) if on_progress else None
+        try:
+            stopped = await self._work()
+        finally:
+            if telling is not None:
+                telling.cancel()
+            await self._end()
+            self._client.unsubscribe_topic(name)
+        if on_progress:
+            on_progress(self._merged())
+        report = SyncReport.merged(self._reports, monotonic() - self._begun)
+        return replace(report, stopped=report.stopped or stopped)
+
+    async def _work(self) -> bool:
+        """Keep every place busy until no shard is left; return whether too many organizations failed before that."""
+        while self._waiting or self._running:
+            await self._fill()
+            done, _ = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                number = self._running.pop(task)
+                del self._shares[number]
+                self._take(number, task)
+            if self._enough():
+                return True
+        return False
+
+    async def _fill(self) -> None:
+        """Hand out shards, each with its part of the concurrency that is free."""
+        if not self._waiting:
+            return
+        places = min(await _places(self._client), self._pattern.concurrency)
+        while self._waiting and len(self._running) < places:
+            free = self._pattern.concurrency - sum(self._shares.values())
+            share = max(1, free // min(places - len(self._running), len(self._waiting)))
+            number, organization_ids = self._waiting.popleft()
+            self._shares[number] = share
+            self._tries[number] = self._tries.get(number, 0) + 1
+            self._running[asyncio.create_task(self._worked(number, organization_ids, share))] = number
+
+    async def _worked(self, number: int, organization_ids: tuple[str, ...], share: int) -> SyncReport:
+        pattern = self._pattern
+        shard = replace(
+            pattern,
+            number=number,
+            organization_ids=organization_ids,
+            concurrency=share,
+            max_failures=None if pattern.max_failures is None else pattern.max_failures - self._failed(),
+        )
+        key = f"amili-shard-{pattern.run}-{number}-{self._tries[number]}"
+        future = self._client.submit(work, shard, key=key, pure=False)
+        try:
+            report: SyncReport = await future
+        except _LostError as error:
+            raise ClusterError("the Dask cluster was lost; run again, and it goes on from where it stood") from error
+        return report
+
+    def _take(self, number: int, task: asyncio.Task[SyncReport]) -> None:
+        """Keep the report of a shard that ended; try again, or report, one that failed."""
+        error = task.exception()
+        if error is None:
+            self._conclude(number, task.result())
+        elif _ends_all(error):
+            raise error
+        elif not isinstance(error, _KilledWorkerError) and self._tries[number] < TRIES:
+            self._waiting.append((number, self._organizations[number]))
+        else:
+            failed = tuple(_failure(name, self._pattern.resources[0], error) for name in self._organizations[number])
+            self._conclude(number, SyncReport(failures=failed))
+
+    def _conclude(self, number: int, report: SyncReport) -> None:
+        self._reports.append(report)
+        self._ended[number] = _concluded(report)
+
+    def _failed(self) -> int:
+        return sum(len({failure.organization_id for failure in report.failures}) for report in self._reports)
+
+    def _enough(self) -> bool:
+        return self._pattern.max_failures is not None and self._failed() >= self._pattern.max_failures
+
+    async def _end(self) -> None:
+        """See to it that no worker is at it any more: those that are stop after their page."""
+        if not self._running:
+            return
+        with suppress(StoreError):  # a store that is out of reach stops them by itself
+            await self._signals.stop()
+        await asyncio.wait(self._running, timeout=PATIENCE_TO_STOP)
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        with suppress(StoreError):
+            await self._signals.forget()
+
+    def _hear(self, event: tuple[float, dict[str, Any]]) -> None:
+        """Note how far a worker says it is."""
+        _, said = event
+        self._told[said["shard"]] = Progress(**said["progress"])
+
+    async def _tell(self, on_progress: OnProgress) -> None:
+        while True:
+            on_progress(self._merged())
+            await asyncio.sleep(INTERVAL)
+
+    def _merged(self) -> Progress:
+        """Return how far all shards together are."""
+        # What a worker tells may arrive after its shard's end, which counts.
+        parts = {**self._told, **self._ended}.values()
+        total = sum(len(group) for group in self._organizations.values())
+        done = sum(part.organizations_done for part in parts)
+        seconds = monotonic() - self._begun
+        return Progress(
+            organizations_done=done,
+            organizations_total=total,
+            failed=sum(part.failed for part in parts),
+            rows=sum(part.rows for part in parts),
+            new=sum(part.new for part in parts),
+            changed=sum(part.changed for part in parts),
+            rows_per_second=sum(part.rows_per_second for part in parts),
+            requests=sum(part.requests for part in parts),
+            retries=sum(part.retries for part in parts),
+            waiting=max((part.waiting for part in parts), default=0.0),
+            seconds=seconds,
+            seconds_left=seconds / done * (total - done) if done else None,
+        )
+
+
+def _concluded(report: SyncReport) -> Progress:
+    """Return the progress of a shard that has ended."""
+    total = report.total
+    failed = len({failure.organization_id for failure in report.failures})
+    return Progress(
+        organizations_done=report.organizations + failed + len(report.held),
+        organizations_total=None,
+        failed=failed,
+        rows=total.rows,
+        new=total.new,
+        changed=total.changed,
+        rows_per_second=0.0,
+        requests=report.requests,
+        retries=report.retries,
+        waiting=0.0,
+        seconds=report.seconds,
+        seconds_left=None,
+    )
+
+
+def _failure(organization_id: str, resource: str, error: BaseException) -> Failure:
+    """Return the failure of an organization whose shard failed as a whole."""
+    told = "its shard killed every worker that took it" if isinstance(error, _KilledWorkerError) else "its shard failed"
+    message = str(error) if isinstance(error, AmiliError) else f"{told}, {TRIES} times and more"
+    return Failure(organization_id=organization_id, resource=resource, error=type(error).__name__, message=message)
+
+
+def _ends_all(error: BaseException) -> bool:
+    """Return whether an error would meet every shard alike."""
+    if isinstance(error, TokenError):
+        return error.retry_after is None
+    return isinstance(error, ConfigurationError | ClusterError | UnauthorizedError) or not isinstance(error, Exception)
+
+
+def _check_store(store_url: str) -> None:
+    url = database(store_url, patience=PATIENCE).dialect.name
+    if url != "postgresql":
+        raise ConfigurationError(
+            "the store's URL names a SQLite file, which the workers of a cluster cannot share: they may be on other "
+            "machines; use postgresql://user@host/database"
+        )
+    if sa.make_url(store_url).password:
+        raise ConfigurationError(
+            "the store's URL holds a password, which would stand in the task graph and on the dashboard: leave it out, "
+            "and set PGPASSWORD in the environment of the workers and of this process"
+        )
+
+
+def _checked_options(options: Mapping[str, object]) -> dict[str, object]:
+    taken = sorted(_MADE_ON_THE_WORKER & options.keys())
+    if taken:
+        raise ConfigurationError(f"client_options: {', '.join(taken)} cannot be given, each worker makes its own")
+    try:
+        pickle.dumps(options)
+    except Exception as error:
+        raise ConfigurationError(
+            f"client_options do not pickle ({type(error).__name__}), so no worker can get them"
+        ) from error
+    return dict(options)
+
+
+async def _each(organization_ids: OrganizationIds) -> AsyncGenerator[str, None]:
+    if isinstance(organization_ids, AsyncIterable):
+        async for name in organization_ids:
+            yield identifier(name, "organization_ids")
+    else:
+        for name in organization_ids:
+            yield identifier(name, "organization_ids")
+
+
+async def _seconds(store: SqlStore, resources: tuple[str, ...]) -> dict[str, float]:
+    """Return what the last walks over each organization's lists took."""
+    took = (
+        sa.select(walks.c.organization_id, sa.func.sum(walks.c.seconds))
+        .where(walks.c.resource.in_(resources), walks.c.walks > 0)
+        .group_by(walks.c.organization_id)
+    )
+    rows = await store.database.run(lambda connection: list(connection.execute(took)))
+    return {str(name): float(seconds) for name, seconds in rows}
+
+
+async def _places(client: Any) -> int:
+    """Return how many shards the workers can be at, at once."""
+    threads: dict[str, int] = await client.nthreads()
+    return max(1, sum(threads.values()))
+
+
+@asynccontextmanager
+async def _connected(cluster_or_address: object) -> AsyncGenerator[Any, None]:
+    """Connect to a cluster that has a worker; one made for this run is closed with it.
+
+    Raises:
+        ConfigurationError: what was given names no cluster.
+        ClusterError: it cannot be reached, or has no workers.
+    """
+    async with AsyncExitStack() as stack:
+        target = cluster_or_address
+        if isinstance(target, str) and target.startswith(LOCAL):
+            local = _distributed.LocalCluster(
+                n_workers=_count(target),
+                threads_per_worker=1,
+                processes=True,
+                asynchronous=True,
+                dashboard_address="127.0.0.1:0",
+            )
+            target = await stack.enter_async_context(local)
+        address = target if isinstance(target, str) else getattr(target, "scheduler_address", None)
+        if not isinstance(address, str) or "://" not in address:
+            raise ConfigurationError(
+                "the cluster must be a Dask cluster, a scheduler's address such as tcp://scheduler:8786, or local:4"
+            )
+        try:
+            client = _distributed.Client(
+                address,
+                asynchronous=True,
+                set_as_default=False,
+                security=getattr(target, "security", None),
+                timeout=LOOK_FOR_WORKERS,
+            )
+            yield_to = await stack.enter_async_context(client)
+            await yield_to.wait_for_workers(1, timeout=LOOK_FOR_WORKERS)
+        except OSError as error:
+            raise ClusterError(f"the Dask cluster at {address} cannot be reached, or has no workers") from error
+        yield yield_to
+
+
+def _count(address: str) -> int:
+    text = address.removeprefix(LOCAL)
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigurationError(f"{address!r} must name how many processes, such as local:4")
+    return int(text)

@@ -1,0 +1,1 @@
+"""`SqlStore`: the rows and checkpoints of a sync in SQLite or PostgreSQL."""

@@ -1,0 +1,172 @@
+"""Where a client sends to, what it trusts there, and the proxy on the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from yarl import URL
+
+from amili_async._http.endpoints import ENVIRONMENTS, Proxy, Servers, check_url, environment, is_loopback
+from amili_async._protocol.requests import Call
+from amili_async._routes import ROUTES, Route
+from amili_async.errors import ConfigurationError
+
+
+def servers(**changes: Any) -> Servers:
+    settings: dict[str, Any] = {
+        "base_url": "https://api.example/collection/v1",
+        "token_url": "https://auth.example/token",
+        "autocollect_url": None,
+        "trust_env": False,
+    }
+    return Servers(**{**settings, **changes})
+
+
+def call(target: str, *, operation: str = "batches.list", absolute: bool = False) -> Call:
+    return Call(route=ROUTES[operation], target=target, method="GET", absolute=absolute)
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def test_the_environments_are_those_of_the_documentation() -> None:
+    assert environment("production").base_url == "https://api.amili.no/collection/v1"
+    assert environment("production").token_url == "https://auth.amili.no/token"
+    assert environment("staging").base_url == "https://api.staging.amili.no/collection/v1"
+    assert environment("staging").token_url == "https://auth.staging.amili.no/token"
+    assert set(ENVIRONMENTS) == {"production", "staging"}
+    with pytest.raises(ConfigurationError, match=r"^environment must be one of production, staging, not 'test'"):
+        environment("test")
+
+
+@pytest.mark.parametrize(
+    ("url", "root"),
+    [
+        ("https://api.example/collection/v1/", "https://api.example/collection/v1"),
+        ("https://api.example:8443", "https://api.example:8443"),
+        ("http://127.0.0.1:80/x", "http://127.0.0.1:80/x"),
+        ("http://127.8.9.1", "http://127.8.9.1"),
+        ("http://localhost:1", "http://localhost:1"),
+        ("http://amili.localhost", "http://amili.localhost"),
+        ("http://[::1]:8080/v1", "http://[::1]:8080/v1"),
+    ],
+)
+def test_a_root_is_https_or_loopback(url: str, root: str) -> None:
+    assert check_url(url, "base_url") == root
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://api.example", "must be https: http to api.example would send the token in the clear"),
+        ("http://127.evil.example", "must be https"),
+        ("http://127.0.0.1.evil.example", "must be https"),
+        ("http://localhost.evil.example", "must be https"),
+        ("http://10.0.0.1", "must be https"),
+        ("http://[::2]", "must be https"),
+        ("ftp://api.example", "must be an absolute https URL"),
+        ("api.example/v1", "must be an absolute https URL"),
+        ("https://", "must be an absolute https URL"),
+        ("", "must be an absolute https URL"),
+        ("https://me:secret@api.example", "must hold no credentials"),
+        ("https://api.example?x=1", "must hold no credentials, query or fragment"),
+        ("https://api.example#x", "must hold no credentials, query or fragment"),
+        ("https://api.example:port", "is not a URL"),
+        ("https://[::1", "is not a URL"),
+        (None, "must be text, not NoneType"),
+        (b"https://api.example", "must be text, not bytes"),
+    ],
+)
+@pytest.mark.parametrize("name", ["base_url", "token_url", "autocollect_url"])
+def test_any_other_root_is_refused_by_name_and_without_its_secrets(url: Any, why: str, name: str) -> None:
+    if name == "autocollect_url" and url is None:
+        return
+    with pytest.raises(ConfigurationError) as caught:
+        servers(**{name: url})
+    assert str(caught.value).startswith(f"{name} {why}")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.255.0.9", "::1", "localhost", "a.localhost"])
+def test_this_machines_own_names_are_loopback(host: str) -> None:
+    assert is_loopback(host)
+
+
+def test_a_call_goes_below_the_root_of_its_server() -> None:
+    roots = servers(autocollect_url="https://old.example/auto/")
+    assert roots.url(call("/orgs/a%2Fb/batches?PageToken=x%26y%3F")) == URL(
+        "https://api.example/collection/v1/orgs/a%2Fb/batches?PageToken=x%26y%3F", encoded=True
+    )
+    assert str(roots.url(call("/webapi/api/Ping", operation="autocollect.ping"))) == (
+        "https://old.example/auto/webapi/api/Ping"
+    )
+    assert str(roots.url(call("https://other.example/%2e%2e?x=1", absolute=True))) == "https://other.example/%2e%2e?x=1"
+
+
+def test_the_port_and_brackets_of_a_root_stay() -> None:
+    assert str(servers(base_url="http://[::1]:8080/v1").url(call("/x"))) == "http://[::1]:8080/v1/x"
+
+
+def test_without_an_autocollect_url_its_calls_say_what_is_missing() -> None:
+    with pytest.raises(ConfigurationError, match=r"^autocollect_url is not set"):
+        servers().url(call("/webapi/api/Ping", operation="autocollect.ping"))
+
+
+def test_the_token_is_for_the_clients_own_origins() -> None:
+    roots = servers(autocollect_url="https://old.example")
+    assert roots.trusted(call("/orgs"))
+    assert roots.trusted(call("https://api.example/elsewhere", absolute=True))
+    assert roots.trusted(call("https://OLD.example:443/x", absolute=True))
+    for other in ("https://auth.example/token", "https://api.example:8443/x", "http://api.example/x", "https://x/"):
+        assert not roots.trusted(call(other, absolute=True))
+
+
+def test_a_route_of_request_goes_below_the_api_root() -> None:
+    free = Call(route=Route("request", "GET", "{path}", mark="U"), target="/x", method="GET")
+    assert str(servers().url(free)) == "https://api.example/collection/v1/x"
+
+
+# -- proxies
+
+
+@pytest.mark.parametrize(
+    ("setting", "proxy"),
+    [
+        ("http://proxy.example:3128", Proxy("http://proxy.example:3128")),
+        ("proxy.example:3128", Proxy("http://proxy.example:3128")),
+        (
+            "http://me:s%40crit@proxy.example:3128",
+            Proxy("http://proxy.example:3128", {"Proxy-Authorization": "Basic bWU6c0Bjcml0"}),
+        ),
+        ("http://me@proxy.example", Proxy("http://proxy.example", {"Proxy-Authorization": "Basic bWU6"})),
+    ],
+)
+def test_the_environments_proxy_is_taken_apart(setting: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", setting)
+    found = servers(trust_env=True).proxy(URL("https://api.example/x"))
+    assert found == proxy
+    assert "crit" not in repr(found)
+
+
+def test_a_proxy_is_looked_up_once_for_each_origin(monkeypatch: pytest.MonkeyPatch) -> None:
+    roots = servers(trust_env=True)
+    monkeypatch.setenv("HTTPS_PROXY", "http://one.example")
+    monkeypatch.setenv("NO_PROXY", "auth.example")
+    assert roots.proxy(URL("https://api.example/x")) == Proxy("http://one.example")
+    assert roots.proxy(URL("https://auth.example/token")) is None
+    assert roots.proxy(URL("http://127.0.0.1/x")) is None
+    monkeypatch.setenv("HTTPS_PROXY", "http://two.example")
+    monkeypatch.delenv("NO_PROXY")
+    assert roots.proxy(URL("https://api.example/y")) == Proxy("http://one.example")
+    assert roots.proxy(URL("https://auth.example/token")) is None
+    assert roots.proxy(URL("https://new.example/x")) == Proxy("http://two.example")
+
+
+def test_without_trust_the_environment_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
+    assert servers(trust_env=False).proxy(URL("https://api.example")) is None

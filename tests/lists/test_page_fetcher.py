@@ -1,0 +1,178 @@
+"""One list of the API: where its pages are, what tells it from others, how a page is read."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amili_async._call.hooks import Hooks
+from amili_async._call.transport import Transport
+from amili_async._decoding import Reader
+from amili_async._lists import page_fetcher as listing
+from amili_async._lists.page_fetcher import Listing
+from amili_async._protocol.options import Options
+from amili_async._routes import ROUTES
+from amili_async.events import Drift, QuarantinedRow
+from amili_async.models._base import Model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from amili_async._http.session import Handover
+    from amili_async._protocol.requests import Body, Call
+
+T = TypeVar("T")
+
+BODY = b'{"summary":{"nextPageToken":"abc"},"data":[{"n":1},{"n":2}]}'
+
+
+class Row(Model, frozen=True, kw_only=True):
+    n: int
+
+
+class Scripted(Transport):
+    """Answers every call with one body, and keeps the calls."""
+
+    def __init__(self, body: bytes = BODY, *hooks: object) -> None:
+        self.hooks = Hooks(hooks)
+        self.body = body
+        self.calls: list[tuple[Call, Options, Handover | None]] = []
+
+    async def send(
+        self, call: Call, read: Callable[[Body], T], options: Options, handover: Handover | None = None
+    ) -> T:
+        self.calls.append((call, options, handover))
+        return read(self.body)
+
+
+def a_listing(
+    transport: Transport,
+    *,
+    operation: str = "settlements.list",
+    path: str = "/orgs/o-1/settlements",
+    query: tuple[tuple[str, str | None], ...] = (),
+    token_name: str = "pageToken",  # noqa: S107  # a query name
+) -> Listing[Row]:
+    return Listing(
+        transport,
+        Options(),
+        Reader(Row),
+        route=ROUTES[operation],
+        path=path,
+        query=query,
+        token_name=token_name,
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "token", "target"),
+    [
+        ((), None, "/orgs/o-1/settlements"),
+        ((), "abc", "/orgs/o-1/settlements?pageToken=abc"),
+        ((("fromDate", "2024-01-15"), ("toDate", None)), None, "/orgs/o-1/settlements?fromDate=2024-01-15"),
+        (
+            (("pageSize", "5"),),
+            "a&b=c d/é+%",
+            "/orgs/o-1/settlements?pageSize=5&pageToken=a%26b%3Dc%20d%2F%C3%A9%2B%25",
+        ),
+    ],
+)
+async def test_each_page_has_its_target(
+    query: tuple[tuple[str, str | None], ...], token: str | None, target: str
+) -> None:
+    transport = Scripted()
+    await a_listing(transport, query=query).fetch(token)
+    ((call, options, handover),) = transport.calls
+    assert (call.target, call.method, call.route, handover) == (target, "GET", ROUTES["settlements.list"], None)
+    assert (call.repeatable, call.body) == (True, None)
+    assert options == Options()
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+async def test_any_token_reaches_the_server_as_it_came(token: str) -> None:
+    transport = Scripted()
+    await a_listing(transport, query=(("pageSize", "5"),)).fetch(token)
+    query = urlsplit(transport.calls[0][0].target).query
+    assert parse_qsl(query, keep_blank_values=True) == [("pageSize", "5"), ("pageToken", token)]
+
+
+async def test_lists_differ_by_operation_path_and_filters_and_not_by_how_the_token_is_spelt() -> None:
+    transport = Scripted()
+    one = a_listing(transport)
+    others = [
+        a_listing(transport, operation="cases.list"),
+        a_listing(transport, path="/orgs/o-2/settlements"),
+        a_listing(transport, query=(("pageSize", "5"),)),
+        a_listing(transport, query=(("pageSize", "6"),)),
+    ]
+    assert len({one.fingerprint, *(other.fingerprint for other in others)}) == 5
+    assert one.fingerprint == a_listing(Scripted(), token_name="PageToken").fingerprint
+    assert len(one.fingerprint) == 16
+
+
+async def test_a_fingerprint_stays_what_it_was() -> None:
+    """Or cursors that are kept would be refused by the next release."""
+    assert a_listing(Scripted()).fingerprint == "bb11c5fbb4c3ace3"
+
+
+@pytest.mark.parametrize(("large", "row_by_row"), [(len(BODY), True), (len(BODY) + 1, False)])
+async def test_a_page_is_decoded_row_by_row_from_a_size_on(
+    monkeypatch: pytest.MonkeyPatch, large: int, *, row_by_row: bool
+) -> None:
+    monkeypatch.setattr(listing, "LARGE", large)
+    walked = a_listing(Scripted())
+    page = await walked.fetch(None)
+    assert (page.rows is not None, len(page)) == (row_by_row, 2)
+    rows = page.items if page.rows is None else [walked.row(row, index)[0] for index, row in enumerate(page.rows)]
+    assert list(rows) == [Row(n=1), Row(n=2)]
+    assert page.body == BODY
+    assert page.summary is not None
+    assert page.summary.next_page_token == "abc"
+
+
+async def test_a_page_of_a_megabyte_is_large() -> None:
+    assert listing.LARGE == 2**20
+
+
+async def test_a_row_says_how_much_was_decoded_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    walked = a_listing(Scripted(b'{"data":[{"n":1},{"n":"x"}]}'))
+    assert walked.row(Row(n=1), 0) == (Row(n=1), 0)
+    assert walked.row(msgspec.Raw(b'{"n":1}'), 0) == (Row(n=1), 7)
+    page = await walked.fetch(None)
+    assert page.rows is not None
+    (good, bad) = page.rows
+    assert walked.row(good, 0) == (Row(n=1), 0)
+    assert isinstance(bad, QuarantinedRow)
+    assert walked.row(bad, 1) == (bad, 0)
+    monkeypatch.setattr(listing, "LARGE", 0)
+    page = await walked.fetch(None)
+    assert page.rows is not None
+    row, size = walked.row(page.rows[1], 1)
+    assert isinstance(row, QuarantinedRow)
+    assert (row.index, row.raw, size) == (1, b'{"n":"x"}', 9)
+
+
+@pytest.mark.parametrize("large", [0, 2**20])
+async def test_drift_says_which_operation_it_was_met_in(monkeypatch: pytest.MonkeyPatch, large: int) -> None:
+    monkeypatch.setattr(listing, "LARGE", large)
+    told: list[Drift] = []
+
+    class Hook:
+        def on_drift(self, record: Drift, /) -> None:
+            told.append(record)
+
+    walked = a_listing(Scripted(json.dumps({"data": [{"n": 1, "new": 2}]}).encode(), Hook()))
+    page = await walked.fetch(None)
+    for index, row in enumerate(page.rows or ()):
+        walked.row(row, index)
+    assert told == [Drift(operation="settlements.list", kind="member", path="$.data[...].new", found="new")]
+
+
+async def test_drift_is_not_looked_for_where_nobody_listens() -> None:
+    assert a_listing(Scripted()).drift is None

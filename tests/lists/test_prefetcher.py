@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from amili_async._http.session import Handover
+from amili_async._lists.prefetcher import Ahead
+from amili_async.errors import DeadlineExceededError
+from tests.turns import running, turns
+
+
+class Pages:
+    """Stands in for a listing: pages that arrive when they are let, and who asked for them."""
+
+    def __init__(self, *, last: str = "never") -> None:
+        self.last = last
+        self.requested: list[str | None] = []
+        self.by: list[asyncio.Task[Any] | None] = []
+        self.may_arrive = asyncio.Semaphore(0)
+        self.error: BaseException | None = None
+
+    async def fetch(self, token: str | None, handover: Handover) -> str:
+        self.requested.append(token)
+        self.by.append(asyncio.current_task())
+        handover.done = True
+        await self.may_arrive.acquire()
+        if self.error is not None:
+            raise self.error
+        return token or "first"
+
+    def handover(self) -> Handover:
+        return Handover(8)
+
+    def follow(self, page: str) -> str | None:
+        return None if page == self.last else f"{page}+"
+
+
+def ahead_of(pages: Pages) -> Any:
+    """Return what fetches these pages; untyped, since they are words and no pages."""
+    listing: Any = pages
+    follow: Any = pages.follow
+    return Ahead[Any](listing, follow)
+
+
+async def test_a_caller_that_waits_for_each_page_costs_one_task_for_all_of_them() -> None:
+    pages = Pages()
+    ahead = ahead_of(pages)
+    token: str | None = None
+    for _ in range(5):
+        pages.may_arrive.release()
+        token = pages.follow(await ahead.page(token))
+    assert len(pages.requested) == 6
+    assert len(set(pages.by)) == 1
+    await ahead.stop()
+
+
+async def test_the_next_request_is_out_before_the_caller_that_waited_has_its_turn() -> None:
+    pages = Pages()
+    ahead = ahead_of(pages)
+    waiting = asyncio.create_task(ahead.page(None))
+    seen: list[int] = []
+    waiting.add_done_callback(lambda _: seen.append(len(pages.requested)))
+    await turns(5)
+    pages.may_arrive.release()
+    await waiting
+    await turns(1)
+    assert seen == [2]
+    await ahead.stop()
+
+
+async def test_a_caller_at_work_finds_its_page_ready_and_the_next_is_asked_for_when_it_takes_it() -> None:
+    pages = Pages()
+    ahead = ahead_of(pages)
+    pages.may_arrive.release()
+    pages.may_arrive.release()
+    assert await ahead.page(None) == "first"
+    await turns(20)
+    assert pages.requested == [None, "first+"]
+    assert running() == []
+    assert await ahead.page("first+") == "first+"
+    assert pages.requested == [None, "first+", "first++"]
+    await ahead.stop()
+
+
+async def test_where_nothing_follows_nothing_is_asked_for_until_the_caller_does() -> None:
+    pages = Pages(last="first")
+    ahead = ahead_of(pages)
+    pages.may_arrive.release()
+    assert await ahead.page(None) == "first"
+    await turns(5)
+    assert (pages.requested, running()) == ([None], [])
+    pages.may_arrive.release()
+    assert await ahead.page("other") == "other"
+    assert pages.requested == [None, "other", "other+"]
+    await ahead.stop()
+
+
+@pytest.mark.parametrize("waiting", [True, False])
+async def test_an_error_reaches_the_caller_whether_it_waits_or_not(*, waiting: bool) -> None:
+    pages = Pages()
+    ahead = ahead_of(pages)
+    pages.may_arrive.release()
+    await ahead.page(None)
+    pages.error = OSError("gone")
+    if not waiting:
+        pages.may_arrive.release()
+        await turns(5)
+    asking = asyncio.create_task(ahead.page("first+"))
+    await turns(2)
+    pages.may_arrive.release()
+    with pytest.raises(OSError, match="gone"):
+        await asking
+    await ahead.stop()
+
+
+async def test_whoever_ends_the_request_ends_the_wait_for_it_too() -> None:
+    pages = Pages()
+    ahead = ahead_of(pages)
+    asking = asyncio.create_task(ahead.page(None))
+    await turns(3)
+    (request,) = pages.by
+    assert request is not None
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert request.cancelled()
+
+
+async def test_a_caller_cancelled_as_its_page_arrives_loses_nothing_but_the_page() -> None:
+    pages = Pages()
+    ahead = ahead_of(pages)
+    asking = asyncio.create_task(ahead.page(None))
+    await turns(3)
+    pages.may_arrive.release()
+    await turns(1)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await ahead.stop()
+    assert running() == []
+
+
+async def test_an_error_that_a_cancelled_caller_never_sees_is_not_reported_as_forgotten() -> None:
+    pages = Pages()
+    pages.error = OSError("gone")
+    ahead = ahead_of(pages)
+    asking = asyncio.create_task(ahead.page(None))
+    await turns(3)
+    pages.may_arrive.release()
+    await turns(1)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await ahead.stop()
+
+
+async def test_stopping_gives_a_waiting_caller_nothing_and_leaves_nothing() -> None:
+    pages = Pages()
+    ahead = ahead_of(pages)
+    await ahead.stop()
+    asking = asyncio.create_task(ahead.page(None))
+    await turns(3)
+    await ahead.stop()
+    assert await asking is None
+    assert running() == []
+
+
+async def test_a_deadline_that_passed_while_the_caller_worked_does_not_count() -> None:
+    pages = Pages()
+    ahead = ahead_of(pages)
+    pages.may_arrive.release()
+    assert await ahead.page(None) == "first"
+    pages.error = DeadlineExceededError("passed")
+    pages.may_arrive.release()
+    await turns(20)
+    pages.error = None
+    pages.may_arrive.release()
+    assert await ahead.page("first+") == "first+"
+    assert pages.requested[:3] == [None, "first+", "first+"]
+    await ahead.stop()

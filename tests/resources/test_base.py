@@ -1,0 +1,65 @@
+"""What callers give is checked before anything is sent, and the error names the argument."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amili_async.errors import ConfigurationError
+from amili_async.models._batches import BatchState
+from amili_async.resources._base import check_key, count, number, text
+
+
+@pytest.mark.parametrize(("value", "least"), [(None, 1), (1, 1), (0, 0), (10**9, 1)])
+def test_a_count_is_a_whole_number_or_nothing(value: int | None, least: int) -> None:
+    assert count(value, "limit", least=least) == value
+
+
+@pytest.mark.parametrize("value", [0, -1, True, False, 1.0, "1", float("nan"), [1]])
+def test_any_other_count_is_refused(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match="limit must be a whole number of at least 1, not "):
+        count(value, "limit", least=1)
+
+
+@pytest.mark.parametrize(("value", "sent"), [(None, None), (1, "1"), (500, "500")])
+def test_a_number_is_sent_in_digits(value: int | None, sent: str | None) -> None:
+    assert number(value, "page_size") == sent
+
+
+@pytest.mark.parametrize("value", [0, -5, True, "5"])
+def test_a_page_has_at_least_one_row(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match="page_size must be a whole number of at least 1"):
+        number(value, "page_size")
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"), [(None, None), ("PARTIAL", "PARTIAL"), (BatchState.PARTIAL, "PARTIAL"), (BatchState("X"), "X")]
+)
+def test_a_filter_is_sent_as_plain_text(value: str | None, sent: str | None) -> None:
+    found = text(value, "state")
+    assert found == sent
+    assert type(found) in {str, type(None)}
+
+
+@pytest.mark.parametrize("value", ["", 7, b"PARTIAL", ["PARTIAL"], False])
+def test_any_other_filter_is_refused_without_quoting_it(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"state must be text that is not empty, not \w+$"):
+        text(value, "state")
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1))
+def test_a_key_is_one_line_of_ascii(key: str) -> None:
+    assert check_key(key) == key
+
+
+@pytest.mark.parametrize("key", ["", " ", "a\nb", "a\r", "nøkkel", "a\x00", "tab\t", 7, b"key"])
+def test_any_other_key_is_refused_without_quoting_it(key: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^idempotency_key must be one line of ASCII text that is not empty$"):
+        check_key(key)
+
+
+def test_no_key_is_no_key() -> None:
+    assert check_key(None) is None

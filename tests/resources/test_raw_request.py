@@ -1,0 +1,311 @@
+"""Calls that no method makes: where they go, what they carry, what comes back."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amili_async import (
+    AmiliClient,
+    Batch,
+    ConfigurationError,
+    DecodeError,
+    InvoiceSuccess,
+    NewCorrection,
+    NotFoundError,
+)
+from amili_async.models._entries import UnknownEntry
+from amili_async.resources._raw_request import METHODS, encode_body, free_call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from amili_async._protocol.requests import Call
+    from amili_async.sandbox import Sandbox
+
+
+def call(method: str = "GET", path: str = "/things", **options: Any) -> Call:
+    """Return a free call with nothing but what is given."""
+    nothing = dict.fromkeys(("query", "body", "headers", "idempotency_key", "repeatable"))
+    return free_call(method, path, **{**nothing, **options})
+
+
+CORRECTION = NewCorrection(
+    invoice_id="i-1",
+    amount=Decimal("10.50"),
+    currency="NOK",
+    extra={"kid": "0042", "net": Decimal("8.40")},
+)
+AS_SENT = {"invoiceId": "i-1", "amount": "10.50", "currency": "NOK", "kid": "0042", "net": "8.40"}
+
+
+def read(body: bytes) -> Any:
+    """Return JSON with its numbers as the digits that were written."""
+    return json.loads(body, parse_float=str)
+
+
+# Method
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_may_be_written_small_and_only_a_get_is_repeated_unasked(method: str) -> None:
+    made = call(method.lower())
+    assert (made.method, made.route.method, made.repeatable) == (method, method, method == "GET")
+    assert [call(method, repeatable=asked).repeatable for asked in (True, False)] == [True, False]
+
+
+@pytest.mark.parametrize("method", ["", "FETCH", "GET\r\nX: y", None, 7])
+def test_any_other_method_is_refused(method: Any) -> None:
+    with pytest.raises(ConfigurationError, match="method must be one of GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"):
+        call(method)
+
+
+# Path
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        ("/", "/"),
+        ("/orgs/o-1/batches", "/orgs/o-1/batches"),
+        ("/orgs/o 1/bätches", "/orgs/o%201/b%C3%A4tches"),
+        ("/orgs/o%2F1/batches", "/orgs/o%2F1/batches"),
+        ('/a"b<c>d\\e{f}^`|', "/a%22b%3Cc%3Ed%5Ce%7Bf%7D%5E%60%7C"),
+        ("/a;b=1,c:d@e!$&'()*+~-._", "/a;b=1,c:d@e!$&'()*+~-._"),
+        ("/a?b=c&d=e f", "/a?b=c&d=e%20f"),
+        ("/a?b=c?d/e", "/a?b=c?d/e"),
+        ("/a/.../b/.x/..y", "/a/.../b/.x/..y"),
+    ],
+)
+def test_a_path_is_quoted_where_it_must_be_and_only_there(path: str, target: str) -> None:
+    made = call(path=path)
+    assert (made.target, made.absolute) == (target, False)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="#?%/\\")))
+def test_any_text_stays_the_segment_that_it_was(segment: str) -> None:
+    if segment in {".", ".."}:
+        return
+    target = call(path=f"/a/{segment}/b").target
+    assert target.isascii()
+    assert target.isprintable()
+    assert " " not in target
+    assert [unquote(part) for part in target.split("/")] == ["", "a", segment, "b"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/orgs/../admin",
+        "/orgs/./x",
+        "/..",
+        "/a/..",
+        "/%2e%2e/admin",
+        "/a/%2E/b",
+        "/.%2e/a",
+        "https://api.amili.no/../a",
+    ],
+)
+def test_segments_of_dots_are_refused(path: str) -> None:
+    with pytest.raises(ConfigurationError, match="path must have no segments of dots: they lead out of the API"):
+        call(path=path)
+
+
+@pytest.mark.parametrize("path", ["/invoices/A#1", "/a#", "/a\nb", "/a\tb", "/a\r\nHost: x", "/a\x00", "/a\x7f"])
+def test_what_would_be_dropped_from_a_path_is_refused(path: str) -> None:
+    with pytest.raises(ConfigurationError, match="path must hold no # and no control characters"):
+        call(path=path)
+
+
+@pytest.mark.parametrize("path", ["", None, 7, b"/things"])
+def test_a_path_is_text(path: Any) -> None:
+    with pytest.raises(ConfigurationError, match="path must be text, such as /orgs/"):
+        call(path=path)
+
+
+@pytest.mark.parametrize("path", ["things", "orgs/o-1", "?a=b", " /things"])
+def test_a_path_begins_with_a_slash(path: str) -> None:
+    with pytest.raises(ConfigurationError, match="path must begin with /, or be an absolute https URL"):
+        call(path=path)
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("https://example.com/a b?c=d e", "https://example.com/a%20b?c=d%20e"),
+        ("https://example.com", "https://example.com/"),
+        ("https://example.com?a=b", "https://example.com/?a=b"),
+        ("https://example.com:8443/a", "https://example.com:8443/a"),
+        ("http://127.0.0.1:8080/a", "http://127.0.0.1:8080/a"),
+    ],
+)
+def test_an_absolute_url_is_taken(url: str, target: str) -> None:
+    made = call(path=url)
+    assert (made.target, made.absolute) == (target, True)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/a",
+        "//example.com/a",
+        "ftp://example.com/a",
+        "mailto:a@example.com",
+        "https:///a",
+        "https://user:secret@example.com/a",
+        "https://example.com:port/a",
+    ],
+)
+def test_any_other_url_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^path ") as caught:
+        call(path=url)
+    assert "secret" not in str(caught.value)
+
+
+def test_what_is_no_url_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="path is neither a path nor a URL"):
+        call(path="https://[::1")
+
+
+# Query
+
+
+def test_a_query_is_quoted_and_put_behind_the_path_s_own() -> None:
+    assert call(query={"State": "A&B", "Navn": "Blå øy"}).target == "/things?State=A%26B&Navn=Bl%C3%A5%20%C3%B8y"
+    assert call(path="/things?a=1", query={"b": "2"}).target == "/things?a=1&b=2"
+    assert call(query={}).target == call(query=None).target == "/things"
+
+
+@given(
+    st.dictionaries(
+        st.text(st.characters(exclude_categories=["Cs"])), st.text(st.characters(exclude_categories=["Cs"]))
+    )
+)
+def test_any_query_arrives_as_it_was_given(query: dict[str, str]) -> None:
+    target = urlsplit(call(query=query).target)
+    assert dict(parse_qsl(target.query, keep_blank_values=True)) == query
+
+
+@pytest.mark.parametrize("query", ["a=b", [("a", "b")], {"a": 1}, {"a": None}, {1: "a"}, 7, ""])
+def test_a_query_is_text_by_text(query: Any) -> None:
+    with pytest.raises(ConfigurationError, match="query must be a dict of names and values, all of them text"):
+        call(query=query)
+
+
+# Body
+
+
+@pytest.mark.parametrize(
+    ("value", "body"),
+    [
+        (Decimal("4500.00"), b"4500.00"),
+        ({"amount": Decimal("0.10"), "of": [Decimal(3)]}, b'{"amount":0.10,"of":[3]}'),
+        ([1, None, True, "ø"], '[1,null,true,"ø"]'.encode()),
+        ((1, 2), b"[1,2]"),
+        ({}, b"{}"),
+        (b'{"already": "written"}', b'{"already": "written"}'),
+    ],
+)
+def test_a_body_is_json_with_money_in_digits(value: object, body: bytes) -> None:
+    assert encode_body(value) == body
+
+
+PLACES: list[Callable[[object], object]] = [
+    lambda it: it,
+    lambda it: [it],
+    lambda it: {"a": it},
+    lambda it: {"a": ({"b": [it]},)},
+]
+
+
+@pytest.mark.parametrize("place", PLACES, ids=range(4))
+def test_a_model_anywhere_in_a_body_is_sent_as_its_own_method_would(place: Callable[[object], object]) -> None:
+    assert read(encode_body(place(CORRECTION))) == json.loads(json.dumps(place(AS_SENT)))
+
+
+def test_a_model_keeps_its_raw_parts_byte_for_byte() -> None:
+    raw = b'{"$type":"new","amount":1.500}'
+    batch = Batch(batch_id="b-1", succeeded=(UnknownEntry(type="new", raw=raw), InvoiceSuccess(invoice_id="i-1")))
+    assert raw in encode_body({"seen": batch})
+
+
+def recursive() -> list[object]:
+    ring: list[object] = []
+    ring.append(ring)
+    return ring
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        object(),
+        {1, object()},
+        {"a": object()},
+        {("a",): 1},
+        recursive(),
+        Decimal("NaN"),
+        {"a": [Decimal("-Infinity")]},
+        "\ud800",
+    ],
+    ids=range(8),
+)
+def test_what_json_cannot_say_is_refused_without_quoting_it(value: object) -> None:
+    with pytest.raises(ConfigurationError, match=r"^json cannot be written as JSON: \w+$"):
+        encode_body(value)
+
+
+# Through a client
+
+
+async def test_a_request_without_a_type_gives_the_body_as_it_came(client: AmiliClient, organization: str) -> None:
+    body = await client.request("GET", f"/orgs/{organization}/batches", query={"PageSize": "2"})
+    assert isinstance(body, bytes)
+    assert len(json.loads(body)["data"]) == 2
+
+
+async def test_a_request_with_a_type_gives_the_envelope_s_data(client: AmiliClient, organization: str) -> None:
+    first = await client.batches.list(organization).first()
+    assert first is not None
+    again = await client.request("GET", f"/orgs/{organization}/batches/{first.batch_id}", type=Batch)
+    assert again == first
+    rows = await client.request("GET", f"/orgs/{organization}/batches", type=list[dict[str, object]])
+    assert rows[0]["batchId"] == first.batch_id
+    with pytest.raises(DecodeError):
+        await client.request("GET", f"/orgs/{organization}/batches", type=Batch)
+
+
+async def test_a_request_carries_what_it_was_given(client: AmiliClient, sandbox: Sandbox) -> None:
+    sandbox.faults.add('*:status=200,body="{}"')
+    answer = await client.request(
+        "put",
+        "/orgs/o 1/things",
+        query={"a": "b c"},
+        json={"corrections": [CORRECTION]},
+        headers={"X-Trace": "t-1"},
+        idempotency_key="key-1",
+    )
+    assert answer == b"{}"
+    sent = sandbox.requests.last()
+    assert (sent.method, sent.target.partition("v1")[2]) == ("PUT", "/orgs/o%201/things?a=b%20c")
+    assert read(sent.body) == {"corrections": [AS_SENT]}
+    assert (sent.headers["x-trace"], sent.headers["idempotencykey"]) == ("t-1", "key-1")
+    assert sent.headers["content-type"] == "application/json"
+
+
+async def test_no_json_is_no_body(client: AmiliClient, sandbox: Sandbox) -> None:
+    sandbox.faults.add('*:status=200,body="{}"')
+    await client.request("GET", "/things")
+    assert sandbox.requests.last().body == b""
+
+
+async def test_the_error_of_a_request_names_no_path(client: AmiliClient) -> None:
+    with pytest.raises(NotFoundError) as caught:
+        await client.request("GET", "/Kari", query={"State": "Kari"})
+    assert "Kari" not in str(caught.value)
+    assert (caught.value.operation, caught.value.route) == ("request", "{path}")

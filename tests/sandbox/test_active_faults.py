@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from amili_async.sandbox import Fault
+from amili_async.sandbox._active_faults import Faults
+
+if TYPE_CHECKING:
+    from tests.sandbox.conftest import Caller
+
+
+def made(seed: int = 1) -> Faults:
+    return Faults(seed, lambda _: None)
+
+
+def strikes(faults: Faults, times: int, operation: str = "batches.list") -> list[str | None]:
+    struck = [faults.strike(lambda _: True, operation) for _ in range(times)]
+    return [None if fault is None else str(fault) for fault in struck]
+
+
+def test_a_fault_strikes_as_often_as_its_count_says() -> None:
+    faults = made()
+    fault = Fault("batches.list", "reset", count=2)
+    faults.add(fault)
+    assert strikes(faults, 3) == [str(fault), str(fault), None]
+    assert faults.hits(fault) == 2
+
+
+def test_a_fault_without_a_count_strikes_for_ever() -> None:
+    faults = made()
+    faults.add("batches.list:reset")
+    assert None not in strikes(faults, 50)
+
+
+def test_faults_follow_each_other_in_the_order_of_their_adding() -> None:
+    faults = made()
+    faults.add("batches.*:status=503,count=2", "batches.list:status=429,count=1")
+    one, two = map(str, faults)
+    assert strikes(faults, 4) == [one, one, two, None]
+
+
+def test_skipped_requests_pass_first() -> None:
+    faults = made()
+    faults.add("batches.list:reset,skip=2,count=1")
+    assert [fault is not None for fault in strikes(faults, 4)] == [False, False, True, False]
+
+
+def test_only_the_operation_meant_is_struck() -> None:
+    faults = made()
+    faults.add("batches.*:reset")
+    assert strikes(faults, 1, "token") == [None]
+    assert strikes(faults, 1, "batches.get") != [None]
+
+
+def test_a_draw_is_the_same_for_the_same_seed_and_another_for_another() -> None:
+    def drawn(seed: int) -> list[str | None]:
+        faults = made(seed)
+        faults.add("*:reset,probability=0.5")
+        return strikes(faults, 200)
+
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
+    assert 50 < sum(fault is not None for fault in drawn(1)) < 150
+
+
+def test_faults_that_are_taken_back_strike_no_more() -> None:
+    faults = made()
+    fault = Fault("*", "reset")
+    faults.add(fault, "*:close")
+    faults.remove(fault)
+    assert strikes(faults, 1) == ["*:close"]
+    faults.remove(fault)
+    faults.clear()
+    assert not faults
+    assert strikes(faults, 1) == [None]
+
+
+def test_faults_of_a_block_end_with_it_and_the_others_stay() -> None:
+    faults = made()
+    faults.add("*:close")
+    with faults.during("*:reset", "*:hang"):
+        assert len(faults) == 3
+    assert [fault.kind for fault in faults] == ["close"]
+
+
+def test_what_was_not_used_up_is_pending() -> None:
+    faults = made()
+    faults.add("*:reset,count=2", "*:close")
+    strikes(faults, 1)
+    assert faults.pending == [Fault("*", "reset", count=2)]
+    strikes(faults, 1)
+    assert not faults.pending
+
+
+def test_its_repr_says_what_struck_how_often() -> None:
+    faults = made()
+    assert repr(faults) == "<Faults none>"
+    faults.add("*:reset,count=2")
+    strikes(faults, 1)
+    assert repr(faults) == "<Faults *:reset,count=2 (1)>"
+
+
+def test_latencies_add_up_and_are_spread() -> None:
+    faults = made()
+    faults.add("*:latency=1", "batches.list:latency=2,spread=4", "token:latency=100")
+    delays = [faults.latency(lambda _: True, "batches.list") for _ in range(50)]
+    assert all(3 <= delay <= 7 for delay in delays)
+    assert max(delays) - min(delays) > 1
+
+
+def test_a_fault_that_refuses_tells_the_listener_when_it_begins_and_ends() -> None:
+    told: list[Fault | None] = []
+    faults = Faults(1, told.append)
+    fault = Fault("*", "refuse")
+    faults.add(fault, "*:reset")
+    faults.remove(Fault("*", "reset"))
+    assert told == [fault]
+    faults.clear()
+    assert told == [fault, None]
+
+
+async def test_latency_comes_besides_another_fault(caller: Caller) -> None:
+    caller.sandbox.faults.add("batches.list:latency=1ms", "batches.list:status=503,count=1,latency=1ms")
+    assert (await caller.batches()).status == 503
+    assert (await caller.batches()).status == 200
+    first, second = caller.sandbox.requests
+    assert first.fault == "batches.list:status=503,latency=0.001,count=1"
+    assert second.fault is None
+    assert caller.sandbox.faults.hits(Fault("batches.list", latency=0.001)) == 2
+
+
+async def test_faults_are_narrowed_to_an_organization_and_a_page(caller: Caller) -> None:
+    second = caller.sandbox.organization_ids[1]
+    caller.sandbox.faults.add(Fault("batches.list", status=503, organization=second, page=2))
+    assert len(await caller.walk(f"/orgs/{caller.organization}/batches")) == 25
+    first = await caller.ask(f"/orgs/{second}/batches")
+    assert first.status == 200
+    assert (await caller.ask(f"/orgs/{second}/batches", params={"PageToken": first.token or ""})).status == 503
+
+
+@pytest.mark.parametrize("token", ["nonsense", "AAAA"])
+async def test_a_page_token_that_is_none_counts_as_the_first_page(caller: Caller, token: str) -> None:
+    caller.sandbox.faults.add(Fault("batches.list", status=503, page=1, count=1))
+    assert (await caller.batches(PageToken=token)).status == 503

@@ -1,0 +1,438 @@
+"""A sync on a cluster ends complete whatever dies, and stays one polite client."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import pytest
+from distributed import LocalCluster
+
+from amili_async import ClusterError, ConfigurationError, StoreError, TokenError
+from amili_async._call.limits import Gate
+from amili_async._clock import SystemClock
+from amili_async.events import GateClosed
+from amili_async.sandbox import Fault, Sandbox
+from amili_async.sync import SqlStore, sync_on_dask
+from amili_async.sync._dask import scheduler as dask
+from amili_async.sync._dask.signals import Signals
+from amili_async.sync._dask.worker import Shard
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine, Iterator
+
+    from amili_async.sync import Progress, SyncReport
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two worker processes, whose environment holds the credentials of every sandbox with seed 1."""
+    with pytest.MonkeyPatch.context() as patch:
+        credentials = Sandbox(seed=1).credentials
+        patch.setenv("AMILI_CLIENT_ID", credentials.client_id)
+        patch.setenv("AMILI_CLIENT_SECRET", credentials.client_secret)
+        patch.setenv("POISON", "poisoned")
+        started: Any = LocalCluster  # typed in parts only
+        with started(n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0") as made:
+            yield made
+
+
+def options(sandbox: Sandbox, **more: object) -> dict[str, object]:
+    return {"base_url": sandbox.base_url, "token_url": sandbox.token_url, **more}
+
+
+async def stored(postgresql_url: str) -> list[tuple[str, str]]:
+    """Return organization and id of every batch in the store."""
+    connection = await asyncpg.connect(postgresql_url)
+    try:
+        rows = await connection.fetch("select organization_id, id from batches order by 1, 2")
+    finally:
+        await connection.close()
+    return [(row[0], row[1]) for row in rows]
+
+
+def served(sandbox: Sandbox) -> list[tuple[str, str]]:
+    return sorted((name, batch) for name in sandbox.organization_ids for batch in sandbox.batch_ids(name))
+
+
+async def one_by_one(ids: list[str]) -> AsyncIterator[str]:
+    for name in ids:
+        yield name
+
+
+class Moment:
+    """Progress that a test waits for."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+        self.reached = asyncio.Event()
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.rows >= self._rows:
+            self.reached.set()
+
+
+def workers() -> list[int]:
+    """Return the process numbers of this process's Dask workers: the children of its children's nannies."""
+    mine = str(os.getpid())
+    found: list[int] = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = path.read_text().rpartition(")")[2].split()[1]
+            command = (path.parent / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if parent == mine and b"spawn_main" in command:
+            found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.dask
+@pytest.mark.postgres
+async def test_a_cluster_syncs_what_one_process_would_and_a_second_run_adds_nothing(
+    cluster: Any, postgresql_url: str
+) -> None:
+    with Sandbox(organizations=24, batches=120, seed=1) as sandbox:
+        told: list[Progress] = []
+        first = await sync_on_dask(
+            cluster,
+            sandbox.organization_ids,
+            postgresql_url,
+            client_options=options(sandbox),
+            concurrency=3,
+            on_progress=told.append,
+        )
+        assert await stored(postgresql_url) == served(sandbox)
+        assert first.ok
+        assert (first.organizations, first.total.new) == (24, 24 * 120)
+        assert sandbox.requests.overlapping("batches.list") <= 3
+        assert (told[-1].organizations_done, told[-1].organizations_total, told[-1].rows) == (24, 24, 24 * 120)
+        second = await sync_on_dask(
+            cluster.scheduler_address,
+            one_by_one(sandbox.organization_ids),
+            postgresql_url,
+            client_options=options(sandbox),
+            shards=3,
+        )
+        assert (second.organizations, second.total.new, second.total.changed) == (24, 0, 0)
+        assert await stored(postgresql_url) == served(sandbox)
+
+
+@pytest.mark.dask
+@pytest.mark.postgres
+@pytest.mark.kill
+async def test_a_killed_worker_s_shard_is_taken_up_by_another_from_where_it_stood(
+    cluster: Any, postgresql_url: str
+) -> None:
+    with Sandbox(organizations=12, batches=1500, seed=1, latency=0.02) as sandbox:
+        moment = Moment(rows=1000)
+        running = asyncio.create_task(
+            sync_on_dask(
+                cluster,
+                sandbox.organization_ids,
+                postgresql_url,
+                client_options=options(sandbox),
+                shards=4,
+                concurrency=4,
+                on_progress=moment,
+            )
+        )
+        await moment.reached.wait()
+        victim, *_ = workers()
+        os.kill(victim, signal.SIGKILL)
+        report = await running
+        assert report.ok
+        assert await stored(postgresql_url) == served(sandbox)
+        assert len(sandbox.requests) < 2 * 12 * 15
+
+
+@pytest.mark.dask
+@pytest.mark.postgres
+@pytest.mark.kill
+@pytest.mark.parametrize(("deed", "error"), [("work", "KilledWorker"), ("broken", "ZeroDivisionError")])
+async def test_a_shard_that_fails_again_and_again_is_reported_and_the_rest_goes_on(
+    cluster: Any, postgresql_url: str, monkeypatch: pytest.MonkeyPatch, deed: str, error: str
+) -> None:
+    from tests.sync import poison  # noqa: PLC0415  # the workers import it by this name too
+
+    monkeypatch.setattr(dask, "work", getattr(poison, deed))
+    with Sandbox(organizations=3, batches=20, seed=1) as sandbox:
+        report = await sync_on_dask(
+            cluster,
+            [*sandbox.organization_ids, "poisoned"],
+            postgresql_url,
+            client_options=options(sandbox),
+            shards=4,
+            concurrency=2,
+        )
+        assert [(failure.organization_id, failure.error) for failure in report.failures] == [("poisoned", error)]
+        assert "of no interest" not in report.failures[0].message
+        assert report.organizations == 3
+        assert await stored(postgresql_url) == served(sandbox)
+
+
+@pytest.mark.dask
+@pytest.mark.postgres
+async def test_two_runs_at_once_do_no_harm(cluster: Any, postgresql_url: str) -> None:
+    with Sandbox(organizations=8, batches=300, seed=1, latency=0.01) as sandbox:
+
+        def run() -> Coroutine[Any, Any, SyncReport]:
+            return sync_on_dask(
+                cluster,
+                sandbox.organization_ids,
+                postgresql_url,
+                client_options=options(sandbox),
+                shards=2,
+                concurrency=4,
+            )
+
+        reports = await asyncio.gather(run(), run())
+        assert all(report.ok for report in reports)
+        assert sum(report.total.new for report in reports) == 8 * 300
+        assert await stored(postgresql_url) == served(sandbox)
+
+
+@pytest.mark.dask
+@pytest.mark.postgres
+async def test_interrupted_it_leaves_whole_pages_and_the_next_run_goes_on(cluster: Any, postgresql_url: str) -> None:
+    with Sandbox(organizations=6, batches=2000, seed=1, latency=0.02) as sandbox:
+        moment = Moment(rows=500)
+        running = asyncio.create_task(
+            sync_on_dask(
+                cluster,
+                sandbox.organization_ids,
+                postgresql_url,
+                client_options=options(sandbox),
+                shards=2,
+                concurrency=2,
+                on_progress=moment,
+            )
+        )
+        await moment.reached.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        half = await stored(postgresql_url)
+        assert 0 < len(half) < 6 * 2000
+        assert len(half) % 100 == 0
+        asked = len(sandbox.requests)
+        report = await sync_on_dask(
+            cluster, sandbox.organization_ids, postgresql_url, client_options=options(sandbox), concurrency=8
+        )
+        assert report.ok
+        assert report.total.new == 6 * 2000 - len(half)
+        assert await stored(postgresql_url) == served(sandbox)
+        assert len(sandbox.requests) - asked <= (6 * 2000 - len(half)) / 100 + 2 * 6
+
+
+@pytest.mark.dask
+@pytest.mark.postgres
+async def test_a_429_that_one_worker_meets_holds_the_others_back(cluster: Any, postgresql_url: str) -> None:
+    with Sandbox(organizations=8, batches=2000, seed=1, latency=0.02) as sandbox:
+        sandbox.faults.add(Fault("batches.list", status=429, retry_after=4, count=1, skip=20))
+        report = await sync_on_dask(
+            cluster, sandbox.organization_ids, postgresql_url, client_options=options(sandbox), shards=2, concurrency=4
+        )
+        assert report.ok
+        (refused,) = [request for request in sandbox.requests if request.status == 429]
+        assert refused.ended is not None
+        told, opens = refused.ended + 2.0, refused.ended + 4.0  # they look at the store twice a second
+        assert [request for request in sandbox.requests.of("batches.list") if told < request.started < opens] == []
+        assert report.waited >= 4
+
+
+@pytest.mark.dask
+@pytest.mark.postgres
+async def test_what_would_fail_for_every_shard_ends_the_run(cluster: Any, postgresql_url: str) -> None:
+    with Sandbox(organizations=4, batches=10, seed=2) as sandbox:  # other credentials than the workers have
+        with pytest.raises(TokenError):
+            await sync_on_dask(
+                cluster, sandbox.organization_ids, postgresql_url, client_options=options(sandbox), concurrency=1
+            )
+        assert sandbox.requests.count("batches.list") == 0
+
+
+@pytest.mark.dask
+@pytest.mark.postgres
+async def test_so_many_failures_end_the_run(cluster: Any, postgresql_url: str) -> None:
+    with Sandbox(organizations=9, batches=10, seed=1) as sandbox:
+        strangers = [f"stranger-{number}" for number in range(4)]
+        report = await sync_on_dask(
+            cluster,
+            [*strangers, *sandbox.organization_ids],
+            postgresql_url,
+            client_options=options(sandbox),
+            shards=13,
+            concurrency=1,
+            max_failures=2,
+        )
+        assert report.stopped
+        assert [failure.organization_id for failure in report.failures] == strangers[:2]
+
+
+@pytest.mark.dask
+@pytest.mark.postgres
+@pytest.mark.kill
+async def test_after_the_scheduler_was_killed_the_same_call_again_completes(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Sandbox(organizations=6, batches=1500, seed=1, latency=0.02) as sandbox:
+        monkeypatch.setenv("AMILI_CLIENT_ID", sandbox.credentials.client_id)
+        monkeypatch.setenv("AMILI_CLIENT_SECRET", sandbox.credentials.client_secret)
+        scheduler = await asyncio.create_subprocess_exec(sys.executable, "-c", CLUSTER, stdout=asyncio.subprocess.PIPE)
+        assert scheduler.stdout is not None
+        address = await scheduler.stdout.readline()
+        moment = Moment(rows=500)
+        running = asyncio.create_task(
+            sync_on_dask(
+                address.decode().strip(),
+                sandbox.organization_ids,
+                postgresql_url,
+                client_options=options(sandbox),
+                concurrency=2,
+                on_progress=moment,
+            )
+        )
+        await moment.reached.wait()
+        scheduler.kill()
+        await scheduler.wait()
+        with pytest.raises(ClusterError, match="run again"):
+            await running
+        report = await sync_on_dask(
+            "local:2", sandbox.organization_ids, postgresql_url, client_options=options(sandbox), concurrency=8
+        )
+        assert report.ok
+        assert await stored(postgresql_url) == served(sandbox)
+
+
+CLUSTER = """
+import time
+from distributed import LocalCluster
+if __name__ == "__main__":
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0")
+    print(cluster.scheduler_address, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.postgres
+async def test_workers_tell_each_other_to_wait_and_to_stop(postgresql_url: str) -> None:
+    async with SqlStore(postgresql_url) as store:
+        gates = [Gate(SystemClock()) for _ in range(3)]
+        one, other, stranger = (
+            Signals(store, run, gate) for run, gate in zip(("run", "run", "another"), gates, strict=True)
+        )
+        listening = [asyncio.create_task(each.listen()) for each in (one, other)]
+        strange = asyncio.create_task(stranger.listen())
+        one.on_gate(GateClosed(operation="batches.list", seconds=30))
+        one.on_gate(GateClosed(operation="batches.list", seconds=3))
+        while not all(gate.remaining() > 20 for gate in gates):  # noqa: ASYNC110  # other tasks look at a database
+            await asyncio.sleep(0)
+        await one.stop()
+        await asyncio.wait(listening)
+        assert not strange.done()
+        await one.forget()
+        again = asyncio.create_task(other.listen())
+        await asyncio.sleep(0)
+        assert not again.done()
+        for task in (strange, again):
+            task.cancel()
+        await asyncio.wait({strange, again})
+
+
+async def test_a_store_out_of_reach_is_no_reason_to_stop_listening() -> None:
+    class Database:
+        asked = 0
+
+        async def run(self, _work: object) -> dict[str, float]:
+            self.asked += 1
+            if self.asked == 1:
+                raise StoreError("gone for a moment")
+            return {"stop run": 0.0}
+
+    class Store:
+        database = Database()
+
+    store: Any = Store()
+    await Signals(store, "run").listen()
+    assert store.database.asked == 2
+
+
+async def test_a_store_that_workers_cannot_share_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"SQLite file.*cannot share.*postgresql://"):
+        await sync_on_dask("local:2", ["a"], "sqlite:///amili.db")
+
+
+async def test_a_password_in_the_url_is_refused_since_it_would_be_seen() -> None:
+    with pytest.raises(ConfigurationError, match=r"password.*PGPASSWORD") as caught:
+        await sync_on_dask("local:2", ["a"], "postgresql://amili:hemmelig@127.0.0.1/db")
+    assert "hemmelig" not in str(caught.value)
+
+
+def refusals() -> list[tuple[dict[str, Any], str]]:
+    def local() -> None:
+        """Stay at home: what is made inside a function does not pickle."""
+
+    return [
+        ({"client_options": {"hooks": ()}}, "hooks"),
+        ({"client_options": {"on_invalid": local}}, "do not pickle"),
+        ({"concurrency": 0}, "concurrency"),
+        ({"shards": 0}, "shards"),
+        ({"max_failures": 0}, "max_failures"),
+        ({"resources": ("people",)}, "resources"),
+        ({"organization_ids": "a"}, "organization_ids"),
+    ]
+
+
+@pytest.mark.parametrize(("given", "named"), refusals())
+async def test_an_argument_that_cannot_be_right_is_refused_by_name(given: dict[str, Any], named: str) -> None:
+    arguments: dict[str, Any] = {"organization_ids": ["a"], **given}
+    ids = arguments.pop("organization_ids")
+    with pytest.raises(ConfigurationError, match=named):
+        await sync_on_dask("local:2", ids, "postgresql://amili@127.0.0.1/db", **arguments)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("target", ["local:", "local:0", "local:many", "scheduler", 8786])
+async def test_what_names_no_cluster_is_refused(postgresql_url: str, target: object) -> None:
+    with pytest.raises(ConfigurationError, match=r"cluster|local"):
+        await sync_on_dask(target, ["a"], postgresql_url)
+
+
+@pytest.mark.postgres
+async def test_a_cluster_out_of_reach_is_one_clear_error(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask, "LOOK_FOR_WORKERS", 0.5)
+    with pytest.raises(ClusterError, match="cannot be reached"):
+        await sync_on_dask("tcp://127.0.0.1:9", ["a"], postgresql_url)
+
+
+def test_beside_dask_errors_still_leave_causes_of_other_libraries_behind() -> None:
+    error = ClusterError("lost")
+    error.__cause__ = OSError("a live socket")
+    error.__context__ = error.__cause__
+    assert pickle.loads(pickle.dumps(error)).__cause__ is None  # noqa: S301  # our own bytes
+
+
+def test_what_dask_carries_and_logs_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMILI_CLIENT_SECRET", "hemmelig")
+    shard = Shard(
+        number=1,
+        run="run",
+        organization_ids=("org",),
+        store_url="postgresql://amili@127.0.0.1/db",
+        client_options={"deadline": 5.0},
+        resources=("batches",),
+        concurrency=2,
+        full=False,
+        since=None,
+        max_failures=None,
+    )
+    assert b"hemmelig" not in pickle.dumps(shard)
+    assert pickle.loads(pickle.dumps(shard)) == shard  # noqa: S301  # our own bytes
+    assert repr(shard) == "Shard(1, 1 organizations, run='run')"

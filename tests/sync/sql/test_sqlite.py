@@ -1,0 +1,145 @@
+"""SQLite files: what goes wrong is told in a sentence, and many processes take turns."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from amili_async.errors import StoreError
+from amili_async.sync import Bookmark, SqlStore, Written
+from amili_async.sync._sql.sqlite import set_up
+from tests.sync.samples import batch, portion
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"the SQLite store: unable to open database file \(is its folder there"):
+        async with SqlStore(f"sqlite:///{tmp_path}/nowhere/store.db"):
+            pass
+
+
+async def test_a_file_of_another_kind_is_told(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("Dear reader, " * 100, "utf-8")
+
+    with pytest.raises(StoreError, match=r"file is not a database \(is it the right file"):
+        async with SqlStore(f"sqlite:///{tmp_path}/letter.txt"):
+            pass
+
+
+async def test_a_file_that_another_program_keeps_locked_is_waited_for_and_then_told(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    async with SqlStore(sqlite_url, patience=0.05) as store:
+        await store.begin("organization", "batches")
+        other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+
+        with pytest.raises(StoreError, match=r"database is locked \(another program is writing to it"):
+            await store.write(portion(batch("a")))
+        other.execute("COMMIT")
+        other.close()
+
+        assert await store.write(portion(batch("a"))) == Written(1, 0)
+
+
+async def test_a_full_disk_is_told_and_what_was_written_stays(sqlite_url: str) -> None:
+    async with SqlStore(sqlite_url) as store:
+        await store.begin("organization", "batches")
+        await store.write(portion(batch("a")))
+        await store.database.run(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count=1"))
+
+        with pytest.raises(StoreError, match="the SQLite store: database or disk is full"):
+            await store.write(portion(*(batch(f"large {number}", more="x" * 10_000) for number in range(100))))
+
+        assert await store.count("batches") == 1
+
+
+async def test_a_file_can_be_read_by_others_while_it_is_written(tmp_path: Path, sqlite_url: str) -> None:
+    async with SqlStore(sqlite_url) as store:
+        await store.begin("organization", "batches")
+        await store.write(portion(batch("a")))
+
+        other = sqlite3.connect(tmp_path / "store.db")
+        assert other.execute("SELECT count(*) FROM batches").fetchall() == [(1,)]
+        assert other.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
+        other.close()
+
+
+async def test_a_store_in_memory_serves_a_run() -> None:
+    async with SqlStore("sqlite://") as store:
+        await store.begin("organization", "batches")
+        assert await store.write(portion(batch("a"))) == Written(1, 0)
+
+
+WRITER = """
+import asyncio, sys
+from amili_async.sync import SqlStore
+from tests.sync.samples import batch, portion
+
+async def main(url, name):
+    async with SqlStore(url) as store:
+        await store.begin(name, "batches")
+        for page in range(20):
+            await store.write(portion(*(batch(f"{page} {row}") for row in range(10)), organization_id=name))
+        await store.finish(name, "batches", None)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_processes_that_write_to_one_file_take_turns(sqlite_url: str) -> None:
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, sqlite_url, f"process {number}"])  # noqa: ASYNC220, S603  # our own code; nothing else runs in this loop
+        for number in range(3)
+    ]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+
+    async with SqlStore(sqlite_url) as store:
+        assert await store.count("batches") == 3 * 200
+
+
+async def test_the_lease_of_a_process_that_was_killed_is_taken_over_at_once(sqlite_url: str) -> None:
+    code = WRITER.replace("await store.finish", "import os; os.kill(os.getpid(), 9); await store.finish")
+    killed = subprocess.run([sys.executable, "-c", code, sqlite_url, "organization"], check=False)  # noqa: ASYNC221, S603  # the same
+    assert killed.returncode == -9
+
+    async with SqlStore(sqlite_url) as store:
+        assert await store.count("batches") == 200
+        assert isinstance(await store.begin("organization", "batches"), Bookmark)
+        assert await store.write(portion(batch("new"))) == Written(1, 0)
+
+
+class _Busy:
+    """Stands in for a connection to a new file that somebody else is opening too."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals = refusals
+        self.made: list[str] = []
+
+    def execute(self, statement: str) -> _Busy:
+        if self.refusals:
+            self.refusals -= 1
+            raise sqlite3.OperationalError("database is locked")
+        self.made.append(statement)
+        return self
+
+    def close(self) -> None:
+        """Close the cursor that this is too."""
+
+
+def test_two_that_open_a_new_file_at_once_wait_for_each_other() -> None:
+    busy: Any = _Busy(refusals=2)
+    set_up(busy, 30)
+    assert len(busy.made) == len(set(busy.made)) == 4
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        set_up(_busy_for_ever(), 0)
+
+
+def _busy_for_ever() -> Any:
+    return _Busy(refusals=1)

@@ -1,0 +1,392 @@
+"""One list, walked from its bookmark to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from amili_async._clock import SystemClock
+from amili_async._cursor import Cursor
+from amili_async.errors import APIError, BadRequestError, ConfigurationError, ForbiddenError
+from amili_async.events import QuarantinedRow
+from amili_async.sync._list_sync import Course, LeaseLostError
+from amili_async.sync._progress import Tally
+from amili_async.sync._store import Held, Portion, Row, Written
+from tests.sync.scripted import EPOCH, MemoryStore, ScriptedList, row
+
+SPACING = 1000
+"""Seconds between rows: more than the overlap, so that a walk need not read on for that."""
+
+
+class Scene:
+    """A list, a store, and what runs over them count."""
+
+    def __init__(self, *, rows: int = 30, page_size: int = 10, open_rows: tuple[int, ...] = ()) -> None:
+        self.list = ScriptedList(page_size=page_size)
+        self.store: MemoryStore = MemoryStore()
+        self.tally = Tally()
+        for number in range(rows):
+            self.add(number, final=number not in open_rows)
+
+    def add(self, number: int, *, final: bool = True) -> None:
+        self.list.add(row(f"row {number:03}", number * SPACING, final=final))
+
+    def course(self, *, full: bool = False, since: int | None = None) -> Course:
+        self.tally = Tally()
+        self.list.pages.clear()
+        self.list.asked_again.clear()
+        self.list.ahead.clear()
+        return Course(
+            self.list,
+            self.store,
+            self.store.bookmark,
+            full=full,
+            since=None if since is None else EPOCH + timedelta(seconds=since * SPACING),
+            tally=self.tally,
+            clock=SystemClock(),
+        )
+
+    async def run(self, *, full: bool = False, since: int | None = None) -> Course:
+        course = self.course(full=full, since=since)
+        assert await course.go(lambda: True)
+        return course
+
+    def assert_same(self) -> None:
+        assert self.store.rows == self.list.rows
+
+
+async def test_a_first_walk_reads_every_page_once_and_asks_ahead() -> None:
+    scene = Scene()
+
+    await scene.run()
+
+    scene.assert_same()
+    assert scene.list.pages == ["", "0/10", "0/20"]
+    assert scene.list.ahead == [True]
+    assert (scene.tally.rows, scene.tally.new, scene.tally.changed, scene.tally.pages) == (30, 30, 0, 3)
+
+
+async def test_a_second_walk_reads_one_page_and_asks_for_none_ahead() -> None:
+    scene = Scene()
+    await scene.run()
+
+    await scene.run()
+
+    assert scene.list.pages == [""]
+    assert scene.list.ahead == [False]
+    assert (scene.tally.rows, scene.tally.new, scene.tally.changed) == (10, 0, 0)
+
+
+async def test_new_rows_cost_their_pages_alone() -> None:
+    scene = Scene()
+    await scene.run()
+    scene.add(30)
+
+    await scene.run()
+
+    scene.assert_same()
+    assert scene.list.pages == [""]
+    assert scene.tally.new == 1
+
+
+async def test_rows_that_were_not_final_are_read_by_id_unless_the_walk_meets_them() -> None:
+    scene = Scene(open_rows=(2, 3, 28))
+    await scene.run()
+    scene.list.finish("row 002")
+    scene.list.finish("row 028")
+
+    await scene.run()
+
+    scene.assert_same()
+    assert scene.list.asked_again == ["row 003", "row 002"]
+    assert (scene.tally.reread, scene.tally.changed, scene.tally.gone) == (2, 2, 0)
+
+    await scene.run()
+    assert scene.list.asked_again == ["row 003"]
+
+
+async def test_a_row_that_is_gone_is_not_asked_for_again() -> None:
+    scene = Scene(open_rows=(2,))
+    await scene.run()
+    del scene.list.rows["row 002"]
+
+    await scene.run()
+    assert scene.tally.gone == 1
+    assert "row 002" in scene.store.rows
+
+    await scene.run()
+    assert scene.list.asked_again == []
+
+
+async def test_many_rows_are_read_again_in_several_transactions() -> None:
+    scene = Scene(rows=60, open_rows=tuple(range(50)))
+    await scene.run()
+    before = scene.store.writes
+
+    course = scene.course()
+    turns = 0
+    while not await course.go(lambda: False):
+        turns += 1
+
+    assert scene.store.writes - before == 4
+    assert turns == 2
+
+
+async def test_a_row_that_became_unreadable_is_set_aside_when_it_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(open_rows=(2,))
+    await scene.run()
+    unreadable = QuarantinedRow(index=0, path="$.createdAt", reason="expected a time", raw=b"{}")
+
+    async def again(_row_id: str, /) -> QuarantinedRow:
+        return unreadable
+
+    monkeypatch.setattr(scene.list, "again", again)
+    await scene.run()
+
+    assert (scene.tally.quarantined, scene.tally.reread) == (1, 0)
+
+
+async def test_full_reads_every_page_again_and_finds_what_changed() -> None:
+    scene = Scene()
+    await scene.run()
+    scene.list.add(row("row 003", 3 * SPACING + 1))
+
+    await scene.run()
+    assert scene.tally.changed == 0
+
+    await scene.run(full=True)
+    scene.assert_same()
+    assert scene.tally.changed == 1
+    assert len(scene.list.pages) == 3
+
+
+async def test_a_turn_ends_after_a_page_and_the_walk_goes_on_where_it_stood() -> None:
+    scene = Scene()
+    course = scene.course()
+    turns = 0
+
+    while not await course.go(lambda: False):
+        turns += 1
+
+    scene.assert_same()
+    assert turns == 2
+    assert scene.list.pages == ["", "0/10", "0/20"]
+
+
+async def test_a_walk_that_an_earlier_run_began_is_finished_and_then_topped_up() -> None:
+    scene = Scene()
+    assert not await scene.course().go(lambda: False)
+    scene.add(30)
+    scene.add(31)
+
+    course = scene.course()
+    assert course.cursor == Cursor(token="0/10")  # a page token
+    assert await course.go(lambda: True)
+
+    scene.assert_same()
+    assert scene.list.pages == ["0/10", "0/20", "0/30", ""]
+    assert course.cursor is None
+
+
+async def test_a_run_with_another_aim_does_not_finish_the_walk_of_the_one_before() -> None:
+    scene = Scene()
+    assert not await scene.course().go(lambda: False)
+
+    await scene.run(full=True)
+
+    assert scene.list.pages == ["", "0/10", "0/20"]
+
+
+async def test_since_leaves_older_rows_out_and_stops_there() -> None:
+    scene = Scene()
+
+    await scene.run(since=25)
+
+    assert sorted(scene.store.rows) == [f"row {number:03}" for number in range(25, 30)]
+    assert scene.list.pages in (["", "0/10"], [""])
+
+    await scene.run()
+    scene.assert_same()
+
+
+async def test_a_refused_page_token_restarts_the_walk_once_and_says_so() -> None:
+    scene = Scene()
+    assert not await scene.course().go(lambda: False)
+    scene.list.expire_tokens()
+
+    course = await scene.run()
+
+    scene.assert_same()
+    assert course.restart is not None
+    assert course.restart.reason == "its page token was refused (400)"
+    assert (course.restart.organization_id, course.restart.resource) == ("organization", "batches")
+    assert scene.list.pages == ["", "1/10", "1/20", ""]
+
+
+async def test_a_page_token_that_is_refused_again_ends_the_walk() -> None:
+    scene = Scene()
+    scene.list.before_page = scene.list.expire_tokens
+
+    course = scene.course()
+    with pytest.raises(BadRequestError):
+        await course.go(lambda: True)
+
+    assert scene.list.refused == 2
+    assert course.cursor is not None
+
+
+async def test_a_cursor_that_is_not_of_this_list_restarts_the_walk(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene()
+    assert not await scene.course().go(lambda: False)
+    sheets = scene.list.sheets
+
+    def refusing(cursor: Cursor | None, sort: str | None, /, *, ahead: bool) -> object:
+        if cursor is not None and not scene.list.pages:
+            raise ConfigurationError("cursor is of another list")
+        return sheets(cursor, sort, ahead=ahead)
+
+    monkeypatch.setattr(scene.list, "sheets", refusing)
+    course = await scene.run()
+
+    scene.assert_same()
+    assert course.restart is not None
+    assert course.restart.reason == "its page token is not of this list"
+
+
+@pytest.mark.parametrize("error", [ForbiddenError("no", status=403), APIError("no", status=500)])
+async def test_an_error_that_says_nothing_of_the_token_ends_the_walk(error: APIError) -> None:
+    scene = Scene()
+
+    def fail() -> None:
+        if scene.list.pages:
+            raise error
+
+    scene.list.before_page = fail
+    course = scene.course()
+    with pytest.raises(APIError):
+        await course.go(lambda: True)
+
+    assert course.restart is None
+    assert course.cursor == Cursor(token="0/10")  # a page token
+
+
+async def test_a_server_that_refuses_the_direction_is_asked_without_it() -> None:
+    scene = Scene()
+    scene.list.refuses_sort = True
+
+    course = await scene.run()
+
+    scene.assert_same()
+    assert scene.list.sort is None
+    assert scene.list.refused == 1
+    assert course.restart is None
+
+
+async def test_a_first_page_that_is_refused_without_a_direction_ends_the_walk() -> None:
+    scene = Scene()
+    scene.list.sort = None
+
+    def fail() -> None:
+        raise BadRequestError("no", status=400)
+
+    scene.list.before_page = fail
+    with pytest.raises(BadRequestError):
+        await scene.run()
+
+
+class LosingStore(MemoryStore):
+    """A store whose list another run takes over after a page."""
+
+    async def write(self, portion: Portion, /) -> Written | Held:
+        return await super().write(portion) if not self.writes else Held(5.0)
+
+
+async def test_a_list_that_another_run_took_over_is_left_to_it() -> None:
+    scene = Scene()
+    scene.store = LosingStore()
+
+    with pytest.raises(LeaseLostError):
+        await scene.run()
+
+    assert len(scene.store.rows) == 10
+
+
+class TickingClock(SystemClock):
+    """A clock that is a second further each time it is looked at."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 1
+        return self.now
+
+
+async def test_the_time_of_a_walk_is_added_up_over_its_runs() -> None:
+    scene = Scene()
+    taken: list[float] = []
+    for _ in range(2):
+        course = Course(
+            scene.list,
+            scene.store,
+            scene.store.bookmark,
+            full=False,
+            since=None,
+            tally=scene.tally,
+            clock=TickingClock(),
+        )
+        await course.go(lambda: False)
+        walk = scene.store.bookmark.walk
+        assert walk is not None
+        taken.append(walk.seconds)
+
+    assert taken == [1, 2]
+
+
+async def test_rows_set_aside_are_counted_and_move_nothing() -> None:
+    scene = Scene(rows=1)
+    aside = QuarantinedRow(index=1, path="$", reason="expected an object", raw=b"1")
+    sheets = scene.list.sheets
+
+    async def with_one_aside(cursor: Cursor | None, sort: str | None, /, *, ahead: bool) -> object:
+        async for sheet in sheets(cursor, sort, ahead=ahead):
+            yield sheet._replace(quarantined=(aside,))
+
+    scene.list.sheets = with_one_aside  # type: ignore[method-assign,assignment]  # the same list with one row more
+    await scene.run()
+
+    assert (scene.tally.rows, scene.tally.quarantined) == (1, 1)
+
+
+async def test_a_cancelled_walk_has_written_whole_pages() -> None:
+    scene = Scene()
+    reached = asyncio.Event()
+    forever = asyncio.Event()
+    write = scene.store.write
+
+    async def slow(portion: Portion, /) -> Written | Held:
+        if scene.store.writes == 1:
+            reached.set()
+            await forever.wait()
+        return await write(portion)
+
+    scene.store.write = slow  # type: ignore[method-assign]  # a store that hangs at the second page
+    task = asyncio.create_task(scene.run())
+    await reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert len(scene.store.rows) == 10
+    walk = scene.store.bookmark.walk
+    assert walk is not None
+    assert walk.pages == 1
+
+
+def test_rows_keep_their_json_byte_for_byte() -> None:
+    one = row("a")
+
+    assert isinstance(one, Row)
+    assert one.raw == b'{"batchId":"a","status":"SUCCESS","createdAt":"2025-01-01T00:00:00Z"}'

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from amili_async.models._legacy_status import LegacyError, LegacyResponse, LegacyStatus
     from amili_async.models._open_enum import OpenEnum
     from amili_async.models._payments import NewPayment, PaymentType
-    from amili_async.models._raw_value import OpenValue
+    from amili_async.models._raw_value import RawValue
     from amili_async.models._settlements import CollectionType, Settlement
     from amili_async.resources._bulk import ChunkOutcome
 
@@ -117,7 +117,6 @@ __all__ = [
     "NewPayment",
     "NotFoundError",
     "OpenEnum",
-    "OpenValue",
     "OutcomeUnknownError",
     "Page",
     "Pager",
@@ -125,6 +124,7 @@ __all__ = [
     "PaymentType",
     "QuarantinedRow",
     "RateLimitedError",
+    "RawValue",
     "RetryPolicy",
     "ServerError",
     "Settlement",
@@ -146,12 +146,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "auth": ("ClientCredentials", "TokenProvider"),
-    "client": ("AmiliClient",),
-    "cursor": ("Cursor",),
+    "_call.auth": ("ClientCredentials", "TokenProvider"),
+    "_client": ("AmiliClient",),
+    "_cursor": ("Cursor",),
     "events": ("Drift", "QuarantinedRow"),
-    "models.accepted": ("Accepted",),
-    "models.autocollect": (
+    "models._accepted": ("Accepted",),
+    "models._autocollect": (
         "AutoCollectBatch",
         "AutoCollectCase",
         "AutoCollectContact",
@@ -160,22 +160,22 @@ _HOMES = {
         "AutoCollectPaymentDetails",
         "AutoCollectSettlement",
     ),
-    "models.batches": ("Batch", "BatchState", "BatchType"),
-    "models.cases": ("Case", "CaseInvoice", "CaseStatus", "CaseSubStatus", "Debtor", "DebtorType"),
-    "models.corrections": ("NewCorrection",),
-    "models.encoding": ("encode",),
-    "models.entries": ("FailedEntry", "InvoiceSuccess", "SucceededEntry", "UnknownEntry"),
-    "models.envelope": ("Summary",),
-    "models.invoices": ("Creditor", "Invoice", "InvoiceStatus", "InvoiceType", "NewInvoice"),
-    "models.legacy_status": ("LegacyError", "LegacyResponse", "LegacyStatus"),
-    "models.open_enum": ("OpenEnum",),
-    "models.open_value": ("OpenValue",),
-    "models.payments": ("NewPayment", "PaymentType"),
-    "models.settlements": ("CollectionType", "Settlement"),
-    "options": ("Timeout",),
-    "pagination": ("Page", "Pager"),
-    "resources.bulk": ("ChunkOutcome",),
-    "retry": ("RetryPolicy",),
+    "models._batches": ("Batch", "BatchState", "BatchType"),
+    "models._cases": ("Case", "CaseInvoice", "CaseStatus", "CaseSubStatus", "Debtor", "DebtorType"),
+    "models._corrections": ("NewCorrection",),
+    "models._encoding": ("encode",),
+    "models._entries": ("FailedEntry", "InvoiceSuccess", "SucceededEntry", "UnknownEntry"),
+    "models._envelope": ("Summary",),
+    "models._invoices": ("Creditor", "Invoice", "InvoiceStatus", "InvoiceType", "NewInvoice"),
+    "models._legacy_status": ("LegacyError", "LegacyResponse", "LegacyStatus"),
+    "models._open_enum": ("OpenEnum",),
+    "models._raw_value": ("RawValue",),
+    "models._payments": ("NewPayment", "PaymentType"),
+    "models._settlements": ("CollectionType", "Settlement"),
+    "_protocol.options": ("Timeout",),
+    "_lists.pager": ("Page", "Pager"),
+    "resources._bulk": ("ChunkOutcome",),
+    "_protocol.retry": ("RetryPolicy",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack, overload
 from msgspec import UNSET, UnsetType
 
 from amili_async import _clock as clock
-from amili_async._call.auth import ClientCredentials, provider_of
+from amili_async._call.auth import ClientCredentials, as_provider
 from amili_async._call.hooks import Hooks
-from amili_async._call.limits import Gate, Slots
+from amili_async._call.limits import ConcurrencyLimiter, Gate
 from amili_async._call.transport import Transport
-from amili_async._http import endpoints as servers
-from amili_async._http.client import Wire
-from amili_async._http.endpoints import Servers
+from amili_async._http import endpoints
+from amili_async._http.client import HTTPClient
+from amili_async._http.endpoints import Endpoints
 from amili_async._http.session import Connection
-from amili_async._protocol.options import Options, Timeout, changed
+from amili_async._protocol.options import Options, Timeout, merge_options
 from amili_async._protocol.requests import check_headers
 from amili_async._protocol.retry import Budget, RetryPolicy
 from amili_async.errors import ConfigurationError
@@ -27,11 +27,11 @@ from amili_async.resources._batches import Batches
 from amili_async.resources._cases import Cases
 from amili_async.resources._corrections import Corrections
 from amili_async.resources._invoices import Invoices
-from amili_async.resources._operation_client import Caller, Readers
+from amili_async.resources._operation_client import OperationClient, Readers
 from amili_async.resources._organizations import Organizations
 from amili_async.resources._payments import Payments
-from amili_async.resources._raw_request import encode_body, free_call
-from amili_async.resources._route_registry import RouteBook
+from amili_async.resources._raw_request import encode_body, raw_request
+from amili_async.resources._route_registry import RouteRegistry
 from amili_async.resources._settlements import Settlements
 from amili_async.resources._status import Status
 
@@ -115,7 +115,7 @@ class AmiliClient:
         self,
         auth: TokenProvider | str | Callable[[], Awaitable[str]],
         *,
-        environment: str = servers.PRODUCTION,
+        environment: str = endpoints.PRODUCTION,
         base_url: str | None = None,
         token_url: str | None = None,
         autocollect_url: str | None = None,
@@ -132,9 +132,9 @@ class AmiliClient:
         user_agent: str | None = None,
         trust_env: bool = True,
     ) -> None:
-        provider = provider_of(auth)
-        options = changed(Options(), deadline=deadline, timeout=timeout, retry=retry, on_invalid=on_invalid)
-        place = servers.environment(environment)
+        provider = as_provider(auth)
+        options = merge_options(Options(), deadline=deadline, timeout=timeout, retry=retry, on_invalid=on_invalid)
+        place = endpoints.environment(environment)
         if base_url is not None and token_url is None and isinstance(provider, ClientCredentials):
             raise ConfigurationError(
                 "base_url is given without token_url: pass the token endpoint that belongs to it, "
@@ -143,13 +143,13 @@ class AmiliClient:
         limit = whole(concurrency, "concurrency", least=1)
         time = clock.current()
         connection = Connection(session, limit=limit, label=type(self).__name__)
-        roots = Servers(
+        roots = Endpoints(
             base_url=base_url or place.base_url,
             token_url=token_url or place.token_url,
             autocollect_url=autocollect_url,
             trust_env=trust_env,
         )
-        wire = Wire(
+        http = HTTPClient(
             connection,
             roots,
             user_agent=_agent(user_agent),
@@ -157,18 +157,18 @@ class AmiliClient:
         )
         transport = Transport(
             connection=connection,
-            servers=roots,
-            wire=wire,
+            endpoints=roots,
+            http=http,
             provider=provider,
             gate=Gate(time),
-            slots=Slots(limit),
+            slots=ConcurrencyLimiter(limit),
             budget=Budget(),
             hooks=Hooks(hooks),
             clock=time,
             token_timeout=options.timeout,
         )
         self._owns = True
-        self._attach(Caller(transport, options, RouteBook(routes), Readers(entry_types)))
+        self._attach(OperationClient(transport, options, RouteRegistry(routes), Readers(entry_types)))
 
     @classmethod
     def from_env(cls, **overrides: Unpack[ClientSettings]) -> Self:
@@ -208,7 +208,7 @@ class AmiliClient:
         Raises:
             ConfigurationError: an option that cannot be right, by its name.
         """
-        options = changed(
+        options = merge_options(
             self._caller.options,
             deadline=deadline,
             retry=retry,
@@ -273,7 +273,7 @@ class AmiliClient:
             ConfigurationError: an argument that cannot be right, by its name.
             AmiliError: as every call.
         """
-        call = free_call(
+        call = raw_request(
             method,
             path,
             query=query,
@@ -312,14 +312,14 @@ class AmiliClient:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._caller.transport.servers.base_url})"
+        return f"{type(self).__name__}({self._caller.transport.endpoints.base_url})"
 
     @property
-    def caller(self) -> Caller:
+    def caller(self) -> OperationClient:
         """What makes the calls: for the parts of this package that work with a client, such as `sync`."""
         return self._caller
 
-    def _attach(self, caller: Caller) -> None:
+    def _attach(self, caller: OperationClient) -> None:
         self._caller = caller
         self.batches = Batches(caller)
         self.invoices = Invoices(caller)
@@ -336,7 +336,7 @@ class AmiliClient:
 def _auth_from_environment() -> TokenProvider:
     token = os.environ.get("AMILI_TOKEN")
     if token:
-        return provider_of(token)
+        return as_provider(token)
     names = ("AMILI_CLIENT_ID", "AMILI_CLIENT_SECRET")
     missing = [name for name in names if not os.environ.get(name)]
     if missing:

@@ -253,23 +253,23 @@ class DeadlineExceededError(AmiliError, TimeoutError):
 class OutcomeUnknownError(AmiliError):
     """A write was sent and its outcome is not known: it may have taken effect, so it was not repeated.
 
-    ``idempotency_key`` is the caller's own; ``recipe`` says how to find out before sending again. What happened is the
-    cause (``__cause__``).
+    ``idempotency_key`` is the caller's own; ``recovery_hint`` says how to find out before sending again. What
+    happened is the cause (``__cause__``).
     """
 
-    shown = (*AmiliError.shown, "recipe")
+    shown = (*AmiliError.shown, "recovery_hint")
 
     def __init__(
         self,
         message: str,
         *,
         idempotency_key: str | None = None,
-        recipe: str | None = None,
+        recovery_hint: str | None = None,
         **context: Unpack[ErrorContext],
     ) -> None:
         super().__init__(message, **context)
         self.idempotency_key = idempotency_key
-        self.recipe = recipe
+        self.recovery_hint = recovery_hint
 
 
 class APIError(AmiliError):

@@ -133,8 +133,8 @@ def test_from_env_takes_credentials_and_servers(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("AMILI_AUTOCOLLECT_URL", "https://old.example")
     client = AmiliClient.from_env()
     assert repr(client) == "AmiliClient(https://api.example)"
-    assert client.caller.transport.servers.token_url == "https://auth.example/token"
-    assert client.caller.transport.servers.autocollect_url == "https://old.example"
+    assert client.caller.transport.endpoints.token_url == "https://auth.example/token"
+    assert client.caller.transport.endpoints.autocollect_url == "https://old.example"
 
 
 async def test_from_env_takes_a_token_and_keywords_go_before_variables(

@@ -79,7 +79,7 @@ def full(kind: type[AmiliError]) -> AmiliError:
     own: dict[type[AmiliError], Callable[[], AmiliError]] = {
         TokenError: lambda: TokenError("no token", code="invalid_client", retry_after=1.5, **CONTEXT),
         DeadlineExceededError: lambda: DeadlineExceededError("late", spent={"gate": 1.0, "request": 2.5}, **CONTEXT),
-        OutcomeUnknownError: lambda: OutcomeUnknownError("?", idempotency_key="k-1", recipe="look", **CONTEXT),
+        OutcomeUnknownError: lambda: OutcomeUnknownError("?", idempotency_key="k-1", recovery_hint="look", **CONTEXT),
         DecodeError: lambda: DecodeError("no JSON", path="$.data", truncated=True, **CONTEXT),
     }
     if kind in own:
@@ -190,7 +190,7 @@ def test_to_dict_holds_what_is_set() -> None:
     }
     assert full(TokenError).to_dict()["code"] == "invalid_client"
     assert full(DecodeError).to_dict()["path"] == "$.data"
-    assert full(OutcomeUnknownError).to_dict()["recipe"] == "look"
+    assert full(OutcomeUnknownError).to_dict()["recovery_hint"] == "look"
     assert full(DeadlineExceededError).to_dict()["spent"] == {"gate": 1.0, "request": 2.5}
 
 

@@ -35,8 +35,8 @@ from amili_async import (
     NewCorrection,
     NewInvoice,
     NewPayment,
-    OpenValue,
     PaymentType,
+    RawValue,
     Settlement,
     Summary,
     encode,
@@ -78,7 +78,7 @@ async def test_the_token() -> None:
 
 
 def test_the_envelope() -> None:
-    page = Reader(OpenValue).page(example("envelope"), drift_free)
+    page = Reader(RawValue).page(example("envelope"), drift_free)
     assert page.summary == Summary(status="SUCCESS", next_page_token="eyJwYWdlIjoyfQ")
     assert page.rows == []
 

@@ -20,30 +20,18 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf
 
 LAYERS = (
     "errors",
-    "clock",
-    "cursor",
+    "_clock",
+    "_cursor",
     "models",
-    "routes",
+    "_routes",
     "events",
-    "decoding",
-    "protocol",
-    "retry",
-    "throttle",
-    "auth",
-    "options",
-    "servers",
-    "hooks",
-    "alarm",
-    "connection",
-    "run",
-    "outcomes",
-    "wire",
-    "transport",
-    "listing",
-    "ahead",
-    "pagination",
+    "_decoding",
+    "_protocol",
+    "_http",
+    "_call",
+    "_lists",
     "resources",
-    "client",
+    "_client",
     "webhooks",
     "sync",
     "sandbox",
@@ -91,13 +79,13 @@ def test_every_module_belongs_to_a_layer() -> None:
 
 @pytest.mark.parametrize(("layer", "path"), modules(), ids=lambda value: str(value).removeprefix(f"{PACKAGE}/"))
 def test_a_module_imports_only_from_layers_below_and_from_what_its_layer_may_use(layer: str, path: Path) -> None:
-    allowed = set(LAYERS[: LAYERS.index(layer) + 1]) if layer != "sandbox" else {"routes", "sandbox"}
+    allowed = set(LAYERS[: LAYERS.index(layer) + 1]) if layer != "sandbox" else {"_routes", "sandbox"}
     if layer == "webhooks":
         allowed = {"errors", "models", "webhooks"}
     for name in imports(ast.parse(path.read_text("utf-8"))):
         top, _, rest = name.partition(".")
         if top == "amili_async" and rest in amili_async.__all__:
-            assert LAYERS.index(layer) > LAYERS.index("client"), name
+            assert LAYERS.index(layer) > LAYERS.index("_client"), name
         elif top == "amili_async":
             assert not rest or rest.partition(".")[0] in allowed, name
         else:

@@ -17,7 +17,7 @@ import backoff
 import msgspec
 
 from amili_async import _clock as clock
-from amili_async._protocol.retry import RetryPolicy, pauses
+from amili_async._protocol.retry import RetryPolicy, backoff_delays
 from amili_async.errors import (
     AmiliError,
     ClientClosedError,
@@ -31,10 +31,10 @@ from amili_async.errors import (
 if TYPE_CHECKING:
     from amili_async._clock import Clock
 
-EARLY = 300.0
+REFRESH_AHEAD = 300.0
 """Seconds before expiry from which a token is renewed in the background; a fifth of its life where that is shorter."""
 
-DUE = 30.0
+REFRESH_BLOCKING = 30.0
 """Seconds before expiry from which callers wait for the new one; a twentieth of its life where that is shorter."""
 
 UNKNOWN_LIFETIME = 60.0
@@ -59,7 +59,7 @@ _RFC_6749_CODES = frozenset(
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
-class Exchange(Protocol):
+class TokenRequester(Protocol):
     """What the transport hands to a provider: posts a form to the token endpoint.
 
     Raises:
@@ -76,7 +76,7 @@ class Exchange(Protocol):
 class TokenProvider(Protocol):
     """What a client gets its bearer tokens from."""
 
-    async def token(self, exchange: Exchange, /) -> str:
+    async def token(self, exchange: TokenRequester, /) -> str:
         """Return the token to send, asked for anew where need be.
 
         Raises:
@@ -89,7 +89,7 @@ class TokenProvider(Protocol):
         ...
 
 
-class Grant(msgspec.Struct, frozen=True, kw_only=True):
+class TokenResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What a token endpoint's success holds."""
 
     token: str
@@ -106,7 +106,7 @@ class _Answer(msgspec.Struct):
     expires_on: object = None
 
 
-def read_grant(body: bytes, now: float) -> Grant:
+def read_grant(body: bytes, now: float) -> TokenResponse:
     """Return the token in a token endpoint's success.
 
     ``expires_in`` counts, else ``expires_on`` against ``now`` (Unix seconds), each a number or a numeric string (I).
@@ -127,8 +127,8 @@ def read_grant(body: bytes, now: float) -> Grant:
     until = _number(answer.expires_on)
     for seconds in (_number(answer.expires_in), None if until is None else until - now):
         if seconds is not None and seconds > 0:
-            return Grant(token=answer.access_token, lifetime=seconds)
-    return Grant(token=answer.access_token, lifetime=UNKNOWN_LIFETIME)
+            return TokenResponse(token=answer.access_token, lifetime=seconds)
+    return TokenResponse(token=answer.access_token, lifetime=UNKNOWN_LIFETIME)
 
 
 def _sendable(token: object) -> bool:
@@ -206,7 +206,7 @@ class ClientCredentials:
     def __reduce__(self) -> NoReturn:
         raise TypeError("ClientCredentials do not pickle or copy: the secret would go with them")
 
-    async def token(self, exchange: Exchange, /) -> str:
+    async def token(self, exchange: TokenRequester, /) -> str:
         """Return a token that is good for the moment: the one in hand, or a new one.
 
         Raises:
@@ -220,7 +220,7 @@ class ClientCredentials:
             if held is not None and now < held.early:
                 return held.text
             if now < self._asks_again:
-                return self._make_do(now)
+                return self._cached_or_raise(now)
             renewal = self._under_way() or self._start(exchange, time)
             # Nobody waits for an endpoint that has just failed while the token in hand is good.
             if held is not None and now < (held.due if self._failure is None else held.expires):
@@ -233,7 +233,7 @@ class ClientCredentials:
                 # Taken from the task: a life so short that it is due already would be asked for for ever.
                 return outcome
             if isinstance(outcome, TokenError):
-                return self._make_do(time.monotonic())
+                return self._cached_or_raise(time.monotonic())
             if renewal.exchange == exchange:
                 raise outcome
 
@@ -249,11 +249,11 @@ class ClientCredentials:
         # A loop that ended without finishing its tasks would keep callers in the next one waiting for ever.
         return renewal if renewal.task.get_loop() is asyncio.get_running_loop() else None
 
-    def _start(self, exchange: Exchange, time: Clock) -> _Renewal:
+    def _start(self, exchange: TokenRequester, time: Clock) -> _Renewal:
         self._renewal = _Renewal(asyncio.create_task(self._renew(exchange, time), name="amili token"), exchange)
         return self._renewal
 
-    async def _renew(self, exchange: Exchange, time: Clock) -> str | AmiliError:
+    async def _renew(self, exchange: TokenRequester, time: Clock) -> str | AmiliError:
         """Ask once and return the token or what went wrong; nothing raised, so nobody need be there to hear it."""
         asked = time.monotonic()
         form = _Form(grant_type="client_credentials", client_id=self._client_id, client_secret=self._client_secret)
@@ -268,15 +268,15 @@ class ClientCredentials:
             return self._failure
         self._held = _Held(
             text=grant.token,
-            early=asked + grant.lifetime - min(EARLY, grant.lifetime / 5),
-            due=asked + grant.lifetime - min(DUE, grant.lifetime / 20),
+            early=asked + grant.lifetime - min(REFRESH_AHEAD, grant.lifetime / 5),
+            due=asked + grant.lifetime - min(REFRESH_BLOCKING, grant.lifetime / 20),
             expires=asked + grant.lifetime,
         )
         self._failure = None
         self._pauses = _endpoint_pauses()
         return grant.token
 
-    def _make_do(self, now: float) -> str:
+    def _cached_or_raise(self, now: float) -> str:
         """Return the token in hand while it is valid, else raise what the endpoint said last."""
         held = self._held
         if held is not None and now < held.expires:
@@ -292,12 +292,14 @@ class _Renewal(NamedTuple):
     """A token request under way, and whose it is."""
 
     task: asyncio.Task[str | AmiliError]
-    exchange: Exchange
+    exchange: TokenRequester
 
 
 def _endpoint_pauses() -> Iterator[float]:
     # Half of each bound is kept, or chance could send the next request at once.
-    return pauses(RetryPolicy(max_wait=LONGEST_PAUSE), jitter=lambda bound: bound / 2 + backoff.full_jitter(bound / 2))
+    return backoff_delays(
+        RetryPolicy(max_wait=LONGEST_PAUSE), jitter=lambda bound: bound / 2 + backoff.full_jitter(bound / 2)
+    )
 
 
 def _explained(error: Exception) -> TokenError:
@@ -363,7 +365,7 @@ class StaticToken:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a StaticToken does not pickle or copy: the token would go with it")
 
-    async def token(self, _exchange: Exchange, /) -> str:
+    async def token(self, _exchange: TokenRequester, /) -> str:
         """Return the token."""
         return self._token
 
@@ -377,7 +379,7 @@ class CallableToken:
     def __init__(self, source: TokenSource) -> None:
         self._source = source
 
-    async def token(self, _exchange: Exchange, /) -> str:
+    async def token(self, _exchange: TokenRequester, /) -> str:
         """Return what the callable returns.
 
         Raises:
@@ -397,7 +399,7 @@ class CallableToken:
         """Do nothing: the callable is asked again anyway."""
 
 
-def provider_of(auth: TokenProvider | str | TokenSource) -> TokenProvider:
+def as_provider(auth: TokenProvider | str | TokenSource) -> TokenProvider:
     """Return the provider for what a client was given: a provider, a token, or an async callable that returns one.
 
     Raises:

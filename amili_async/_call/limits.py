@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from amili_async._clock import Clock
     from amili_async._protocol.retry import Jitter
 
-SPREAD = 1.0
+GATE_JITTER = 1.0
 """Seconds over which the tasks that waited at the gate set off, at most."""
 
 
@@ -46,14 +46,14 @@ class Gate:
     async def wait(self) -> None:
         """Return once it is open, and at once where it is.
 
-        Those who had to wait go up to `SPREAD` seconds later, each by a chance of its own. One that finds the gate
+        Those who had to wait go up to `GATE_JITTER` seconds later, each by a chance of its own. One that finds the gate
         closed anew waits anew. Cancel it at any time: there is nothing to undo.
         """
         while left := self.remaining():
-            await self._clock.sleep(left + self._jitter(min(left, SPREAD)))
+            await self._clock.sleep(left + self._jitter(min(left, GATE_JITTER)))
 
 
-class Slots(asyncio.BoundedSemaphore):
+class ConcurrencyLimiter(asyncio.BoundedSemaphore):
     """How many requests may be in flight; further ones wait in the order they came.
 
     asyncio's own semaphore: first in, first out, and a waiter cancelled in the moment of its turn passes it on.

@@ -1,4 +1,4 @@
-"""Alarm: ends the waits of one client, each at its own moment, with one timer of the event loop for all of them.
+"""TimeoutScheduler: ends the waits of one client, each at its own moment, with one timer for all of them.
 
 A timer for each call would be made, sorted in and thrown away with every page. Calls end long before their time, so the
 one timer goes off seldom, and then mostly finds nothing to do.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 
-class Alarm:
+class TimeoutScheduler:
     """Ends scopes (``asyncio.timeout(None)``) when their time has come."""
 
     def __init__(self) -> None:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import aiohttp
 
 from amili_async._call.auth import StaticToken
-from amili_async._call.timeouts import Alarm
+from amili_async._call.timeouts import TimeoutScheduler
 from amili_async._http.client import NEVER_SENT
-from amili_async._http.session import handing_over
-from amili_async._protocol.call_state import Failed, Run
+from amili_async._http.session import request_sent_signal
+from amili_async._protocol.call_state import AttemptFailure, CallState
 from amili_async._protocol.outcomes import (
     SUCCESS,
     broken,
@@ -29,7 +29,7 @@ from amili_async._protocol.outcomes import (
     refused,
     unreadable,
 )
-from amili_async._protocol.retry import Action, Failure, decide, pauses, told_wait
+from amili_async._protocol.retry import Action, Failure, backoff_delays, decide, parse_retry_after
 from amili_async.errors import (
     AmiliError,
     ConnectError,
@@ -46,11 +46,11 @@ if TYPE_CHECKING:
 
     from amili_async._call.auth import TokenProvider
     from amili_async._call.hooks import Hooks
-    from amili_async._call.limits import Gate, Slots
+    from amili_async._call.limits import ConcurrencyLimiter, Gate
     from amili_async._clock import Clock
-    from amili_async._http.client import Wire
-    from amili_async._http.endpoints import Servers
-    from amili_async._http.session import Connection, Handover
+    from amili_async._http.client import HTTPClient
+    from amili_async._http.endpoints import Endpoints
+    from amili_async._http.session import Connection, RequestSentSignal
     from amili_async._protocol.options import Options, Timeout
     from amili_async._protocol.requests import Body, Call
     from amili_async._protocol.retry import Budget
@@ -74,11 +74,11 @@ class Transport:
         self,
         *,
         connection: Connection,
-        servers: Servers,
-        wire: Wire,
+        endpoints: Endpoints,
+        http: HTTPClient,
         provider: TokenProvider,
         gate: Gate,
-        slots: Slots,
+        slots: ConcurrencyLimiter,
         budget: Budget,
         hooks: Hooks,
         clock: Clock,
@@ -86,21 +86,21 @@ class Transport:
     ) -> None:
         self.hooks = hooks
         self.clock = clock
-        self.servers = servers
+        self.endpoints = endpoints
         self._connection = connection
-        self._wire = wire
+        self._http = http
         self._provider = provider
         self._renewable = not isinstance(provider, StaticToken)
         """Whether there can be a new token, without which a replay after a 401 makes no sense."""
         self.gate = gate
         """What a 429 closes for all calls of the client."""
-        self._slots = slots
+        self._limiter = slots
         self._budget = budget
         self._token_timeout = token_timeout
-        self._alarm = Alarm()
+        self._timeouts = TimeoutScheduler()
 
     async def send(
-        self, call: Call, read: Callable[[Body], T], options: Options, handover: Handover | None = None
+        self, call: Call, read: Callable[[Body], T], options: Options, sent_signal: RequestSentSignal | None = None
     ) -> T:
         """Return what ``read`` makes of the body of a success.
 
@@ -108,12 +108,12 @@ class Transport:
         Any `AmiliError` may come of it; `retry.decide` says what is repeated before.
         """
         self._connection.open()
-        if handover is not None:
-            handing_over.set(handover)
-        run = Run(call, options, next(_NUMBERS), self.clock.monotonic())
+        if sent_signal is not None:
+            request_sent_signal.set(sent_signal)
+        state = CallState(call, options, next(_NUMBERS), self.clock.monotonic())
         if self.hooks.calls:
-            return await self._observed(run, read)
-        return await self._repeated(run, read)
+            return await self._observed(state, read)
+        return await self._repeated(state, read)
 
     async def authenticate(self, options: Options) -> None:
         """Return once a token is at hand. One that is good already costs no request; nothing is repeated."""
@@ -127,233 +127,233 @@ class Transport:
                 raise closed_error() from None
             raise DeadlineExceededError(f"no token came within {seconds:g} s") from error
 
-    def handover(self) -> Handover:
+    def sent_signal(self) -> RequestSentSignal:
         """Return what tells when a request is on the wire, to be passed to `send` in a task of its own."""
-        return self._connection.handover()
+        return self._connection.sent_signal()
 
     async def close(self) -> None:
         """End every call that is under way with `ClientClosedError`, then close the session."""
         self._connection.closed = True
-        self._alarm.ring()
+        self._timeouts.ring()
         # Ended calls give their connections back before the session goes; each takes a few turns of the loop.
         for _ in range(_TURNS_TO_END):
-            if not self._alarm:
+            if not self._timeouts:
                 break
             await asyncio.sleep(0)
         await self._connection.close()
 
-    async def _observed(self, run: Run, read: Callable[[Body], T]) -> T:
+    async def _observed(self, state: CallState, read: Callable[[Body], T]) -> T:
         """Make the call with hooks told of its beginning and end."""
-        call = run.call
+        call = state.call
         operation, method, route = call.route.operation, call.method, call.route.path
-        server = self.servers.url(call)
+        server = self.endpoints.url(call)
         started = CallStarted(
-            call=run.number,
+            call=state.number,
             operation=operation,
             method=method,
             route=route,
             server_address=server.host or "",
             server_port=server.port or 0,
         )
-        run.hook_headers = self.hooks.start(started)
+        state.hook_headers = self.hooks.start(started)
         error: str | None = None
         try:
-            return await self._repeated(run, read)
+            return await self._repeated(state, read)
         except BaseException as raised:
             error = type(raised).__name__
             raise
         finally:
             ended = CallEnded(
-                call=run.number,
+                call=state.number,
                 operation=operation,
                 method=method,
                 route=route,
-                attempts=run.attempts,
-                status=run.status,
+                attempts=state.attempts,
+                status=state.status,
                 error=error,
-                seconds=self.clock.monotonic() - run.started,
-                gate_seconds=run.waits["gate"],
-                slot_seconds=run.waits["slot"],
-                token_seconds=run.waits["token"],
-                pause_seconds=run.waits["pause"],
-                received_bytes=run.received,
-                request_id=run.request_id(),
+                seconds=self.clock.monotonic() - state.started,
+                gate_seconds=state.waits["gate"],
+                slot_seconds=state.waits["slot"],
+                token_seconds=state.waits["token"],
+                pause_seconds=state.waits["pause"],
+                received_bytes=state.received,
+                request_id=state.request_id(),
             )
             self.hooks.tell("on_call", ended)
 
-    async def _repeated(self, run: Run, read: Callable[[Body], T]) -> T:
+    async def _repeated(self, state: CallState, read: Callable[[Body], T]) -> T:
         """Make attempts until one has a value or none is to follow."""
-        policy = run.options.retry
-        trusted = policy.trust_idempotency_key and run.call.idempotency_key is not None
+        policy = state.options.retry
+        trusted = policy.trust_idempotency_key and state.call.idempotency_key is not None
         waits: Iterator[float] | None = None
         self._budget.deposit()
         while True:
-            outcome = await self._attempt(run, read)
-            if not isinstance(outcome, Failed):
+            outcome = await self._attempt(state, read)
+            if not isinstance(outcome, AttemptFailure):
                 return outcome
-            waits = waits or pauses(policy)
+            waits = waits or backoff_delays(policy)
             pause = next(waits)
             decision = decide(
                 outcome.failure,
                 status=outcome.error.status,
-                repeatable=run.call.repeatable or trusted,
+                repeatable=state.call.repeatable or trusted,
                 retry_after=outcome.retry_after,
-                attempt=run.tries,
-                replayed=run.replayed or run.bearer is None or not self._renewable,
+                attempt=state.tries,
+                replayed=state.replayed or state.bearer is None or not self._renewable,
                 policy=policy,
                 pause=pause,
-                remaining=run.remaining(self.clock.monotonic()),
+                remaining=state.remaining(self.clock.monotonic()),
                 budget=self._budget.available,
             )
             if outcome.failure is Failure.STATUS:
-                self._heed(run, outcome, pause)
+                self._apply_status(state, outcome, pause)
             if decision.action is Action.REPLAY:
-                run.replayed = True
-                run.forget_answer()
+                state.replayed = True
+                state.forget_answer()
                 continue
             if decision.action is not Action.REPEAT:
-                raise final_error(run, outcome, unknown=decision.action is Action.OUTCOME_UNKNOWN)
+                raise final_error(state, outcome, unknown=decision.action is Action.OUTCOME_UNKNOWN)
             if decision.charged:
                 self._budget.withdraw()
-            await self._pause(run, decision.wait, outcome)
-            run.tries += 1
+            await self._pause(state, decision.wait, outcome)
+            state.tries += 1
 
-    async def _pause(self, run: Run, wait: float, outcome: Failed) -> None:
-        call = run.call
+    async def _pause(self, state: CallState, wait: float, outcome: AttemptFailure) -> None:
+        call = state.call
         planned = RetryPlanned(
-            call=run.number,
+            call=state.number,
             operation=call.route.operation,
             method=call.method,
             route=call.route.path,
-            attempt=run.tries,
+            attempt=state.tries,
             wait=wait,
             reason=str(outcome.error.status or outcome.failure.value),
         )
         self.hooks.retry(planned)
-        run.forget_answer()
+        state.forget_answer()
         try:
             async with self._scope(None):
-                with run.waiting("pause", self.clock):
+                with state.waiting("pause", self.clock):
                     await self.clock.sleep(wait)
         except TimeoutError:
             # The scope has no limit of its own: only closing the client ends it.
-            raise run.locate(closed_error()) from outcome.error
+            raise state.locate(closed_error()) from outcome.error
 
-    def _heed(self, run: Run, outcome: Failed, pause: float) -> None:
+    def _apply_status(self, state: CallState, outcome: AttemptFailure, pause: float) -> None:
         """Act on a status that tells of more than its own call: a token is refused, or calls come too fast."""
         status = outcome.error.status
-        if status == HTTPStatus.UNAUTHORIZED and run.bearer is not None:
-            self._provider.reject(run.bearer)
+        if status == HTTPStatus.UNAUTHORIZED and state.bearer is not None:
+            self._provider.reject(state.bearer)
             self.hooks.token(TokenRequested(outcome="rejected", status=status))
         elif status == HTTPStatus.TOO_MANY_REQUESTS:
             asked = pause if outcome.retry_after is None else outcome.retry_after
-            seconds = min(asked, run.options.retry.max_retry_after)
+            seconds = min(asked, state.options.retry.max_retry_after)
             self.gate.close(seconds)
-            self.hooks.gate(GateClosed(operation=run.call.route.operation, seconds=seconds))
+            self.hooks.gate(GateClosed(operation=state.call.route.operation, seconds=seconds))
 
     # One attempt
 
-    async def _attempt(self, run: Run, read: Callable[[Body], T]) -> T | Failed:
+    async def _attempt(self, state: CallState, read: Callable[[Body], T]) -> T | AttemptFailure:
         """Send once. Return the value, or what went wrong; raise only what no decision can change."""
         body: Body = b""
         problem: Exception | None = None
         # Not `self._scope`: a generator-based context manager would be felt in every call.
         scope = asyncio.timeout(None)
-        self._alarm.set(scope, self._attempt_ends(run))
+        self._timeouts.set(scope, self._attempt_ends(state))
         try:
             async with scope:
-                if self.gate.remaining() or not self._slots.take():
-                    await self._admit(run, scope)
+                if self.gate.remaining() or not self._limiter.take():
+                    await self._admit(state, scope)
                 try:
-                    authorization = await self._authorize(run, scope)
-                    run.phase = "request"
-                    run.attempts += 1
-                    run.sent = self.clock.monotonic()
-                    body = await self._wire.exchange(run, authorization)
+                    authorization = await self._authorize(state, scope)
+                    state.phase = "request"
+                    state.attempts += 1
+                    state.sent = self.clock.monotonic()
+                    body = await self._http.exchange(state, authorization)
                 finally:
-                    self._slots.release()
+                    self._limiter.release()
         except (aiohttp.ClientError, OSError, TokenError, DecodeError) as error:
             problem = error
         finally:
-            self._alarm.forget(scope)
-        outcome = self._outcome(run, body, problem, read, expired_scope=scope.expired())
-        if run.phase == "request" and self.hooks.attempts_watched():
-            self._report(run, outcome.error if isinstance(outcome, Failed) else None)
+            self._timeouts.forget(scope)
+        outcome = self._outcome(state, body, problem, read, expired_scope=scope.expired())
+        if state.phase == "request" and self.hooks.attempts_watched():
+            self._report(state, outcome.error if isinstance(outcome, AttemptFailure) else None)
         return outcome
 
-    async def _admit(self, run: Run, scope: asyncio.Timeout) -> None:
+    async def _admit(self, state: CallState, scope: asyncio.Timeout) -> None:
         """Return with a slot held and the gate open, where one or the other has to be waited for."""
-        self._alarm.set(scope, self._deadline_ends(run))
+        self._timeouts.set(scope, self._deadline_ends(state))
         while True:
             while wait := self.gate.remaining():
-                self._refuse_beyond_deadline(run, wait)
-                with run.waiting("gate", self.clock):
+                self._refuse_beyond_deadline(state, wait)
+                with state.waiting("gate", self.clock):
                     await self.gate.wait()
-            with run.waiting("slot", self.clock):
-                await self._slots.acquire()
+            with state.waiting("slot", self.clock):
+                await self._limiter.acquire()
             if not self.gate.remaining():
                 break
-            self._slots.release()
-        self._alarm.set(scope, self._attempt_ends(run))
+            self._limiter.release()
+        self._timeouts.set(scope, self._attempt_ends(state))
 
-    def _refuse_beyond_deadline(self, run: Run, wait: float) -> None:
-        remaining = run.remaining(self.clock.monotonic())
+    def _refuse_beyond_deadline(self, state: CallState, wait: float) -> None:
+        remaining = state.remaining(self.clock.monotonic())
         if remaining is not None and wait >= remaining:
             message = f"rate limited: the gate opens in {wait:.1f} s, after this call's deadline"
-            raise run.locate(RateLimitedError(message, retry_after=wait, status=HTTPStatus.TOO_MANY_REQUESTS.value))
+            raise state.locate(RateLimitedError(message, retry_after=wait, status=HTTPStatus.TOO_MANY_REQUESTS.value))
 
-    async def _authorize(self, run: Run, scope: asyncio.Timeout) -> str | None:
+    async def _authorize(self, state: CallState, scope: asyncio.Timeout) -> str | None:
         """Return the Authorization value for where the call goes; ``None`` for any origin but the client's own."""
-        if run.call.basic is not None:
-            return run.call.basic
-        if not self.servers.trusted(run.call):
+        if state.call.basic is not None:
+            return state.call.basic
+        if not self.endpoints.trusted(state.call):
             return None
-        run.phase = "token"
+        state.phase = "token"
         begun = self.clock.monotonic()
         try:
-            run.bearer = await self._provider.token(self._request_token)
+            state.bearer = await self._provider.token(self._request_token)
         finally:
             waited = self.clock.monotonic() - begun
-            run.waits["token"] += waited
+            state.waits["token"] += waited
         if waited > _NOTICEABLE:
-            self._alarm.set(scope, self._attempt_ends(run))
-        return f"Bearer {run.bearer}"
+            self._timeouts.set(scope, self._attempt_ends(state))
+        return f"Bearer {state.bearer}"
 
     def _outcome(
         self,
-        run: Run,
+        state: CallState,
         body: Body,
         problem: Exception | None,
         read: Callable[[Body], T],
         *,
         expired_scope: bool,
-    ) -> T | Failed:
+    ) -> T | AttemptFailure:
         """Return the value of an attempt, or what its failure means."""
         if problem is not None:
             closed, now = self._connection.closed, self.clock.time()
             if expired_scope:
-                return expired(run, problem, closed=closed, instant=self.clock.monotonic(), now=now)
-            return broken(run, problem, closed=closed, never_sent=isinstance(problem, NEVER_SENT), now=now)
-        if run.status in SUCCESS:
+                return expired(state, problem, closed=closed, instant=self.clock.monotonic(), now=now)
+            return broken(state, problem, closed=closed, never_sent=isinstance(problem, NEVER_SENT), now=now)
+        if state.status in SUCCESS:
             try:
                 return read(body)
             except DecodeError as error:
                 return unreadable(body, error)
-        return refused(run, body, self.clock.time())
+        return refused(state, body, self.clock.time())
 
-    def _report(self, run: Run, error: AmiliError | None) -> None:
+    def _report(self, state: CallState, error: AmiliError | None) -> None:
         ended = AttemptEnded(
-            call=run.number,
-            operation=run.call.route.operation,
-            method=run.call.method,
-            route=run.call.route.path,
-            attempt=run.attempts,
-            status=run.status,
+            call=state.number,
+            operation=state.call.route.operation,
+            method=state.call.method,
+            route=state.call.route.path,
+            attempt=state.attempts,
+            status=state.status,
             error=None if error is None else type(error).__name__,
-            seconds=self.clock.monotonic() - run.sent,
-            sent_bytes=len(run.call.body or b""),
-            received_bytes=run.received,
-            request_id=run.request_id(),
+            seconds=self.clock.monotonic() - state.sent,
+            sent_bytes=len(state.call.body or b""),
+            received_bytes=state.received,
+            request_id=state.request_id(),
         )
         self.hooks.attempt(ended)
 
@@ -362,7 +362,7 @@ class Transport:
         begun = self.clock.monotonic()
         try:
             async with self._scope(asyncio.get_running_loop().time() + self._token_timeout.total):
-                answer = await self._wire.post_form(form, self._token_timeout)
+                answer = await self._http.post_form(form, self._token_timeout)
         except (aiohttp.ClientError, OSError) as error:
             if self._connection.closed:
                 raise closed_error() from None
@@ -377,7 +377,7 @@ class Transport:
             f"the token endpoint answered {answer.status}",
             status=answer.status,
             body=answer.body,
-            retry_after=told_wait(answer.headers, self.clock.time()),
+            retry_after=parse_retry_after(answer.headers, self.clock.time()),
         )
 
     def _token_told(self, outcome: Literal["renewed", "failed"], begun: float, status: int | None) -> None:
@@ -385,18 +385,18 @@ class Transport:
 
     # Timers
 
-    def _deadline_ends(self, run: Run) -> float | None:
+    def _deadline_ends(self, state: CallState) -> float | None:
         """Return the moment of the deadline by the event loop's clock."""
-        run.by_deadline = True
-        remaining = run.remaining(self.clock.monotonic())
+        state.by_deadline = True
+        remaining = state.remaining(self.clock.monotonic())
         return None if remaining is None else asyncio.get_running_loop().time() + remaining
 
-    def _attempt_ends(self, run: Run) -> float:
+    def _attempt_ends(self, state: CallState) -> float:
         """Return the moment that ends an attempt, by the event loop's clock: its timeout, cut to what is left."""
-        seconds = run.options.timeout.total
-        remaining = run.remaining(self.clock.monotonic())
-        run.by_deadline = remaining is not None and remaining <= seconds
-        if remaining is not None and run.by_deadline:
+        seconds = state.options.timeout.total
+        remaining = state.remaining(self.clock.monotonic())
+        state.by_deadline = remaining is not None and remaining <= seconds
+        if remaining is not None and state.by_deadline:
             seconds = remaining
         return asyncio.get_running_loop().time() + seconds
 
@@ -404,9 +404,9 @@ class Transport:
     async def _scope(self, when: float | None) -> AsyncGenerator[None]:
         """Bound a wait in a way that closing the client can cut short."""
         scope = asyncio.timeout(None)
-        self._alarm.set(scope, when)
+        self._timeouts.set(scope, when)
         try:
             async with scope:
                 yield
         finally:
-            self._alarm.forget(scope)
+            self._timeouts.forget(scope)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, Union
 
 import msgspec
 
-from amili_async._decoding.drift import Kept, Note
+from amili_async._decoding.drift import DriftBuffer, DriftReporter
 from amili_async._decoding.entries import PATH, Entries, EntryReader
-from amili_async._decoding.lenient import JSON, Members, Shape
+from amili_async._decoding.lenient import JSON, Coercer, Members
 from amili_async._decoding.placeholders import Placeholders
 from amili_async._decoding.rows import PageBody, Rows
 from amili_async._decoding.search import Tagged, entries_with
@@ -52,7 +52,7 @@ _raw_row = msgspec.json.Decoder(_RawEntries)
 _by_entry: msgspec.json.Decoder[Batch] = msgspec.json.Decoder(batch_of(msgspec.Raw, msgspec.Raw))
 
 
-class _Form(Generic[F]):
+class _DecoderSet(Generic[F]):
     """The strict decoders for one form in which batches come: a page of them, or a single one."""
 
     def __init__(self, known: Sequence[type[SucceededEntry]], form: Callable[[object], Any]) -> None:
@@ -60,14 +60,14 @@ class _Form(Generic[F]):
         self._form = form
         self._without_tags: dict[type[SucceededEntry], msgspec.json.Decoder[F]] = {}
         self.tags: msgspec.json.Decoder[PageBody[_Tags] | _Tags] = msgspec.json.Decoder(form(_Tags))
-        self.teach(())
+        self.register(())
         self.tagless = False
         """Whether what came last had no tags, so that the next is likely to have none either."""
 
     def _decoder(self, entry: object) -> msgspec.json.Decoder[F]:
         return msgspec.json.Decoder(self._form(batch_of(entry, msgspec.Raw)))
 
-    def teach(self, placeholders: Iterable[type]) -> None:
+    def register(self, placeholders: Iterable[type]) -> None:
         """Make the decoder for entries with a tag know these too."""
         self.tagged = self._decoder(Union[(*self._known, *placeholders)])
 
@@ -86,15 +86,15 @@ class BatchRows(Rows[Batch]):
         self._known = types_by_tag(entry_types)
         self._placeholders = Placeholders()
         types = tuple(self._known.values())
-        self._page_form: _Form[PageBody[Batch]] = _Form(types, lambda row: _pages[row])
-        self._row_form: _Form[Batch] = _Form(types, lambda row: row)
+        self._page_form: _DecoderSet[PageBody[Batch]] = _DecoderSet(types, lambda row: _pages[row])
+        self._row_form: _DecoderSet[Batch] = _DecoderSet(types, lambda row: row)
         self._entries = EntryReader(self._known)
 
-    def make_shape(self) -> Shape:
+    def make_shape(self) -> Coercer:
         """Return what the annotations say, and for the entries what their own types say."""
         return Members(batch_of(msgspec.Raw, msgspec.Raw), {"succeeded": Entries(self._entries)})
 
-    def page(self, body: bytes | bytearray, note: Note | None) -> tuple[Summary | None, list[Batch]]:
+    def page(self, body: bytes | bytearray, note: DriftReporter | None) -> tuple[Summary | None, list[Batch]]:
         """Return a whole page in one pass."""
         latest = self._placeholders.latest()
         page = self._strict(self._page_form, body)
@@ -107,7 +107,7 @@ class BatchRows(Rows[Batch]):
                 _keep_failed(row)
         return page.summary, page.data
 
-    def row(self, raw: JSON, note: Note | None) -> Batch:
+    def row(self, raw: JSON, note: DriftReporter | None) -> Batch:
         """Return one row, read strictly."""
         latest = self._placeholders.latest()
         row = self._strict(self._row_form, raw)
@@ -119,20 +119,20 @@ class BatchRows(Rows[Batch]):
             _keep_failed(row)
         return row
 
-    def bent(self, raw: JSON, note: Note | None) -> Batch:
+    def bent(self, raw: JSON, note: DriftReporter | None) -> Batch:
         """Return one row, read leniently and entry by entry."""
-        kept = Kept()
+        kept = DriftBuffer()
         try:
             row = _by_entry.decode(raw)
         except msgspec.ValidationError:
-            row = _by_entry.decode(self.shape.bend(raw, "$", kept))
+            row = _by_entry.decode(self.shape.coerce(raw, "$", kept))
         msgspec.structs.force_setattr(row, "succeeded", self._entries.read_all(row.succeeded, kept))
         if row.failed:
             _keep_failed(row)
         kept.pass_on(note)
         return row
 
-    def _strict(self, form: _Form[F], data: JSON) -> F:
+    def _strict(self, form: _DecoderSet[F], data: JSON) -> F:
         """Return what came, decoded with or without tags: first in the way that worked the last time."""
         if form.tagless:
             found = self._without_tags(form, data)
@@ -148,7 +148,7 @@ class BatchRows(Rows[Batch]):
         form.tagless = False
         return found
 
-    def _otherwise(self, form: _Form[F], data: JSON, reason: str) -> F | None:
+    def _otherwise(self, form: _DecoderSet[F], data: JSON, reason: str) -> F | None:
         """Return what came, after looking at why it could not be decoded with tags; nothing if that does not help."""
         if reason.endswith(".$type`") and self._learn(form, data):
             return form.tagged.decode(data)
@@ -158,7 +158,7 @@ class BatchRows(Rows[Batch]):
             return found
         return None
 
-    def _without_tags(self, form: _Form[F], data: JSON) -> F | None:
+    def _without_tags(self, form: _DecoderSet[F], data: JSON) -> F | None:
         """Return what came, if all its entries can only be of one type; else nothing."""
         possible = self._entries.possible(data)
         if len(possible) != 1:
@@ -168,18 +168,18 @@ class BatchRows(Rows[Batch]):
         except msgspec.ValidationError:
             return None
 
-    def _learn(self, form: _Form[F], data: JSON) -> bool:
+    def _learn(self, form: _DecoderSet[F], data: JSON) -> bool:
         """Teach placeholders for the unknown tags in ``data``; return whether there were any."""
         found = form.tags.decode(data)
         rows: Iterable[_Tags] = found.data if isinstance(found, PageBody) else (found,)
         tags = {entry.tag for row in rows for entry in row.succeeded if isinstance(entry.tag, str)}
         learnt = self._placeholders.learn(tags - {*self._known, *self._placeholders.tags.values()})
         if learnt:
-            self._page_form.teach(self._placeholders.tags)
-            self._row_form.teach(self._placeholders.tags)
+            self._page_form.register(self._placeholders.tags)
+            self._row_form.register(self._placeholders.tags)
         return learnt
 
-    def _tell(self, met: list[object], note: Note | None) -> None:
+    def _tell(self, met: list[object], note: DriftReporter | None) -> None:
         if note is not None:
             for placeholder in met:
                 note("type", f"{PATH}.$type", self._placeholders.tags[type(placeholder)])

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from amili_async.events import DriftKind
 
 
-class Note(Protocol):
+class DriftReporter(Protocol):
     """Takes one drift."""
 
     def __call__(self, kind: DriftKind, path: str, found: str, /) -> None:
@@ -16,7 +16,7 @@ class Note(Protocol):
         ...
 
 
-class Kept:
+class DriftBuffer:
     """Keeps drift until it is clear that the reading which met it holds."""
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Kept:
         """Keep a drift."""
         self._drifts.append((kind, path, found))
 
-    def pass_on(self, note: Note | None) -> None:
+    def pass_on(self, note: DriftReporter | None) -> None:
         """Hand all that was kept to whoever listens."""
         if note is not None:
             for drift in self._drifts:

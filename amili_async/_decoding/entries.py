@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from amili_async._decoding.drift import Kept, Note
-from amili_async._decoding.failures import misfit
-from amili_async._decoding.lenient import JSON, Members, Shape, items_in, items_of
+from amili_async._decoding.drift import DriftBuffer, DriftReporter
+from amili_async._decoding.failures import validation_detail
+from amili_async._decoding.lenient import JSON, Coercer, Members, items_in, items_of
 from amili_async.models._entries import SucceededEntry, UnknownEntry
 
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ class _Kind:
                 return False
         return bool(self.required)
 
-    def read(self, raw: JSON, note: Note) -> SucceededEntry:
+    def read(self, raw: JSON, note: DriftReporter) -> SucceededEntry:
         try:
             return self._decoder.decode(raw)
         except msgspec.ValidationError:
-            kept = Kept()
-            entry = self._decoder.decode(self.shape.bend(raw, PATH, kept))
+            kept = DriftBuffer()
+            entry = self._decoder.decode(self.shape.coerce(raw, PATH, kept))
             kept.pass_on(note)
             return entry
 
@@ -66,18 +66,18 @@ class EntryReader:
         text = bytes(data) if isinstance(data, msgspec.Raw) else data
         return [kind.type for kind in self._kinds.values() if kind.may_occur_in(text)]
 
-    def read_all(self, raws: tuple[Any, ...], note: Note) -> tuple[SucceededEntry, ...]:
+    def read_all(self, raws: tuple[Any, ...], note: DriftReporter) -> tuple[SucceededEntry, ...]:
         """Return all entries of a batch. One whose tag is known and that does not fit makes the batch invalid."""
         entries: list[SucceededEntry] = []
         for index, raw in enumerate(raws):
             try:
                 entries.append(self._read(raw, note))
             except msgspec.ValidationError as error:
-                path, reason = misfit(error)
+                path, reason = validation_detail(error)
                 raise msgspec.ValidationError(f"{reason} - at `$.succeeded[{index}]{path[1:]}`") from None
         return tuple(entries)
 
-    def _read(self, raw: msgspec.Raw, note: Note) -> SucceededEntry:
+    def _read(self, raw: msgspec.Raw, note: DriftReporter) -> SucceededEntry:
         members = _members(raw)
         tag = _tag(members)
         if tag in self._kinds:
@@ -111,7 +111,7 @@ class EntryReader:
         return {kind.type: kind.shape for kind in self._kinds.values()}
 
 
-class Entries(Shape):
+class Entries(Coercer):
     """The place of the entries in a batch: each has the shape of its own type."""
 
     def __init__(self, reader: EntryReader) -> None:
@@ -119,19 +119,19 @@ class Entries(Shape):
         self._reader = reader
         self._open_shapes = {kind: shape for kind, shape in reader.shapes().items() if shape.open}
 
-    def find_strangers(self, raw: JSON, path: str, note: Note) -> None:
+    def report_unknown_fields(self, raw: JSON, path: str, note: DriftReporter) -> None:
         """Look into the entries of known types."""
         for item in items_in(raw):
             shape = self._reader.shape_for(item)
             if shape is not None:
-                shape.find_strangers(item, f"{path}[...]", note)
+                shape.report_unknown_fields(item, f"{path}[...]", note)
 
-    def find_unknowns(self, value: object, path: str, note: Note) -> None:
+    def report_unknown_values(self, value: object, path: str, note: DriftReporter) -> None:
         """Look into the entries of known types."""
         for entry in items_of(value) if self._open_shapes else ():
             shape = self._open_shapes.get(type(entry))
             if shape is not None:
-                shape.find_unknowns(entry, f"{path}[...]", note)
+                shape.report_unknown_values(entry, f"{path}[...]", note)
 
     @property
     def open(self) -> bool:

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from amili_async._decoding.drift import Kept, Note
+from amili_async._decoding.drift import DriftBuffer, DriftReporter
 from amili_async._decoding.failures import READING_ERRORS, decode_error
 from amili_async._decoding.lenient import Members
 from amili_async.models._base import Model
@@ -45,12 +45,12 @@ class SplitPage(NamedTuple):
     rows: list[msgspec.Raw]
 
 
-def open_one(body: bytes | bytearray, note: Note | None) -> msgspec.Raw:
+def unwrap_one(body: bytes | bytearray, note: DriftReporter | None) -> msgspec.Raw:
     """Return the ``data`` of an answer, whatever it is."""
     return _open(_one, body, note).data
 
 
-def open_many(body: bytes | bytearray, note: Note | None) -> SplitPage:
+def unwrap_list(body: bytes | bytearray, note: DriftReporter | None) -> SplitPage:
     """Return the rows of an answer. ``null`` is taken as none, unless the summary tells of a failure."""
     page = _open(_many, body, note)
     if page.data is not None:
@@ -66,7 +66,7 @@ def open_many(body: bytes | bytearray, note: Note | None) -> SplitPage:
 def first_row(body: bytes | bytearray) -> bytes | msgspec.Raw:
     """Return the JSON of the first row of a page that is known to have one.
 
-    As a rule the page need not be gone through for that: most of the time of `open_many` is in the rows behind.
+    As a rule the page need not be gone through for that: most of the time of `unwrap_list` is in the rows behind.
     """
     found = _FIRST_ROW.match(body)
     if found is not None:
@@ -77,16 +77,16 @@ def first_row(body: bytes | bytearray) -> bytes | msgspec.Raw:
             pass  # a long row, or one nested deeply
         else:
             return text[:end].encode()
-    return open_many(body, None).rows[0]
+    return unwrap_list(body, None).rows[0]
 
 
-def _open(decoder: msgspec.json.Decoder[E], body: bytes | bytearray, note: Note | None) -> E:
+def _open(decoder: msgspec.json.Decoder[E], body: bytes | bytearray, note: DriftReporter | None) -> E:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as strict:
-        kept = Kept()
+        kept = DriftBuffer()
         try:
-            found = decoder.decode(Members(decoder.type).bend(body, "$", kept))
+            found = decoder.decode(Members(decoder.type).coerce(body, "$", kept))
         except READING_ERRORS as error:
             raise decode_error(body, error) from strict
         kept.pass_on(note)

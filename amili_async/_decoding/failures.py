@@ -15,17 +15,17 @@ READING_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _SAFE = ("Expected ", "Object missing required field ", "Invalid RFC3339 ", "Invalid date", "Invalid decimal")
 
 
-class Misfit(NamedTuple):
+class ValidationDetail(NamedTuple):
     """Where something does not fit, and what was expected there."""
 
     path: str
     reason: str
 
 
-def misfit(error: Exception) -> Misfit:
+def validation_detail(error: Exception) -> ValidationDetail:
     """Return the place and the expectation out of an error of msgspec's, without any value that it quotes."""
     reason, found, path = str(error).rpartition(" - at `")
-    return Misfit(path[:-1], _without_value(reason)) if found else Misfit("$", _without_value(path))
+    return ValidationDetail(path[:-1], _without_value(reason)) if found else ValidationDetail("$", _without_value(path))
 
 
 def _without_value(reason: str) -> str:
@@ -36,7 +36,7 @@ def decode_error(body: bytes | bytearray, error: Exception, *, within: str = "$"
     """Return the error for a body that msgspec could not read. ``within`` is where the part that it read stands."""
     kept = bytes(body[:MAX_BODY])
     if isinstance(error, msgspec.ValidationError):
-        path, reason = misfit(error)
+        path, reason = validation_detail(error)
         path = within + path[1:]
         return DecodeError(f"the answer does not fit: {reason} at {path}", path=path, body=kept)
     if ends_early(body, error):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 
-from amili_async._decoding.drift import Kept, Note
+from amili_async._decoding.drift import DriftBuffer, DriftReporter
 from amili_async.models._open_enum import OpenEnum
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _arrays = msgspec.json.Decoder(list[msgspec.Raw])
 _encode = msgspec.json.encode
 
 
-class Shape:
+class Coercer:
     """A place where only one reading makes sense: nothing to bend, nothing to find."""
 
     def __init__(self, annotation: object) -> None:
@@ -41,14 +41,14 @@ class Shape:
             return False
         return True
 
-    def bend(self, raw: JSON, path: str, note: Note) -> JSON:  # noqa: ARG002  # what other shapes need
+    def coerce(self, raw: JSON, path: str, note: DriftReporter) -> JSON:  # noqa: ARG002  # what other shapes need
         """Return JSON that can be read, if there is a way; else what came, which then fails with msgspec's reason."""
         return raw
 
-    def find_strangers(self, raw: JSON, path: str, note: Note) -> None:
+    def report_unknown_fields(self, raw: JSON, path: str, note: DriftReporter) -> None:
         """Report the members that no model names."""
 
-    def find_unknowns(self, value: object, path: str, note: Note) -> None:
+    def report_unknown_values(self, value: object, path: str, note: DriftReporter) -> None:
         """Report the values that no enum lists."""
 
     @property
@@ -57,14 +57,14 @@ class Shape:
         return False
 
 
-class Text(Shape):
+class Text(Coercer):
     """A text, or an enum of texts."""
 
     def __init__(self, annotation: object, kind: type) -> None:
         super().__init__(annotation)
         self._open = issubclass(kind, OpenEnum)
 
-    def bend(self, raw: JSON, path: str, note: Note) -> JSON:
+    def coerce(self, raw: JSON, path: str, note: DriftReporter) -> JSON:
         """Take the digits of a number as the text, and the two words."""
         scalar = bytes(raw)
         if scalar[:1] not in b"-0123456789tf":
@@ -72,7 +72,7 @@ class Text(Shape):
         note("leniency", path, "true or false taken as text" if scalar[:1] in b"tf" else "a number taken as text")
         return b'"' + scalar + b'"'
 
-    def find_unknowns(self, value: object, path: str, note: Note) -> None:
+    def report_unknown_values(self, value: object, path: str, note: DriftReporter) -> None:
         """Report a value that the enum does not list."""
         if isinstance(value, OpenEnum) and not value.known:
             note("value", path, value)
@@ -83,10 +83,10 @@ class Text(Shape):
         return self._open
 
 
-class Moment(Shape):
+class Moment(Coercer):
     """A date with a time and a zone."""
 
-    def bend(self, raw: JSON, path: str, note: Note) -> JSON:
+    def coerce(self, raw: JSON, path: str, note: DriftReporter) -> JSON:
         """Take what has no zone as UTC, and a mere date as its first moment."""
         text = _values.decode(raw)
         for missing, what in (("Z", "a time without a zone"), ("T00:00:00Z", "a date")):
@@ -97,10 +97,10 @@ class Moment(Shape):
         return raw
 
 
-class Day(Shape):
+class Day(Coercer):
     """A date."""
 
-    def bend(self, raw: JSON, path: str, note: Note) -> JSON:
+    def coerce(self, raw: JSON, path: str, note: DriftReporter) -> JSON:
         """Take a moment as its date."""
         day, separator, _ = str(_values.decode(raw)).partition("T")
         bent = _encode(day)
@@ -110,10 +110,10 @@ class Day(Shape):
         return bent
 
 
-class Switch(Shape):
+class Bool(Coercer):
     """True or false."""
 
-    def bend(self, raw: JSON, path: str, note: Note) -> JSON:
+    def coerce(self, raw: JSON, path: str, note: DriftReporter) -> JSON:
         """Take 0, 1 and the two words as text."""
         bent = {b"0": b"false", b"1": b"true", b'"false"': b"false", b'"true"': b"true"}.get(bytes(raw).lower())
         if bent is None:
@@ -122,10 +122,10 @@ class Switch(Shape):
         return bent
 
 
-class Number(Shape):
+class Number(Coercer):
     """A whole or floating number."""
 
-    def bend(self, raw: JSON, path: str, note: Note) -> JSON:
+    def coerce(self, raw: JSON, path: str, note: DriftReporter) -> JSON:
         """Take the digits in a text."""
         text = _values.decode(raw)
         bent = text.encode() if isinstance(text, str) else b""
@@ -138,34 +138,34 @@ class Number(Shape):
         return bent
 
 
-class Choice(Shape):
+class Choice(Coercer):
     """One of several shapes, or null."""
 
-    def __init__(self, annotation: object, shapes: tuple[Shape, ...]) -> None:
+    def __init__(self, annotation: object, shapes: tuple[Coercer, ...]) -> None:
         super().__init__(annotation)
         self._shapes = shapes
 
-    def bend(self, raw: JSON, path: str, note: Note) -> JSON:
+    def coerce(self, raw: JSON, path: str, note: DriftReporter) -> JSON:
         """Bend as the first shape that makes it fit."""
         for shape in self._shapes:
-            kept = Kept()
-            bent = shape.bend(raw, path, kept)
+            kept = DriftBuffer()
+            bent = shape.coerce(raw, path, kept)
             if self.fits(bent):
                 kept.pass_on(note)
                 return bent
         return raw
 
-    def find_strangers(self, raw: JSON, path: str, note: Note) -> None:
+    def report_unknown_fields(self, raw: JSON, path: str, note: DriftReporter) -> None:
         """Look below the shape that fits."""
         for shape in self._shapes:
             if shape.fits(raw):
-                shape.find_strangers(raw, path, note)
+                shape.report_unknown_fields(raw, path, note)
                 return
 
-    def find_unknowns(self, value: object, path: str, note: Note) -> None:
+    def report_unknown_values(self, value: object, path: str, note: DriftReporter) -> None:
         """Look below all that the value may be."""
         for shape in self._shapes:
-            shape.find_unknowns(value, path, note)
+            shape.report_unknown_values(value, path, note)
 
     @property
     def open(self) -> bool:
@@ -173,32 +173,32 @@ class Choice(Shape):
         return any(shape.open for shape in self._shapes)
 
 
-class Items(Shape):
+class Items(Coercer):
     """An array."""
 
-    def __init__(self, annotation: object, item: Shape) -> None:
+    def __init__(self, annotation: object, item: Coercer) -> None:
         super().__init__(annotation)
         self._item = item
 
-    def bend(self, raw: JSON, path: str, note: Note) -> JSON:
+    def coerce(self, raw: JSON, path: str, note: DriftReporter) -> JSON:
         """Bend each item that does not fit."""
         try:
             items = _arrays.decode(raw)
         except msgspec.ValidationError:
             return raw
-        bent = [item if self._item.fits(item) else self._item.bend(item, f"{path}[...]", note) for item in items]
+        bent = [item if self._item.fits(item) else self._item.coerce(item, f"{path}[...]", note) for item in items]
         return b"[" + b",".join(map(bytes, bent)) + b"]"
 
-    def find_strangers(self, raw: JSON, path: str, note: Note) -> None:
+    def report_unknown_fields(self, raw: JSON, path: str, note: DriftReporter) -> None:
         """Look into each item."""
         for item in items_in(raw):
-            self._item.find_strangers(item, f"{path}[...]", note)
+            self._item.report_unknown_fields(item, f"{path}[...]", note)
 
-    def find_unknowns(self, value: object, path: str, note: Note) -> None:
+    def report_unknown_values(self, value: object, path: str, note: DriftReporter) -> None:
         """Look into each item."""
         if self._item.open:
             for item in items_of(value):
-                self._item.find_unknowns(item, f"{path}[...]", note)
+                self._item.report_unknown_values(item, f"{path}[...]", note)
 
     @property
     def open(self) -> bool:
@@ -206,10 +206,10 @@ class Items(Shape):
         return self._item.open
 
 
-class Members(Shape):
+class Members(Coercer):
     """An object that a struct describes. ``special`` gives the shapes that the annotations do not tell."""
 
-    def __init__(self, annotation: Any, special: dict[str, Shape] | None = None) -> None:
+    def __init__(self, annotation: Any, special: dict[str, Coercer] | None = None) -> None:
         super().__init__(annotation)
         special = special or {}
         self._tag: str | None = (get_origin(annotation) or annotation).__struct_config__.tag_field
@@ -219,7 +219,7 @@ class Members(Shape):
         }
         self._open_fields = [(field, shape) for field, shape in self._fields.values() if shape.open]
 
-    def bend(self, raw: JSON, path: str, note: Note) -> JSON:
+    def coerce(self, raw: JSON, path: str, note: DriftReporter) -> JSON:
         """Bend each member that does not fit; leave out a null or an empty object that stands for one."""
         try:
             members: dict[str, JSON] = {**_objects.decode(raw)}
@@ -234,10 +234,10 @@ class Members(Shape):
                 del members[name]
                 note("leniency", f"{path}.{name}", f"{empty} taken as absent")
             else:
-                members[name] = shape.bend(found, f"{path}.{name}", note)
+                members[name] = shape.coerce(found, f"{path}.{name}", note)
         return b"{" + b",".join(_encode(name) + b":" + bytes(value) for name, value in members.items()) + b"}"
 
-    def find_strangers(self, raw: JSON, path: str, note: Note) -> None:
+    def report_unknown_fields(self, raw: JSON, path: str, note: DriftReporter) -> None:
         """Report the members that the struct does not name, and look into the others."""
         try:
             members = _objects.decode(raw)
@@ -245,15 +245,15 @@ class Members(Shape):
             return
         for name, value in members.items():
             if name in self._fields:
-                self._fields[name][1].find_strangers(value, f"{path}.{name}", note)
+                self._fields[name][1].report_unknown_fields(value, f"{path}.{name}", note)
             elif name != self._tag:
                 note("member", f"{path}.{name[:64]}", name)
 
-    def find_unknowns(self, value: object, path: str, note: Note) -> None:
+    def report_unknown_values(self, value: object, path: str, note: DriftReporter) -> None:
         """Look into the members that may hold an enum."""
         if isinstance(value, msgspec.Struct):
             for field, shape in self._open_fields:
-                shape.find_unknowns(getattr(value, field.name, None), f"{path}.{field.encode_name}", note)
+                shape.report_unknown_values(getattr(value, field.name, None), f"{path}.{field.encode_name}", note)
 
     @property
     def open(self) -> bool:
@@ -274,7 +274,7 @@ def items_of(value: Any) -> Sequence[object]:
     return value if type(value) in {tuple, list} else ()
 
 
-def shape_of(annotation: Any) -> Shape:
+def shape_of(annotation: Any) -> Coercer:
     """Return the shape of an annotation; a plain one for what msgspec reads in one way only."""
     bare = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
     origin = get_origin(bare)
@@ -282,24 +282,24 @@ def shape_of(annotation: Any) -> Shape:
         return Choice(annotation, tuple(shape_of(one) for one in get_args(bare) if one is not type(None)))
     if origin in {tuple, list}:
         inner = [one for one in get_args(bare) if one is not Ellipsis]
-        return Items(annotation, shape_of(inner[0])) if len(inner) == 1 else Shape(annotation)
+        return Items(annotation, shape_of(inner[0])) if len(inner) == 1 else Coercer(annotation)
     kind: Any = origin or bare
     if not isinstance(kind, type):
-        return Shape(annotation)
+        return Coercer(annotation)
     if issubclass(kind, msgspec.Struct):
         return Members(annotation)
     return _scalar(annotation, kind)
 
 
-def _scalar(annotation: object, kind: Any) -> Shape:
+def _scalar(annotation: object, kind: Any) -> Coercer:
     if issubclass(kind, str):
         return Text(annotation, kind)
     if issubclass(kind, Enum):
-        return Shape(annotation)
+        return Coercer(annotation)
     if issubclass(kind, datetime):
         return Moment(annotation)
     if issubclass(kind, date):
         return Day(annotation)
     if issubclass(kind, bool):
-        return Switch(annotation)
-    return Number(annotation) if issubclass(kind, int | float) else Shape(annotation)
+        return Bool(annotation)
+    return Number(annotation) if issubclass(kind, int | float) else Coercer(annotation)

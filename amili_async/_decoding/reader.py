@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_origin
 import msgspec
 
 from amili_async._decoding.batches import BatchRows
-from amili_async._decoding.envelope import SplitPage, first_row, open_many, open_one
-from amili_async._decoding.failures import READING_ERRORS, decode_error, misfit
+from amili_async._decoding.envelope import SplitPage, first_row, unwrap_list, unwrap_one
+from amili_async._decoding.failures import READING_ERRORS, decode_error, validation_detail
 from amili_async._decoding.rows import ListRows, OpenRows, PlainRows, Rows
 from amili_async.events import Drift, DriftKind, QuarantinedRow
 from amili_async.models._batches import Batch
 from amili_async.models._entries import SucceededEntry, types_by_tag
 from amili_async.models._envelope import Summary
 from amili_async.models._open_enum import misses
-from amili_async.models._raw_value import OpenValue
+from amili_async.models._raw_value import RawValue
 
 if TYPE_CHECKING:
-    from amili_async._decoding.drift import Note
+    from amili_async._decoding.drift import DriftReporter
     from amili_async._decoding.lenient import JSON
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class Reader(Generic[T]):
     def _rows_of(self, row_type: Any) -> Rows[Any]:
         if row_type is Batch:
             return BatchRows(self._entry_types)
-        if row_type is OpenValue:
+        if row_type is RawValue:
             return OpenRows()
         if get_origin(row_type) is list:
             return ListRows(self._rows_of(get_args(row_type)[0]))
@@ -72,7 +72,7 @@ class Reader(Generic[T]):
         Raises:
             DecodeError: no envelope, or ``data`` is not what was asked for.
         """
-        return self._single(body, open_one(body, _noting(drift, "$")), drift, "$.data")
+        return self._single(body, unwrap_one(body, _noting(drift, "$")), drift, "$.data")
 
     def bare(self, body: bytes | bytearray, drift: DriftSink | None) -> T:
         """Return the whole of an answer that comes without an envelope.
@@ -95,10 +95,10 @@ class Reader(Generic[T]):
         except READING_ERRORS:
             return self._by_row(body, drift)
         if note is not None and rows:
-            self._rows.shape.find_strangers(first_row(body), "$", note)
+            self._rows.shape.report_unknown_fields(first_row(body), "$", note)
             if misses.latest is not before:
                 for row in rows:
-                    self._rows.shape.find_unknowns(row, "$", note)
+                    self._rows.shape.report_unknown_values(row, "$", note)
         return DecodedPage(summary=summary, rows=rows)
 
     def split(self, body: bytes | bytearray) -> SplitPage:
@@ -107,18 +107,18 @@ class Reader(Generic[T]):
         Raises:
             DecodeError: no envelope, or ``data`` is no list.
         """
-        return open_many(body, None)
+        return unwrap_list(body, None)
 
     def row(self, raw: msgspec.Raw | bytes, index: int, drift: DriftSink | None) -> T | QuarantinedRow:
         """Return one row of a list: read strictly, else leniently, else set aside with its JSON."""
         try:
             return self._read(raw, _noting(drift, "$.data[...]"), strangers=index == 0)
         except READING_ERRORS as error:
-            path, reason = misfit(error)
+            path, reason = validation_detail(error)
             return QuarantinedRow(index=index, path=path, reason=reason, raw=bytes(raw))
 
     def _by_row(self, body: bytes | bytearray, drift: DriftSink | None) -> DecodedPage[T]:
-        split = open_many(body, _noting(drift, "$"))
+        split = unwrap_list(body, _noting(drift, "$"))
         rows = [self.row(raw, index, drift) for index, raw in enumerate(split.rows)]
         quarantined = sum(isinstance(row, QuarantinedRow) for row in rows)
         return DecodedPage(summary=split.summary, rows=rows, quarantined=quarantined)
@@ -129,7 +129,7 @@ class Reader(Generic[T]):
         except READING_ERRORS as error:
             raise decode_error(body, error, within=within) from None
 
-    def _read(self, raw: JSON, note: Note | None, *, strangers: bool) -> T:
+    def _read(self, raw: JSON, note: DriftReporter | None, *, strangers: bool) -> T:
         before = misses.latest
         row: T
         try:
@@ -138,13 +138,13 @@ class Reader(Generic[T]):
             row = self._rows.bent(raw, note)
         if note is not None:
             if strangers:
-                self._rows.shape.find_strangers(raw, "$", note)
+                self._rows.shape.report_unknown_fields(raw, "$", note)
             if misses.latest is not before:
-                self._rows.shape.find_unknowns(row, "$", note)
+                self._rows.shape.report_unknown_values(row, "$", note)
         return row
 
 
-def _noting(drift: DriftSink | None, within: str) -> Note | None:
+def _noting(drift: DriftSink | None, within: str) -> DriftReporter | None:
     """Return what turns the drift found in one part of a body into records, paths counted from the whole of it."""
     if drift is None:
         return None

@@ -8,11 +8,11 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from amili_async._decoding.drift import Kept, Note
-from amili_async._decoding.lenient import JSON, Items, Shape, shape_of
+from amili_async._decoding.drift import DriftBuffer, DriftReporter
+from amili_async._decoding.lenient import JSON, Coercer, Items, shape_of
 from amili_async.models._base import Model
 from amili_async.models._envelope import Summary
-from amili_async.models._raw_value import OpenValue
+from amili_async.models._raw_value import RawValue
 
 T = TypeVar("T")
 
@@ -31,24 +31,24 @@ class Rows(ABC, Generic[T]):
     """
 
     @cached_property
-    def shape(self) -> Shape:
+    def shape(self) -> Coercer:
         """What may stand where in such a row."""
         return self.make_shape()
 
     @abstractmethod
-    def make_shape(self) -> Shape:
+    def make_shape(self) -> Coercer:
         """Return what may stand where in such a row."""
 
     @abstractmethod
-    def page(self, body: bytes | bytearray, note: Note | None) -> tuple[Summary | None, list[T]]:
+    def page(self, body: bytes | bytearray, note: DriftReporter | None) -> tuple[Summary | None, list[T]]:
         """Return a whole page in one pass."""
 
     @abstractmethod
-    def row(self, raw: JSON, note: Note | None) -> T:
+    def row(self, raw: JSON, note: DriftReporter | None) -> T:
         """Return one row, read strictly."""
 
     @abstractmethod
-    def bent(self, raw: JSON, note: Note | None) -> T:
+    def bent(self, raw: JSON, note: DriftReporter | None) -> T:
         """Return one row, read leniently."""
 
 
@@ -64,44 +64,44 @@ class PlainRows(Rows[T]):
         page: Any = PageBody
         return msgspec.json.Decoder(page[self._row_type])
 
-    def make_shape(self) -> Shape:
+    def make_shape(self) -> Coercer:
         """Return what the type's annotations say."""
         return shape_of(self._row_type)
 
-    def page(self, body: bytes | bytearray, note: Note | None) -> tuple[Summary | None, list[T]]:  # noqa: ARG002  # a plain row has no entries
+    def page(self, body: bytes | bytearray, note: DriftReporter | None) -> tuple[Summary | None, list[T]]:  # noqa: ARG002  # a plain row has no entries
         """Return a whole page in one pass."""
         page = self._page.decode(body)
         return page.summary, page.data
 
-    def row(self, raw: JSON, note: Note | None) -> T:  # noqa: ARG002  # a plain row has no entries
+    def row(self, raw: JSON, note: DriftReporter | None) -> T:  # noqa: ARG002  # a plain row has no entries
         """Return one row, read strictly."""
         return self._row.decode(raw)
 
-    def bent(self, raw: JSON, note: Note | None) -> T:
+    def bent(self, raw: JSON, note: DriftReporter | None) -> T:
         """Return one row, read leniently."""
-        kept = Kept()
-        row = self._row.decode(self.shape.bend(raw, "$", kept))
+        kept = DriftBuffer()
+        row = self._row.decode(self.shape.coerce(raw, "$", kept))
         kept.pass_on(note)
         return row
 
 
-class OpenRows(Rows[OpenValue]):
+class OpenRows(Rows[RawValue]):
     """Rows of which nothing is known but that they are JSON."""
 
-    def make_shape(self) -> Shape:
+    def make_shape(self) -> Coercer:
         """Return the shape that anything has."""
-        return Shape(msgspec.Raw)
+        return Coercer(msgspec.Raw)
 
-    def page(self, body: bytes | bytearray, note: Note | None) -> tuple[Summary | None, list[OpenValue]]:  # noqa: ARG002  # there is nothing to tell
+    def page(self, body: bytes | bytearray, note: DriftReporter | None) -> tuple[Summary | None, list[RawValue]]:  # noqa: ARG002  # there is nothing to tell
         """Return a whole page in one pass."""
         page = _raw_rows.decode(body)
-        return page.summary, [OpenValue(raw=bytes(raw)) for raw in page.data]
+        return page.summary, [RawValue(raw=bytes(raw)) for raw in page.data]
 
-    def row(self, raw: JSON, note: Note | None) -> OpenValue:  # noqa: ARG002  # there is nothing to tell
+    def row(self, raw: JSON, note: DriftReporter | None) -> RawValue:  # noqa: ARG002  # there is nothing to tell
         """Return one row, copied."""
-        return OpenValue(raw=bytes(raw))
+        return RawValue(raw=bytes(raw))
 
-    def bent(self, raw: JSON, note: Note | None) -> OpenValue:
+    def bent(self, raw: JSON, note: DriftReporter | None) -> RawValue:
         """Return one row, copied."""
         return self.row(raw, note)
 
@@ -112,20 +112,20 @@ class ListRows(Rows[list[T]]):
     def __init__(self, rows: Rows[T]) -> None:
         self._rows = rows
 
-    def make_shape(self) -> Shape:
+    def make_shape(self) -> Coercer:
         """Return an array of what the rows are."""
         return Items(list[msgspec.Raw], self._rows.shape)
 
-    def page(self, body: bytes | bytearray, note: Note | None) -> tuple[Summary | None, list[list[T]]]:
+    def page(self, body: bytes | bytearray, note: DriftReporter | None) -> tuple[Summary | None, list[list[T]]]:
         """Return a page of lists."""
         page = _raw_rows.decode(body)
         return page.summary, [self.row(raw, note) for raw in page.data]
 
-    def row(self, raw: JSON, note: Note | None) -> list[T]:
+    def row(self, raw: JSON, note: DriftReporter | None) -> list[T]:
         """Return one list, read strictly."""
         return [self._rows.row(one, note) for one in _raws.decode(raw)]
 
-    def bent(self, raw: JSON, note: Note | None) -> list[T]:
+    def bent(self, raw: JSON, note: DriftReporter | None) -> list[T]:
         """Return one list, read leniently."""
         return [self._rows.bent(one, note) for one in _raws.decode(raw)]
 

@@ -1,4 +1,4 @@
-"""Wire: one HTTP exchange over the session, from request parts to status, headers and the body's bytes.
+"""HTTPClient: one HTTP exchange over the session, from request parts to status, headers and the body's bytes.
 
 The only module that awaits a socket. It decides nothing: `transport` says what is sent and what to make of it.
 """
@@ -14,16 +14,16 @@ from aiohttp import hdrs
 from multidict import CIMultiDict
 from yarl import URL
 
-from amili_async._protocol.call_state import Sending
+from amili_async._protocol.call_state import SendState
 from amili_async._protocol.outcomes import SUCCESS
 from amili_async.errors import MAX_BODY, DecodeError
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
 
-    from amili_async._http.endpoints import Servers
+    from amili_async._http.endpoints import Endpoints
     from amili_async._http.session import Connection
-    from amili_async._protocol.call_state import Run
+    from amili_async._protocol.call_state import CallState
     from amili_async._protocol.options import Timeout
     from amili_async._protocol.requests import Body
 
@@ -46,7 +46,7 @@ class _WatchedBody(aiohttp.Payload):
 
     _autoclose = True
 
-    def __init__(self, value: bytes, content_type: str, sending: Sending) -> None:
+    def __init__(self, value: bytes, content_type: str, sending: SendState) -> None:
         super().__init__(value, content_type=content_type)
         self._size = len(value)
         self._bytes = value
@@ -84,18 +84,20 @@ class FormAnswer(NamedTuple):
     body: bytes
 
 
-class Wire:
+class HTTPClient:
     """Exchanges requests for answers over one client's session."""
 
-    def __init__(self, connection: Connection, servers: Servers, *, user_agent: str, max_response_bytes: int) -> None:
+    def __init__(
+        self, connection: Connection, endpoints: Endpoints, *, user_agent: str, max_response_bytes: int
+    ) -> None:
         self._connection = connection
-        self._servers = servers
+        self._endpoints = endpoints
         self._user_agent = user_agent
         self._max_response_bytes = max_response_bytes
         self._plain_headers: tuple[str | None, Mapping[str, str], CIMultiDict[str]] | None = None
         self._client_timeout: tuple[Timeout, aiohttp.ClientTimeout] | None = None
 
-    async def exchange(self, run: Run, authorization: str | None) -> Body:
+    async def exchange(self, state: CallState, authorization: str | None) -> Body:
         """Send a run's request and return the body of the answer; status and headers are noted in the run.
 
         Raises:
@@ -103,29 +105,29 @@ class Wire:
             aiohttp.ClientError, OSError: what went wrong below HTTP.
         """
         session = self._connection.open()
-        call = run.call
-        url = self._servers.url(call)
-        proxy = self._servers.proxy(url)
+        call = state.call
+        url = self._endpoints.url(call)
+        proxy = self._endpoints.proxy(url)
         payload = None
         if call.method != "GET" or call.body is not None:
-            run.sending = Sending(begun=False)
-            payload = _WatchedBody(call.body or b"", call.content_type, run.sending)
+            state.sending = SendState(begun=False)
+            payload = _WatchedBody(call.body or b"", call.content_type, state.sending)
         async with session.request(
             call.method,
             url,
-            headers=self._headers(run, authorization),
+            headers=self._headers(state, authorization),
             data=payload,
             allow_redirects=False,
             raise_for_status=False,
-            timeout=self._timeout(run.options.timeout),
+            timeout=self._timeout(state.options.timeout),
             proxy=None if proxy is None else proxy.url,
             proxy_headers=None if proxy is None else proxy.headers,
         ) as response:
-            run.status = response.status
-            run.answer_headers = response.headers
-            return await self._receive(run, response)
+            state.status = response.status
+            state.answer_headers = response.headers
+            return await self._receive(state, response)
 
-    async def _receive(self, run: Run, response: aiohttp.ClientResponse) -> Body:
+    async def _receive(self, state: CallState, response: aiohttp.ClientResponse) -> Body:
         """Read the body, counted unpacked: at once where it is small, else in the chunks that arrive."""
         success = response.status in SUCCESS
         limit = self._max_response_bytes if success else MAX_BODY
@@ -135,7 +137,7 @@ class Wire:
             # enough, in place of one for each chunk.
             await content.wait_eof()
             whole = content.read_nowait()
-            run.received = len(whole)
+            state.received = len(whole)
             return whole
         body: Body = await content.readany()
         if len(body) <= limit and (chunk := await content.readany()):
@@ -144,7 +146,7 @@ class Wire:
             while chunk and len(body) <= limit:
                 body += chunk
                 chunk = await content.readany()
-        run.received = len(body)
+        state.received = len(body)
         if len(body) <= limit:
             return body
         if success:
@@ -157,8 +159,8 @@ class Wire:
         Raises:
             aiohttp.ClientError, OSError: what went wrong below HTTP.
         """
-        url = URL(self._servers.token_url, encoded=True)
-        proxy = self._servers.proxy(url)
+        url = URL(self._endpoints.token_url, encoded=True)
+        proxy = self._endpoints.proxy(url)
         async with self._connection.open().request(
             "POST",
             url,
@@ -185,18 +187,18 @@ class Wire:
             self._client_timeout = (timeout, aiohttp.ClientTimeout(total=None, connect=timeout.connect))
         return self._client_timeout[1]
 
-    def _headers(self, run: Run, authorization: str | None) -> CIMultiDict[str]:
+    def _headers(self, state: CallState, authorization: str | None) -> CIMultiDict[str]:
         """Return the request's headers, the client's own last so that nothing overrides them."""
-        call, given = run.call, run.options.headers
-        plain = not (call.headers or run.hook_headers or call.idempotency_key or run.sending)
+        call, given = state.call, state.options.headers
+        plain = not (call.headers or state.hook_headers or call.idempotency_key or state.sending)
         kept = self._plain_headers
         if plain and kept is not None and kept[0] == authorization and kept[1] is given:
             return kept[2]
         headers = CIMultiDict({"Accept": "application/json", "User-Agent": self._user_agent})
         headers.update(given)
-        headers.update(run.hook_headers or {})
+        headers.update(state.hook_headers or {})
         headers.update(call.headers or {})
-        if run.sending is not None:
+        if state.sending is not None:
             headers["Content-Type"] = call.content_type
         if call.idempotency_key is not None:
             headers["IdempotencyKey"] = call.idempotency_key

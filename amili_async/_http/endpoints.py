@@ -97,7 +97,7 @@ def environment(name: str) -> Environment:
     return ENVIRONMENTS[name]
 
 
-class Servers:
+class Endpoints:
     """The roots that one client sends to, and what may go there: the token to its own servers only."""
 
     def __init__(self, *, base_url: str, token_url: str, autocollect_url: str | None, trust_env: bool) -> None:

@@ -19,7 +19,7 @@ _READ_BUFFER = 2**20
 """Bytes that aiohttp takes in before it stops reading from a connection; every ordinary page is smaller."""
 
 
-class Handover:
+class RequestSentSignal:
     """Tells when a request is on the wire: ``done``, to be looked at for at most ``turns`` turns of the event loop."""
 
     __slots__ = ("done", "turns")
@@ -29,7 +29,7 @@ class Handover:
         self.turns = turns
 
 
-handing_over: ContextVar[Handover | None] = ContextVar("handing_over", default=None)
+request_sent_signal: ContextVar[RequestSentSignal | None] = ContextVar("handing_over", default=None)
 """The handover of the request that the running task makes."""
 
 
@@ -40,9 +40,9 @@ class _Response(aiohttp.ClientResponse):
     def start(  # pyright: ignore[reportIncompatibleMethodOverride]  # the coroutine of an `async def`, handed on
         self, connection: aiohttp.connector.Connection
     ) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
-        handover = handing_over.get()
-        if handover is not None:
-            handover.done = True
+        sent_signal = request_sent_signal.get()
+        if sent_signal is not None:
+            sent_signal.done = True
         return super().start(connection)
 
 
@@ -103,9 +103,9 @@ class Connection:
         self._session = session
         return session
 
-    def handover(self) -> Handover:
+    def sent_signal(self) -> RequestSentSignal:
         """Return what tells when a request is on the wire; a given session cannot tell, so it gets two turns."""
-        return Handover(_TURNS_TO_CONNECT if self._given is None else 2)
+        return RequestSentSignal(_TURNS_TO_CONNECT if self._given is None else 2)
 
     async def close(self) -> None:
         """Close the session, unless it was given. Closing twice does nothing."""

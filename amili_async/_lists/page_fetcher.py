@@ -1,4 +1,4 @@
-"""Listing: one list of the API, fetched a page at a time: its address, its filters, how its rows are read."""
+"""PageFetcher: one list of the API, fetched a page at a time: its address, its filters, how its rows are read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from amili_async._call.transport import Transport
     from amili_async._decoding import DriftSink, Reader
-    from amili_async._http.session import Handover
+    from amili_async._http.session import RequestSentSignal
     from amili_async._protocol.options import Options
     from amili_async._protocol.requests import Body
     from amili_async._routes import Route
@@ -27,7 +27,7 @@ LARGE = 2**20
 """Bytes from which a page is decoded row by row, so that the event loop never stalls for long."""
 
 
-class Loaded(Generic[T]):
+class FetchedPage(Generic[T]):
     """A page as it came: read whole, or with rows to be looked at one by one."""
 
     __slots__ = ("body", "items", "rows", "summary")
@@ -51,7 +51,7 @@ class Loaded(Generic[T]):
         return len(self.items if self.rows is None else self.rows)
 
 
-class Listing(Generic[T]):
+class PageFetcher(Generic[T]):
     """What a list is: its route, its filters, how its rows are read. Fetches single pages."""
 
     def __init__(
@@ -74,11 +74,11 @@ class Listing(Generic[T]):
         self._later = join(path, f"{fixed}&{token_name}=" if fixed else f"{token_name}=")
         self.fingerprint = hashlib.sha256(f"{route.operation} {self._first}".encode()).hexdigest()[:16]
 
-    async def fetch(self, token: str | None, handover: Handover | None = None) -> Loaded[T]:
+    async def fetch(self, token: str | None, sent_signal: RequestSentSignal | None = None) -> FetchedPage[T]:
         """Return one page; the first for no token."""
         target = self._first if token is None else self._later + percent(token, "page_token")
         call = Call(route=self.route, method=self.route.method, target=target)
-        return await self._transport.send(call, self._read, self.options, handover)
+        return await self._transport.send(call, self._read, self.options, sent_signal)
 
     def row(self, row: T | QuarantinedRow | msgspec.Raw, index: int) -> tuple[T | QuarantinedRow, int]:
         """Return one of a page's rows, decoded, and how many bytes had to be decoded for it."""
@@ -86,19 +86,19 @@ class Listing(Generic[T]):
             return self.reader.row(row, index, self.drift), memoryview(row).nbytes
         return row, 0
 
-    def handover(self) -> Handover:
+    def sent_signal(self) -> RequestSentSignal:
         """Return what tells when a request is on the wire."""
-        return self._transport.handover()
+        return self._transport.sent_signal()
 
-    def _read(self, body: Body) -> Loaded[T]:
+    def _read(self, body: Body) -> FetchedPage[T]:
         if len(body) >= LARGE:
             split = self.reader.split(body)
-            return Loaded(body, split.summary, rows=split.rows)
+            return FetchedPage(body, split.summary, rows=split.rows)
         page = self.reader.page(body, self.drift)
         if page.quarantined:
-            return Loaded(body, page.summary, rows=page.rows)
+            return FetchedPage(body, page.summary, rows=page.rows)
         items: Any = page.rows  # none of them is quarantined, which no type can say
-        return Loaded(body, page.summary, items=items)
+        return FetchedPage(body, page.summary, items=items)
 
     @property
     def drift(self) -> DriftSink | None:

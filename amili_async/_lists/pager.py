@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 import msgspec
 
 from amili_async._cursor import Cursor
-from amili_async._lists.prefetcher import Ahead
+from amili_async._lists.prefetcher import Prefetcher
 from amili_async.errors import AmiliError, ConfigurationError, DecodeError, PaginationLoopError
 from amili_async.events import QuarantinedRow
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from amili_async._decoding import Reader
-    from amili_async._lists.page_fetcher import Listing, Loaded
+    from amili_async._lists.page_fetcher import FetchedPage, PageFetcher
     from amili_async._protocol.requests import Body
     from amili_async.models._envelope import Summary
 
 T = TypeVar("T")
 
-BITE = 2**18
+YIELD_BYTES = 2**18
 """Bytes of rows decoded between two turns of the event loop."""
 
 
@@ -89,7 +89,7 @@ class Pager(Generic[T]):
 
     def __init__(
         self,
-        listing: Listing[T],
+        listing: PageFetcher[T],
         *,
         cursor: Cursor | None = None,
         page_token: str | None = None,
@@ -102,7 +102,7 @@ class Pager(Generic[T]):
         self._token, self._row = _start(cursor, page_token, listing.fingerprint)
         self._next: str | None = None
         self._seen: set[int] = set()
-        self._ahead = Ahead(listing, self._follow)
+        self._ahead = Prefetcher(listing, self._follow)
         self._decoded = 0
         """Bytes of rows decoded since other tasks had a turn."""
         self._iterated = self._begun = self._stopped = False
@@ -185,7 +185,7 @@ class Pager(Generic[T]):
                     self._row += 1
                     if not isinstance(row, QuarantinedRow):
                         yield row
-                    if self._decoded > BITE:
+                    if self._decoded > YIELD_BYTES:
                         await self._turn()
                     if self._stopped:
                         return
@@ -211,7 +211,7 @@ class Pager(Generic[T]):
         finally:
             await self._ahead.stop()
 
-    async def _page(self, loaded: Loaded[T]) -> tuple[Page[T], int]:
+    async def _page(self, loaded: FetchedPage[T]) -> tuple[Page[T], int]:
         """Return a page for the caller, and the row behind its last one."""
         items: list[T] = []
         quarantined: list[QuarantinedRow] = []
@@ -223,7 +223,7 @@ class Pager(Generic[T]):
                     quarantined.append(row)
                 else:
                     items.append(row)
-                if self._decoded > BITE:
+                if self._decoded > YIELD_BYTES:
                     await self._turn()
         end = self._row + len(items) + len(quarantined)
         page = Page(
@@ -290,7 +290,7 @@ class Pager(Generic[T]):
 
     # Pages
 
-    async def _advance(self) -> Loaded[T] | None:
+    async def _advance(self) -> FetchedPage[T] | None:
         """Return the next page with the one after it already requested, or ``None`` at the end."""
         if self._stopped or self._left == 0:
             return None
@@ -321,7 +321,7 @@ class Pager(Generic[T]):
             )
         self._seen.add(hash(token))
 
-    def _follow(self, loaded: Loaded[T]) -> str | None:
+    def _follow(self, loaded: FetchedPage[T]) -> str | None:
         """Return the token of the page behind this one; ``None`` where it should not be requested before it is due."""
         token = _token_in(loaded.summary)
         ends_here = self._left is not None and self._left <= len(loaded) - self._row

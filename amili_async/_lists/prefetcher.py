@@ -1,4 +1,4 @@
-"""Ahead: fetches the pages of one walk, each requested while the caller still works on the one before it.
+"""Prefetcher: fetches the pages of one walk, each requested while the caller still works on the one before it.
 
 A caller that is faster than the server waits for every page. There, one task goes on from page to page: in the step in
 which it hands a page over it sends the request for the next, so that costs no task and no turn of the event loop. A
@@ -17,26 +17,26 @@ from amili_async.errors import DeadlineExceededError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from amili_async._lists.page_fetcher import Listing, Loaded
+    from amili_async._lists.page_fetcher import FetchedPage, PageFetcher
 
 T = TypeVar("T")
 
 
-class Ahead(Generic[T]):
+class Prefetcher(Generic[T]):
     """The requests of one walk: never more than one at a time, and at most one page ahead."""
 
-    def __init__(self, listing: Listing[T], follow: Callable[[Loaded[T]], str | None]) -> None:
+    def __init__(self, listing: PageFetcher[T], follow: Callable[[FetchedPage[T]], str | None]) -> None:
         self._listing = listing
         self._follow = follow
         """Says which page to request while the caller works on this one; ``None`` for none."""
-        self._handover = listing.handover()
-        self._task: asyncio.Task[Loaded[T] | None] | None = None
-        self._asked: asyncio.Future[Loaded[T] | None] | None = None
+        self._handover = listing.sent_signal()
+        self._task: asyncio.Task[FetchedPage[T] | None] | None = None
+        self._asked: asyncio.Future[FetchedPage[T] | None] | None = None
         """Where a caller waits for the page that is due."""
         self._context = Context()
         """What that caller had set in its context when it asked."""
 
-    async def page(self, token: str | None) -> Loaded[T] | None:
+    async def page(self, token: str | None) -> FetchedPage[T] | None:
         """Return the page of this token, with the request for the next one on the wire; ``None`` once stopped.
 
         Raises:
@@ -73,9 +73,9 @@ class Ahead(Generic[T]):
         self._handover.done = False
         self._task = asyncio.create_task(self._fetch(token), name="amili page")
 
-    async def _arrival(self) -> Loaded[T] | None:
+    async def _arrival(self) -> FetchedPage[T] | None:
         self._context = copy_context()
-        asked: asyncio.Future[Loaded[T] | None] = asyncio.get_running_loop().create_future()
+        asked: asyncio.Future[FetchedPage[T] | None] = asyncio.get_running_loop().create_future()
         self._asked = asked
         try:
             return await asked
@@ -84,7 +84,7 @@ class Ahead(Generic[T]):
             if asked.done():
                 _look_at(asked)
 
-    async def _fetch(self, token: str | None) -> Loaded[T] | None:
+    async def _fetch(self, token: str | None) -> FetchedPage[T] | None:
         """Fetch pages as long as a caller waits for them; return one that nobody waits for."""
         while True:
             try:
@@ -122,9 +122,9 @@ class Ahead(Generic[T]):
         A task has not run when it is made. One turn puts its request on a warm connection, a cold one takes some more;
         a caller that never awaits between two pages would otherwise have no overlap at all.
         """
-        handover, task = self._handover, self._task
-        for _ in range(handover.turns):
-            if handover.done or task is None or task.done():
+        sent_signal, task = self._handover, self._task
+        for _ in range(sent_signal.turns):
+            if sent_signal.done or task is None or task.done():
                 break
             await asyncio.sleep(0)
 

@@ -1,4 +1,4 @@
-"""Run: one call on its way, how often it was sent, what came back last, and where its time went."""
+"""CallState: one call on its way, how often it was sent, what came back last, and where its time went."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Wait = Literal["gate", "slot", "token", "pause"]
 
 
-class Sending:
+class SendState:
     """Whether any byte of a request may have left: true from the start for those that nobody watches."""
 
     __slots__ = ("begun",)
@@ -28,7 +28,7 @@ class Sending:
         self.begun = begun
 
 
-class Failed:
+class AttemptFailure:
     """An attempt that gave no value: what kind of failure, and the error that it is if nothing helps."""
 
     __slots__ = ("error", "failure", "retry_after")
@@ -39,7 +39,7 @@ class Failed:
         self.retry_after = retry_after
 
 
-class Run:
+class CallState:
     """One call on its way. The transport writes it, `outcomes` reads it."""
 
     __slots__ = (
@@ -85,7 +85,7 @@ class Run:
         """Begin another attempt."""
         self.phase: Wait | Literal["request"] = "gate"
         self.bearer: str | None = None
-        self.sending: Sending | None = None
+        self.sending: SendState | None = None
         self.status: int | None = None
         self.answer_headers: Mapping[str, str] | None = None
         self.received = 0

@@ -58,7 +58,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     on_invalid: OnInvalid = "raise"
 
 
-def changed(
+def merge_options(
     base: Options,
     *,
     deadline: float | UnsetType | None = UNSET,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from amili_async._protocol import requests as protocol
-from amili_async._protocol.call_state import Failed
-from amili_async._protocol.retry import Failure, told_wait
+from amili_async._protocol.call_state import AttemptFailure
+from amili_async._protocol.retry import Failure, parse_retry_after
 from amili_async.errors import (
     MAX_BODY,
     AmiliError,
@@ -21,7 +21,7 @@ from amili_async.errors import (
 )
 
 if TYPE_CHECKING:
-    from amili_async._protocol.call_state import Run
+    from amili_async._protocol.call_state import CallState
     from amili_async._protocol.requests import Body
 
 SUCCESS = range(200, 300)
@@ -29,44 +29,46 @@ SUCCESS = range(200, 300)
 _CUT_SHORT = "a success whose body was cut short"
 
 
-def refused(run: Run, body: Body, now: float) -> Failed:
+def refused(state: CallState, body: Body, now: float) -> AttemptFailure:
     """Return the failure that an answer without success is. ``now`` is our Unix time."""
-    headers = run.answer_headers or {}
-    retry_after = told_wait(headers, now)
-    error = protocol.error_for(run.status or 0, headers, body, retry_after=retry_after)
-    return Failed(Failure.STATUS, error, retry_after)
+    headers = state.answer_headers or {}
+    retry_after = parse_retry_after(headers, now)
+    error = protocol.error_for(state.status or 0, headers, body, retry_after=retry_after)
+    return AttemptFailure(Failure.STATUS, error, retry_after)
 
 
-def unreadable(body: Body, error: DecodeError) -> Failed:
+def unreadable(body: Body, error: DecodeError) -> AttemptFailure:
     """Return the failure that a success is whose body could not be read."""
     error.body = error.body or bytes(body[:MAX_BODY])
     if error.truncated:
-        return Failed(Failure.TRUNCATED, _caused(TransportError(_CUT_SHORT, body=error.body), error))
-    return Failed(Failure.MALFORMED, error)
+        return AttemptFailure(Failure.TRUNCATED, _caused(TransportError(_CUT_SHORT, body=error.body), error))
+    return AttemptFailure(Failure.MALFORMED, error)
 
 
-def expired(run: Run, problem: Exception, *, closed: bool, instant: float, now: float) -> Failed:
+def expired(state: CallState, problem: Exception, *, closed: bool, instant: float, now: float) -> AttemptFailure:
     """Return what it means that an attempt's timer went off: the client closed, the deadline passed, or a timeout.
 
     Raises:
         AmiliError: the call is over and never went out, so there is nothing to decide.
     """
     if closed:
-        return _unless_unsent(run, Failure.CLOSED, closed_error())
-    if run.status is not None and run.status not in SUCCESS:
+        return _unless_unsent(state, Failure.CLOSED, closed_error())
+    if state.status is not None and state.status not in SUCCESS:
         # The status arrived, but not the whole body: the status is what counts.
-        return refused(run, b"", now)
-    if run.by_deadline:
-        return _unless_unsent(run, Failure.DEADLINE, deadline_error(run, instant))
-    within = f"within {run.options.timeout.total:g} s"
-    if run.maybe_sent():
-        return Failed(Failure.INTERRUPTED, _caused(TransportError(f"sent, but not answered {within}"), problem))
-    if run.phase == "token":
-        return Failed(Failure.NEVER_SENT, _caused(TokenError(f"no token {within}", retry_after=0.0), problem), 0.0)
-    return Failed(Failure.NEVER_SENT, _caused(ConnectError(f"no connection {within}"), problem))
+        return refused(state, b"", now)
+    if state.by_deadline:
+        return _unless_unsent(state, Failure.DEADLINE, deadline_error(state, instant))
+    within = f"within {state.options.timeout.total:g} s"
+    if state.maybe_sent():
+        return AttemptFailure(Failure.INTERRUPTED, _caused(TransportError(f"sent, but not answered {within}"), problem))
+    if state.phase == "token":
+        return AttemptFailure(
+            Failure.NEVER_SENT, _caused(TokenError(f"no token {within}", retry_after=0.0), problem), 0.0
+        )
+    return AttemptFailure(Failure.NEVER_SENT, _caused(ConnectError(f"no connection {within}"), problem))
 
 
-def broken(run: Run, problem: Exception, *, closed: bool, never_sent: bool, now: float) -> Failed:
+def broken(state: CallState, problem: Exception, *, closed: bool, never_sent: bool, now: float) -> AttemptFailure:
     """Return what a failure below HTTP means: never sent, sent and not answered, or cut short.
 
     Raises:
@@ -74,44 +76,44 @@ def broken(run: Run, problem: Exception, *, closed: bool, never_sent: bool, now:
     """
     if isinstance(problem, TokenError):
         if problem.retry_after is None:
-            raise run.locate(problem)
-        return Failed(Failure.NEVER_SENT, problem, problem.retry_after)
+            raise state.locate(problem)
+        return AttemptFailure(Failure.NEVER_SENT, problem, problem.retry_after)
     if isinstance(problem, DecodeError):
-        return Failed(Failure.MALFORMED, problem)
+        return AttemptFailure(Failure.MALFORMED, problem)
     if closed:
-        return _unless_unsent(run, Failure.CLOSED, closed_error())
+        return _unless_unsent(state, Failure.CLOSED, closed_error())
     kind = type(problem).__name__
     if never_sent:
-        return Failed(Failure.NEVER_SENT, _caused(ConnectError(f"no connection ({kind})"), problem))
-    if run.status is None:
-        return Failed(Failure.INTERRUPTED, _caused(TransportError(f"sent, but not answered ({kind})"), problem))
-    if run.status in SUCCESS:
-        return Failed(Failure.TRUNCATED, _caused(TransportError(_CUT_SHORT), problem))
-    return refused(run, b"", now)
+        return AttemptFailure(Failure.NEVER_SENT, _caused(ConnectError(f"no connection ({kind})"), problem))
+    if state.status is None:
+        return AttemptFailure(Failure.INTERRUPTED, _caused(TransportError(f"sent, but not answered ({kind})"), problem))
+    if state.status in SUCCESS:
+        return AttemptFailure(Failure.TRUNCATED, _caused(TransportError(_CUT_SHORT), problem))
+    return refused(state, b"", now)
 
 
-def final_error(run: Run, outcome: Failed, *, unknown: bool) -> AmiliError:
+def final_error(state: CallState, outcome: AttemptFailure, *, unknown: bool) -> AmiliError:
     """Return what a call raises in the end: its failure's own error, or that the outcome of a write is unknown."""
-    error = run.locate(outcome.error)
+    error = state.locate(outcome.error)
     if not unknown:
         return error
-    call = run.call
+    call = state.call
     happened = f"was answered {error.status}" if error.status is not None else "was sent and not answered"
     problem = OutcomeUnknownError(
         f"the request {happened}: it may have taken effect, so it was not repeated",
         idempotency_key=call.idempotency_key,
-        recipe=call.recipe,
+        recovery_hint=call.recovery_hint,
         status=error.status,
         body=error.body,
     )
-    return run.locate(_caused(problem, error))
+    return state.locate(_caused(problem, error))
 
 
-def deadline_error(run: Run, instant: float) -> DeadlineExceededError:
+def deadline_error(state: CallState, instant: float) -> DeadlineExceededError:
     """Return the error of a call whose deadline passed, with where its time went."""
-    spent = run.spent(instant)
+    spent = state.spent(instant)
     where = ", ".join(f"{phase} {seconds:g} s" for phase, seconds in spent.items() if seconds) or "before it began"
-    return DeadlineExceededError(f"the deadline of {run.options.deadline:g} s passed ({where})", spent=spent)
+    return DeadlineExceededError(f"the deadline of {state.options.deadline:g} s passed ({where})", spent=spent)
 
 
 def closed_error() -> ClientClosedError:
@@ -119,10 +121,10 @@ def closed_error() -> ClientClosedError:
     return ClientClosedError("the client was closed while this call ran")
 
 
-def _unless_unsent(run: Run, failure: Failure, error: AmiliError) -> Failed:
-    if not run.maybe_sent():
-        raise run.locate(error)
-    return Failed(failure, error)
+def _unless_unsent(state: CallState, failure: Failure, error: AmiliError) -> AttemptFailure:
+    if not state.maybe_sent():
+        raise state.locate(error)
+    return AttemptFailure(failure, error)
 
 
 def _caused(error: AmiliError, cause: Exception) -> AmiliError:

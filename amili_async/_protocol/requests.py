@@ -73,7 +73,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """Whether sending the same request twice does no more than sending it once."""
     basic: str | None = None
     """An Authorization value that stands in for the bearer token."""
-    recipe: str | None = None
+    recovery_hint: str | None = None
     """For a write: how to find out whether it took effect."""
 
     def __repr__(self) -> str:

@@ -174,14 +174,14 @@ def _row(failure: Failure, status: int | None, *, repeatable: bool, told: bool) 
     return failure in {Failure.INTERRUPTED, Failure.STATUS, Failure.TRUNCATED}, Action.RAISE
 
 
-def pauses(policy: RetryPolicy, *, jitter: Jitter = backoff.full_jitter) -> Iterator[float]:
+def backoff_delays(policy: RetryPolicy, *, jitter: Jitter = backoff.full_jitter) -> Iterator[float]:
     """Return the waits of one call in seconds, without end: up to 1, 2, 4 … and never above ``policy.max_wait``."""
     bounds = backoff.expo(max_value=policy.max_wait)
     next(bounds)  # its first value is None, there to be sent to
     return map(jitter, bounds)
 
 
-def told_wait(headers: Mapping[str, str], now: float) -> float | None:
+def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Return how many seconds an answer asks to wait, as `read_retry_after` does.
 
     A date is measured from the answer's own ``Date``: between two times of one clock it does not matter that ours is

@@ -1,4 +1,4 @@
-"""Which webhook deliveries were handled: the `SeenStore` protocol, and one in memory.
+"""Which webhook deliveries were handled: the `DeduplicationStore` protocol, and one in memory.
 
 Handling a delivery twice is prevented in three steps: it is *claimed*, handled, and *confirmed*, or *released* if
 handling it failed. So a failed one is handled when it is delivered again, and two deliveries at once are handled once.
@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 from amili_async.errors import ConfigurationError
 
 
-class SeenStore(Protocol):
+class DeduplicationStore(Protocol):
     """Remembers deliveries by their keys. A store that outlives the process must let claims expire."""
 
     async def claim(self, key: str, /) -> Literal["claimed", "busy", "seen"]:
@@ -28,11 +28,11 @@ class SeenStore(Protocol):
         ...
 
 
-class MemorySeenStore:
+class MemoryDeduplicationStore:
     """Remembers the last ``capacity`` handled deliveries of this process.
 
     It forgets all with the process, and other workers know nothing of it: a service of several needs a store that they
-    share, such as ``amili_async.sync.SqlSeenStore``.
+    share, such as ``amili_async.sync.SqlDeduplicationStore``.
     """
 
     def __init__(self, capacity: int = 10_000) -> None:

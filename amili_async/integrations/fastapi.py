@@ -18,7 +18,7 @@ from msgspec import structs
 
 from amili_async._client import AmiliClient, ClientSettings
 from amili_async.errors import AmiliError, ConfigurationError
-from amili_async.integrations._deduplication import MemorySeenStore, SeenStore
+from amili_async.integrations._deduplication import DeduplicationStore, MemoryDeduplicationStore
 from amili_async.integrations.json_lines import CONTENT_TYPE as JSON_LINES
 from amili_async.integrations.json_lines import stream_json_lines
 from amili_async.integrations.problems import TYPE_PREFIX, problem_of
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 __all__ = [
     "AmiliDep",
     "AmiliResponse",
+    "DeduplicationStore",
     "JsonLinesResponse",
-    "MemorySeenStore",
-    "SeenStore",
+    "MemoryDeduplicationStore",
     "amili_client",
     "amili_lifespan",
     "amili_ready",
@@ -219,7 +219,7 @@ def webhook_router(
     verifier: Verifier,
     handlers: Handlers,
     *,
-    seen: SeenStore,
+    seen: DeduplicationStore,
     path: str = "/amili/webhooks",
     patience: float = 8.0,
     max_bytes: int = _MAX_EVENT,

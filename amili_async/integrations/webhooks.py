@@ -33,7 +33,7 @@ from amili_async.webhooks import UnknownEvent, parse_event
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from amili_async.integrations._deduplication import SeenStore
+    from amili_async.integrations._deduplication import DeduplicationStore
     from amili_async.webhooks import AnyEvent, Event
 
 logger = logging.getLogger("amili_async.webhooks")
@@ -68,7 +68,9 @@ class WebhookReceiver:
     table is best.
     """
 
-    def __init__(self, verifier: Verifier, handlers: Handlers, *, seen: SeenStore, patience: float = 8.0) -> None:
+    def __init__(
+        self, verifier: Verifier, handlers: Handlers, *, seen: DeduplicationStore, patience: float = 8.0
+    ) -> None:
         self._verifier = verifier
         self._handlers = dict(handlers)
         self._seen = seen

@@ -13,7 +13,7 @@ import msgspec
 
 from amili_async.models._base import Model
 from amili_async.models._legacy_status import lower
-from amili_async.models._number_text import Numbered, NumberText
+from amili_async.models._number_text import NumberText, StringifiedInts
 
 Scalar: TypeAlias = str | int | float | bool | None
 """A member of which not even the kind is known."""
@@ -34,7 +34,7 @@ class AutoCollectContact(Model, frozen=True, kw_only=True, gc=False, rename=lowe
     is_web: bool | None = None
 
 
-class AutoCollectCreditor(Numbered, frozen=True, kw_only=True, gc=False, rename=lower):
+class AutoCollectCreditor(StringifiedInts, frozen=True, kw_only=True, gc=False, rename=lower):
     """A creditor."""
 
     private = frozenset({"full_name", "street", "city", "zip_code", "bank_account_no"})
@@ -62,7 +62,7 @@ class AutoCollectCreditor(Numbered, frozen=True, kw_only=True, gc=False, rename=
     last_settlement_id: NumberText | None = None
 
 
-class AutoCollectEvent(Numbered, frozen=True, kw_only=True, gc=False, rename=lower):
+class AutoCollectEvent(StringifiedInts, frozen=True, kw_only=True, gc=False, rename=lower):
     """Something that happened in a case."""
 
     private = frozenset({"message", "subject"})
@@ -77,7 +77,7 @@ class AutoCollectEvent(Numbered, frozen=True, kw_only=True, gc=False, rename=low
     """What ``autocollect.attachment`` takes."""
 
 
-class AutoCollectPaymentDetails(Numbered, frozen=True, kw_only=True, gc=False):
+class AutoCollectPaymentDetails(StringifiedInts, frozen=True, kw_only=True, gc=False):
     """How a case is to be paid; the one object of AutoCollect that is camelCase."""
 
     private = frozenset({"kid", "bank_account"})
@@ -90,7 +90,7 @@ class AutoCollectPaymentDetails(Numbered, frozen=True, kw_only=True, gc=False):
     due_date: str | None = None
 
 
-class AutoCollectCase(Numbered, frozen=True, kw_only=True, gc=False, rename=lower):
+class AutoCollectCase(StringifiedInts, frozen=True, kw_only=True, gc=False, rename=lower):
     """A case. Amounts are in major units of the currency."""
 
     private = frozenset({"customer_ref", "customer_name"})
@@ -127,7 +127,7 @@ class AutoCollectCase(Numbered, frozen=True, kw_only=True, gc=False, rename=lowe
     payment_details: AutoCollectPaymentDetails | None = msgspec.field(default=None, name="paymentDetails")
 
 
-class AutoCollectSettlement(Numbered, frozen=True, kw_only=True, gc=False, rename=lower):
+class AutoCollectSettlement(StringifiedInts, frozen=True, kw_only=True, gc=False, rename=lower):
     """A settlement, as far as the public page goes."""
 
     private = frozenset({"customer_ref"})
@@ -140,7 +140,7 @@ class AutoCollectSettlement(Numbered, frozen=True, kw_only=True, gc=False, renam
     case_number: NumberText | None = None
 
 
-class AutoCollectBatch(Numbered, frozen=True, kw_only=True, gc=False, rename=lower):
+class AutoCollectBatch(StringifiedInts, frozen=True, kw_only=True, gc=False, rename=lower):
     """What ``autocollect.get_batch`` returns and ``autocollect.send_batch`` takes."""
 
     numbers = ("batch_id",)

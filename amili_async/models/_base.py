@@ -16,7 +16,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     private: ClassVar[frozenset[str]] = frozenset()
     """The members that hold personal data or bytes as received, which ``repr`` does not show."""
 
-    def wire(self) -> object:
+    def to_builtins(self) -> object:
         """Return what stands for this model in JSON; what holds raw parts or extra members overrides it."""
         return self
 

@@ -89,15 +89,15 @@ class Batch(Model, _ByEntry, frozen=True, kw_only=True, gc=False):
         """The status object of the oldest generation; ``None`` where the status is text."""
         return self.status if isinstance(self.status, LegacyStatus) else None
 
-    def wire(self) -> object:
+    def to_builtins(self) -> object:
         """Return the members, with unknown and failed entries as received."""
         if not (self.succeeded or self.failed):
             return self
         members = members_of(msgspec.structs.replace(self, succeeded=(), failed=()))
         if self.succeeded:
-            members["succeeded"] = [entry.wire() for entry in self.succeeded]
+            members["succeeded"] = [entry.to_builtins() for entry in self.succeeded]
         if self.failed:
-            members["failed"] = [entry.wire() for entry in self.failed]
+            members["failed"] = [entry.to_builtins() for entry in self.failed]
         return members
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from amili_async.models._invoices import InvoiceType
-from amili_async.models._number_text import Numbered, NumberText
+from amili_async.models._number_text import NumberText, StringifiedInts
 from amili_async.models._open_enum import OpenEnum
 
 
@@ -32,7 +32,7 @@ class DebtorType(OpenEnum):
     PRIVATE = "PRIVATE"
 
 
-class CaseInvoice(Numbered, frozen=True, kw_only=True, gc=False):
+class CaseInvoice(StringifiedInts, frozen=True, kw_only=True, gc=False):
     """An invoice within a case (D). Amounts are in major units of the currency."""
 
     numbers = ("invoice_number",)
@@ -54,7 +54,7 @@ class CaseInvoice(Numbered, frozen=True, kw_only=True, gc=False):
     """ISO 4217; ``None`` where Amili sends the empty object that its page prints."""
 
 
-class Debtor(Numbered, frozen=True, kw_only=True, gc=False):
+class Debtor(StringifiedInts, frozen=True, kw_only=True, gc=False):
     """Who owes (D up to ``full_name``, where the public page is cut off). ``repr`` shows no names."""
 
     private = frozenset({"debtor_number", "customer_number", "first_name", "last_name", "full_name"})
@@ -69,7 +69,7 @@ class Debtor(Numbered, frozen=True, kw_only=True, gc=False):
     full_name: str | None = None
 
 
-class Case(Numbered, frozen=True, kw_only=True, gc=False):
+class Case(StringifiedInts, frozen=True, kw_only=True, gc=False):
     """A case. Documented (D): getcasesbyorganization-4326442e0, cut off within ``debtors``."""
 
     private = frozenset({"description", "case_token"})

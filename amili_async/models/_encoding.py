@@ -23,8 +23,8 @@ def encode(model: Model | Sequence[Model]) -> bytes:
     come back to, so msgspec refuses it there (to keep such an object, pickle it).
     """
     if isinstance(model, Model):
-        return _encoder.encode(model.wire())
-    return _encoder.encode([one.wire() for one in model])
+        return _encoder.encode(model.to_builtins())
+    return _encoder.encode([one.to_builtins() for one in model])
 
 
 def members_of(model: Model) -> dict[str, object]:

@@ -57,7 +57,7 @@ class UnknownEntry(SucceededEntry, frozen=True, kw_only=True, gc=False):
     raw: bytes
     """Its JSON, byte for byte."""
 
-    def wire(self) -> object:
+    def to_builtins(self) -> object:
         """Return the JSON as received."""
         return msgspec.Raw(self.raw)
 
@@ -74,7 +74,7 @@ class FailedEntry(Model, frozen=True, kw_only=True, gc=False):
     reference: str | None = None
     """Which object it was: the first of ``invoiceNumber``, ``uniqueSourceInvoiceId``, ``reference`` … (U)."""
 
-    def wire(self) -> object:
+    def to_builtins(self) -> object:
         """Return the JSON as received."""
         return msgspec.Raw(self.raw)
 

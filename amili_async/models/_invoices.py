@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from amili_async.models._base import Model
-from amili_async.models._number_text import Numbered, NumberText
+from amili_async.models._number_text import NumberText, StringifiedInts
 from amili_async.models._open_enum import OpenEnum
 from amili_async.models._request import Moment, Request
 
@@ -36,7 +36,7 @@ class Creditor(Model, frozen=True, kw_only=True, gc=False):
     name: str | None = None
 
 
-class Invoice(Numbered, frozen=True, kw_only=True, gc=False):
+class Invoice(StringifiedInts, frozen=True, kw_only=True, gc=False):
     """An invoice as Amili has it. Documented (D) up to ``created_at``, where the public page is cut off.
 
     Pages: getinvoicesbyorganization-4148068e0, getinvoicebyid-4148069e0.

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from amili_async.errors import ConfigurationError
 
-When: TypeAlias = date | datetime | str
+DateLike: TypeAlias = date | datetime | str
 """A date, a datetime with a zone, or either as ISO 8601 text."""
 
 

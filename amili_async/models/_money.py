@@ -7,7 +7,7 @@ from decimal import Decimal
 from amili_async.errors import ConfigurationError
 
 
-def exact(amount: object, name: str) -> Decimal:
+def to_decimal(amount: object, name: str) -> Decimal:
     """Return an amount in major units, as given by a caller, as the digits that will be sent.
 
     Raises:

@@ -11,11 +11,11 @@ from amili_async.models._base import Model
 if TYPE_CHECKING:
     NumberText = str
 else:
-    # Read as either; `Numbered` makes it the one type that users see.
+    # Read as either; `StringifiedInts` makes it the one type that users see.
     NumberText = int | str
 
 
-class Numbered(Model, frozen=True, kw_only=True):
+class StringifiedInts(Model, frozen=True, kw_only=True):
     """A model with members of `NumberText`, named in ``numbers``."""
 
     numbers: ClassVar[tuple[str, ...]] = ()

@@ -12,7 +12,7 @@ MAX_KEPT_LENGTH = 64
 """The characters of an unknown value that is kept, at most."""
 
 
-class Misses:
+class UnknownValueSignal:
     """Tells whether an unknown value was met meanwhile: ``latest`` is another object after each time.
 
     An object and not a number, since two threads that count at once may lose a count.
@@ -26,7 +26,7 @@ class Misses:
         self.latest = object()
 
 
-misses = Misses()
+misses = UnknownValueSignal()
 """Of the whole process: a false alarm makes a reader look twice, and nothing more."""
 
 

@@ -1,4 +1,4 @@
-"""OpenValue: an answer, or a row, whose shape is not documented."""
+"""RawValue: an answer, or a row, whose shape is not documented."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _envelope = msgspec.json.Decoder(dict[str, object], float_hook=Decimal)
 
 
-class OpenValue(Model, frozen=True, kw_only=True, gc=False):
+class RawValue(Model, frozen=True, kw_only=True, gc=False):
     """What Amili answered where no public page says of what shape it is: the bytes, and what they decode to."""
 
     private = frozenset({"raw"})
@@ -42,6 +42,6 @@ class OpenValue(Model, frozen=True, kw_only=True, gc=False):
         except (msgspec.ValidationError, KeyError):
             return self.json
 
-    def wire(self) -> object:
+    def to_builtins(self) -> object:
         """Return the JSON as received."""
         return msgspec.Raw(self.raw)

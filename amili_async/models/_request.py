@@ -11,12 +11,12 @@ import msgspec
 from amili_async.errors import ConfigurationError
 from amili_async.models._base import Model
 from amili_async.models._encoding import members_of
-from amili_async.models._moments import When, moment
-from amili_async.models._money import exact
+from amili_async.models._moments import DateLike, moment
+from amili_async.models._money import to_decimal
 from amili_async.models._open_enum import OpenEnum
 
 if TYPE_CHECKING:
-    Moment = When
+    Moment = DateLike
 else:
     # A caller may give a date or text; what is kept is always an aware datetime, and so msgspec is told.
     Moment = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -40,7 +40,7 @@ class Request(Model, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         for name in self.amounts:
-            _set(self, name, exact(getattr(self, name), name))
+            _set(self, name, to_decimal(getattr(self, name), name))
         for name in self.moments:
             if getattr(self, name) is not None:
                 _set(self, name, moment(getattr(self, name), name))
@@ -57,7 +57,7 @@ class Request(Model, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 )
         return dict(self.extra)
 
-    def wire(self) -> object:
+    def to_builtins(self) -> object:
         """Return the members and those of ``extra``."""
         if not self.extra:
             return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
-from amili_async.models._number_text import Numbered, NumberText
+from amili_async.models._number_text import NumberText, StringifiedInts
 from amili_async.models._open_enum import OpenEnum
 
 
@@ -15,7 +15,7 @@ class CollectionType(OpenEnum):
     REMINDER = "REMINDER"
 
 
-class Settlement(Numbered, frozen=True, kw_only=True, gc=False):
+class Settlement(StringifiedInts, frozen=True, kw_only=True, gc=False):
     """A settlement. Documented (D) up to ``exchange_rate``, where the public page is cut off.
 
     The members after it are those of the webhook ``SETTLEMENT_CREATED``, taken to be the same here (I). Page:

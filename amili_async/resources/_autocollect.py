@@ -11,7 +11,7 @@ from amili_async.models._autocollect import AutoCollectBatch
 from amili_async.models._encoding import encode
 from amili_async.models._legacy_status import LegacyStatus
 from amili_async.models._moments import query_date
-from amili_async.models._raw_value import OpenValue
+from amili_async.models._raw_value import RawValue
 from amili_async.resources._base import Resource, text
 from amili_async.resources._downloads import save, target_of
 from amili_async.resources._raw_request import encode_body
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from os import PathLike
     from pathlib import Path
 
-    from amili_async.models._moments import When
-    from amili_async.resources._operation_client import Caller
+    from amili_async.models._moments import DateLike
+    from amili_async.resources._operation_client import OperationClient
 
 
 class AutoCollect(Resource):
@@ -32,7 +32,7 @@ class AutoCollect(Resource):
     documented for G1.
     """
 
-    def __init__(self, caller: Caller, *, basic: str | None = None) -> None:
+    def __init__(self, caller: OperationClient, *, basic: str | None = None) -> None:
         super().__init__(caller)
         self._basic = basic
 
@@ -58,7 +58,7 @@ class AutoCollect(Resource):
         ledger_ref: str | None = None,
         include_closed: bool | None = None,
         last_settlement_id: str | None = None,
-        remittance_date: When | None = None,
+        remittance_date: DateLike | None = None,
         language_code: str | None = None,
     ) -> AutoCollectBatch:
         """Return creditors, cases and settlements in one object.
@@ -105,7 +105,7 @@ class AutoCollect(Resource):
             body=encode(batch) if isinstance(batch, AutoCollectBatch) else encode_body(batch),
             content_type="application/json-patch+json",
             basic=self._basic,
-            recipe="autocollect.get_batch(ledger_ref=...) shows the case of an object",
+            recovery_hint="autocollect.get_batch(ledger_ref=...) shows the case of an object",
         )
 
     async def attachment(self, attachment_id: str) -> bytes:
@@ -127,8 +127,8 @@ class AutoCollect(Resource):
         target = target_of(path)
         return await save(await self.attachment(attachment_id), target)
 
-    async def ping(self) -> OpenValue:
+    async def ping(self) -> RawValue:
         """Return what AutoCollect answers a ping (I). Retried like every read."""
         return await self._caller.send(
-            "autocollect.ping", read=lambda body: OpenValue(raw=bytes(body)), basic=self._basic
+            "autocollect.ping", read=lambda body: RawValue(raw=bytes(body)), basic=self._basic
         )

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from amili_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from amili_async.resources._operation_client import Caller
+    from amili_async.resources._operation_client import OperationClient
 
 
 class Resource:
     """One resource of the API."""
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: OperationClient) -> None:
         self._caller = caller
 
 

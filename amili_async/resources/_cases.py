@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from amili_async.models._accepted import Accepted
     from amili_async.models._cases import CaseStatus
     from amili_async.models._invoices import InvoiceType
-    from amili_async.models._moments import When
+    from amili_async.models._moments import DateLike
 
 
 class Cases(WritingResource):
@@ -39,8 +39,8 @@ class Cases(WritingResource):
         customer_number: str | None = None,
         unique_source_invoice_id: str | None = None,
         search_term: str | None = None,
-        from_created_at: When | None = None,
-        to_created_at: When | None = None,
+        from_created_at: DateLike | None = None,
+        to_created_at: DateLike | None = None,
         page_size: int | None = None,
         page_token: str | None = None,
         limit: int | None = None,
@@ -131,5 +131,5 @@ class Cases(WritingResource):
 
     async def _do(self, action: str, organization_id: Identifier, case_id: Identifier, json: object) -> Accepted | None:
         return await self._act(
-            f"cases.{action}", organization_id, case_id, json=json, recipe="cases.list shows the case's status"
+            f"cases.{action}", organization_id, case_id, json=json, recovery_hint="cases.list shows the case's status"
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from amili_async.errors import ConfigurationError
 from amili_async.models._invoices import Invoice, NewInvoice
 from amili_async.models._moments import query_date
-from amili_async.models._raw_value import OpenValue
+from amili_async.models._raw_value import RawValue
 from amili_async.resources._base import check_key, text, whole
 from amili_async.resources._bulk import in_chunks
 from amili_async.resources._downloads import save, target_of
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from amili_async._protocol.requests import Identifier
     from amili_async.models._accepted import Accepted
     from amili_async.models._invoices import InvoiceStatus, InvoiceType
-    from amili_async.models._moments import When
+    from amili_async.models._moments import DateLike
     from amili_async.resources._bulk import ChunkOutcome
 
 _RECIPE = f"{BY_KEY}; invoices.list(organization_id, unique_source_invoice_id=...) lists an invoice by your own id"
@@ -45,7 +45,8 @@ class Invoices(WritingResource):
 
         Raises:
             ConfigurationError: no invoices, or something else in their place; nothing was sent.
-            OutcomeUnknownError: sent, and it is not known whether it took effect; its ``recipe`` says how to find out.
+            OutcomeUnknownError: sent, and it is not known whether it took effect; ``recovery_hint`` says how
+                to find out.
             APIError: refused.
         """
         return await self._create(
@@ -53,7 +54,7 @@ class Invoices(WritingResource):
             organization_id,
             body=body_of(invoices, NewInvoice, "invoices"),
             idempotency_key=idempotency_key,
-            recipe=_RECIPE,
+            recovery_hint=_RECIPE,
         )
 
     def create_all(
@@ -96,8 +97,8 @@ class Invoices(WritingResource):
         invoice_number: str | None = None,
         unique_source_invoice_id: str | None = None,
         customer_number: str | None = None,
-        from_date: When | None = None,
-        to_date: When | None = None,
+        from_date: DateLike | None = None,
+        to_date: DateLike | None = None,
         page_token: str | None = None,
         limit: int | None = None,
         cursor: Cursor | None = None,
@@ -159,20 +160,20 @@ class Invoices(WritingResource):
         """
         return await self._caller.get("invoices.get", organization_id, invoice_id, type=Invoice)
 
-    def payments(self, organization_id: Identifier, invoice_id: Identifier) -> Pager[OpenValue]:
+    def payments(self, organization_id: Identifier, invoice_id: Identifier) -> Pager[RawValue]:
         """Return a pager over the payments of an invoice, of a shape that is not documented. G1 only.
 
         The route is documented (D): get-invoice-payments-by-invoice-id-3939022e0. Retried like every read.
         """
-        return self._caller.pager("invoices.payments", organization_id, invoice_id, row_type=OpenValue)
+        return self._caller.pager("invoices.payments", organization_id, invoice_id, row_type=RawValue)
 
-    def documents(self, organization_id: Identifier, invoice_id: Identifier) -> Pager[OpenValue]:
+    def documents(self, organization_id: Identifier, invoice_id: Identifier) -> Pager[RawValue]:
         """Return a pager over what the documents of an invoice are. Route and shape are inferred (I). G1 only."""
-        return self._caller.pager("invoices.documents", organization_id, invoice_id, row_type=OpenValue)
+        return self._caller.pager("invoices.documents", organization_id, invoice_id, row_type=RawValue)
 
-    def history(self, organization_id: Identifier, invoice_id: Identifier) -> Pager[OpenValue]:
+    def history(self, organization_id: Identifier, invoice_id: Identifier) -> Pager[RawValue]:
         """Return a pager over what happened to an invoice. Route and shape are inferred (I). G1 only."""
-        return self._caller.pager("invoices.history", organization_id, invoice_id, row_type=OpenValue)
+        return self._caller.pager("invoices.history", organization_id, invoice_id, row_type=RawValue)
 
     async def download(self, organization_id: Identifier, invoice_id: Identifier, path: str | PathLike[str]) -> Path:
         """Write what the documents route answers into a file, whatever it is; return the file's path.
@@ -200,12 +201,12 @@ class Invoices(WritingResource):
             BadRequestError: the invoice is not paused, or cannot be resumed.
             OutcomeUnknownError: sent, and it is not known whether it took effect.
         """
-        return await self._act("invoices.resume", organization_id, invoice_id, recipe=_ACTION_RECIPE)
+        return await self._act("invoices.resume", organization_id, invoice_id, recovery_hint=_ACTION_RECIPE)
 
     async def pause(self, organization_id: Identifier, invoice_id: Identifier) -> Accepted | None:
         """Pause the collection of an invoice. The route is inferred (I) from `resume`; all else as there."""
-        return await self._act("invoices.pause", organization_id, invoice_id, recipe=_ACTION_RECIPE)
+        return await self._act("invoices.pause", organization_id, invoice_id, recovery_hint=_ACTION_RECIPE)
 
     async def withdraw(self, organization_id: Identifier, invoice_id: Identifier) -> Accepted | None:
         """Take an invoice back from collection. The route is inferred (I) from `resume`; all else as there."""
-        return await self._act("invoices.withdraw", organization_id, invoice_id, recipe=_ACTION_RECIPE)
+        return await self._act("invoices.withdraw", organization_id, invoice_id, recovery_hint=_ACTION_RECIPE)

@@ -1,4 +1,4 @@
-"""Caller: what every resource calls with, from an operation's name and its ids to a value or a pager."""
+"""OperationClient: what every resource calls with, from an operation's name and its ids to a value or a pager."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import msgspec
 
 from amili_async._decoding import Reader
-from amili_async._lists.page_fetcher import Listing
+from amili_async._lists.page_fetcher import PageFetcher
 from amili_async._lists.pager import Pager
 from amili_async._protocol.options import check_on_invalid
 from amili_async._protocol.requests import Call, check_headers, encode_query, join
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from amili_async._protocol.requests import Body
     from amili_async.events import Drift
     from amili_async.models._entries import SucceededEntry
-    from amili_async.resources._route_registry import RouteBook
+    from amili_async.resources._route_registry import RouteRegistry
 
 T = TypeVar("T")
 
@@ -47,18 +47,18 @@ class Readers:
         return reader
 
 
-class Caller:
+class OperationClient:
     """Makes the calls of one client, or of one copy of it, with that copy's options."""
 
-    def __init__(self, transport: Transport, options: Options, routes: RouteBook, readers: Readers) -> None:
+    def __init__(self, transport: Transport, options: Options, routes: RouteRegistry, readers: Readers) -> None:
         self.transport = transport
         self.options = options
         self.routes = routes
         self.readers = readers
 
-    def with_options(self, options: Options) -> Caller:
+    def with_options(self, options: Options) -> OperationClient:
         """Return a caller over the same transport with other options."""
-        return Caller(self.transport, options, self.routes, self.readers)
+        return OperationClient(self.transport, options, self.routes, self.readers)
 
     async def get(self, operation: str, *ids: object, type: type[T], query: Query = ()) -> T:
         """Return the one object that a read answers with."""
@@ -76,7 +76,7 @@ class Caller:
         headers: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
         basic: str | None = None,
-        recipe: str | None = None,
+        recovery_hint: str | None = None,
     ) -> T:
         """Return what ``read`` makes of the answer to an operation."""
         target = join(self.routes.path(operation, ids), encode_query(query))
@@ -91,7 +91,7 @@ class Caller:
             idempotency_key=check_key(idempotency_key),
             repeatable=route.repeatable,
             basic=basic,
-            recipe=recipe,
+            recovery_hint=recovery_hint,
         )
         return await self.transport.send(call, read, self.options)
 
@@ -116,7 +116,7 @@ class Caller:
         options = self.options
         if on_invalid is not None:
             options = msgspec.structs.replace(options, on_invalid=check_on_invalid(on_invalid))
-        listing = Listing(
+        listing = PageFetcher(
             self.transport,
             options,
             self.readers.of(row_type),

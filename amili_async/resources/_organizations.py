@@ -8,13 +8,13 @@ from amili_async.resources._writing import OpenResource
 
 if TYPE_CHECKING:
     from amili_async._protocol.requests import Identifier
-    from amili_async.models._raw_value import OpenValue
+    from amili_async.models._raw_value import RawValue
 
 
 class Organizations(OpenResource):
     """``client.organizations``."""
 
-    async def reports(self, organization_id: Identifier) -> OpenValue:
+    async def reports(self, organization_id: Identifier) -> RawValue:
         """Return an organization's reports, as Amili sends them. G1 only.
 
         Only the name is public (U): the path is a guess until ``AmiliClient(routes=...)`` gives the confirmed one, and

@@ -30,5 +30,5 @@ class Payments(WritingResource):
             organization_id,
             body=body_of(payments, NewPayment, "payments"),
             idempotency_key=idempotency_key,
-            recipe=f"{BY_KEY}; cases.list shows what is left to pay",
+            recovery_hint=f"{BY_KEY}; cases.list shows what is left to pay",
         )

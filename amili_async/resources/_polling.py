@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import backoff
 
 from amili_async._protocol.options import seconds
-from amili_async._protocol.retry import RetryPolicy, pauses
+from amili_async._protocol.retry import RetryPolicy, backoff_delays
 from amili_async.errors import (
     AmiliError,
     DeadlineExceededError,
@@ -78,7 +78,9 @@ async def watched(
 
 def _growing() -> Iterator[float]:
     """Yield pauses that grow up to `LONGEST_PAUSE`; half of each is kept, or chance could poll at once."""
-    return pauses(RetryPolicy(max_wait=LONGEST_PAUSE), jitter=lambda bound: bound / 2 + backoff.full_jitter(bound / 2))
+    return backoff_delays(
+        RetryPolicy(max_wait=LONGEST_PAUSE), jitter=lambda bound: bound / 2 + backoff.full_jitter(bound / 2)
+    )
 
 
 def _not_final(seen: Batch | None, deadline: float | None, problem: AmiliError | None) -> DeadlineExceededError:

@@ -47,7 +47,7 @@ def encode_body(value: object) -> bytes:
 def _as_sent(value: Any) -> object:
     """Return a value with what stands for each model in it: its members, and those of its ``extra``."""
     if isinstance(value, Model):
-        return value.wire()
+        return value.to_builtins()
     if isinstance(value, dict):
         return {name: _as_sent(member) for name, member in value.items()}  # pyright: ignore[reportUnknownVariableType]  # of any kind
     if isinstance(value, list | tuple):
@@ -55,7 +55,7 @@ def _as_sent(value: Any) -> object:
     return value
 
 
-def free_call(
+def raw_request(
     method: str,
     path: str,
     *,

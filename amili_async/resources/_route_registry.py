@@ -1,4 +1,4 @@
-"""RouteBook: the route table as one client knows it, with the paths that its user has confirmed."""
+"""RouteRegistry: the route table as one client knows it, with the paths that its user has confirmed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _PATH = re.compile(r"/[!\"$->@-~]*\Z")
 
 
-class RouteBook:
+class RouteRegistry:
     """The package's route table, with confirmed paths in place of guesses."""
 
     def __init__(self, confirmed: Mapping[str, str] | None) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from amili_async._lists.pager import Pager
     from amili_async._protocol.options import OnInvalid
     from amili_async._protocol.requests import Identifier
-    from amili_async.models._moments import When
+    from amili_async.models._moments import DateLike
 
 
 class Settlements(Resource):
@@ -23,8 +23,8 @@ class Settlements(Resource):
         self,
         organization_id: Identifier,
         *,
-        from_date: When | None = None,
-        to_date: When | None = None,
+        from_date: DateLike | None = None,
+        to_date: DateLike | None = None,
         page_size: int | None = None,
         page_token: str | None = None,
         limit: int | None = None,

@@ -8,7 +8,7 @@ from amili_async._protocol.requests import identifier
 from amili_async.errors import ConfigurationError, DecodeError
 from amili_async.models._accepted import Accepted, AcceptedBody
 from amili_async.models._encoding import encode
-from amili_async.models._raw_value import OpenValue
+from amili_async.models._raw_value import RawValue
 from amili_async.resources._base import Resource
 from amili_async.resources._raw_request import encode_body
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from amili_async.models._base import Model
 
 BY_KEY = "batches.list(organization_id, idempotency_key=...) lists the batch of a write by its key (G3 servers)"
-"""How to find out whether a write took effect, for an error's ``recipe``."""
+"""How to find out whether a write took effect, for an error's ``recovery_hint``."""
 
 M = TypeVar("M", bound="Model")
 
@@ -28,7 +28,13 @@ class WritingResource(Resource):
     """A resource with operations that change something."""
 
     async def _create(
-        self, operation: str, organization_id: Identifier, *, body: bytes, idempotency_key: str | None, recipe: str
+        self,
+        operation: str,
+        organization_id: Identifier,
+        *,
+        body: bytes,
+        idempotency_key: str | None,
+        recovery_hint: str,
     ) -> Accepted:
         """Return the batch that a write becomes; without a readable batch id it is an `OutcomeUnknownError`."""
         return await self._caller.send(
@@ -37,7 +43,7 @@ class WritingResource(Resource):
             read=self._accepted(operation, organization_id),
             body=body,
             idempotency_key=idempotency_key,
-            recipe=recipe,
+            recovery_hint=recovery_hint,
         )
 
     async def _act(
@@ -47,7 +53,7 @@ class WritingResource(Resource):
         subject_id: Identifier,
         *,
         json: object = None,
-        recipe: str,
+        recovery_hint: str,
     ) -> Accepted | None:
         """Do something to one invoice or case; return its batch, ``None`` where the answer names none."""
         accepted = self._accepted(operation, organization_id)
@@ -62,7 +68,9 @@ class WritingResource(Resource):
                 return None
 
         sent = None if json is None else encode_body(json)
-        return await self._caller.send(operation, organization_id, subject_id, read=read, body=sent, recipe=recipe)
+        return await self._caller.send(
+            operation, organization_id, subject_id, read=read, body=sent, recovery_hint=recovery_hint
+        )
 
     def _accepted(self, operation: str, organization_id: Identifier) -> Callable[[Body], Accepted]:
         reader, drift = self._caller.readers.of(AcceptedBody), self._caller.drift(operation)
@@ -79,10 +87,10 @@ class OpenResource(Resource):
     """A resource whose answers have no documented shape."""
 
     async def _open(
-        self, operation: str, *ids: Identifier, body: bytes | None = None, recipe: str | None = None
-    ) -> OpenValue:
+        self, operation: str, *ids: Identifier, body: bytes | None = None, recovery_hint: str | None = None
+    ) -> RawValue:
         return await self._caller.send(
-            operation, *ids, read=lambda answer: OpenValue(raw=bytes(answer)), body=body, recipe=recipe
+            operation, *ids, read=lambda answer: RawValue(raw=bytes(answer)), body=body, recovery_hint=recovery_hint
         )
 
 

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
 
 from amili_async.sandbox._http_server import Reply
-from amili_async.sandbox._pages import Answer, Page, Question, Refusal, problem
-from amili_async.sandbox._parsed_request import Arrival, authorization
+from amili_async.sandbox._pages import Answer, Page, Refusal, Request, problem
+from amili_async.sandbox._parsed_request import ParsedRequest, authorization
 from amili_async.sandbox._routing import TOKEN_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from amili_async.sandbox._access import AccessTokens
-    from amili_async.sandbox._fault_injector import Trouble
+    from amili_async.sandbox._fault_injector import FaultInjector
     from amili_async.sandbox._log import LoggedRequest, RequestLog
     from amili_async.sandbox._routing import Router
-    from amili_async.sandbox._state import World
+    from amili_async.sandbox._state import State
 
 
 class Ready(NamedTuple):
@@ -35,12 +35,12 @@ class Application:
     def __init__(
         self,
         *,
-        world: World,
+        world: State,
         access: AccessTokens,
         router: Router,
-        handlers: Mapping[str, Callable[[Question], Page | Answer]],
+        handlers: Mapping[str, Callable[[Request], Page | Answer]],
         log: RequestLog,
-        trouble: Trouble,
+        trouble: FaultInjector,
         clock: Callable[[], float],
         latency: float,
         keep: int,
@@ -76,10 +76,10 @@ class Application:
         reply.delay += struck.delay
         if struck.fault is not None:
             request.fault = str(struck.fault)
-            self._trouble.spoil(reply, struck.fault)
+            self._trouble.apply(reply, struck.fault)
         return reply
 
-    def _arrive(self, request: LoggedRequest) -> Arrival:
+    def _arrive(self, request: LoggedRequest) -> ParsedRequest:
         """Take a request's first line apart."""
         target = request.target
         if not target.startswith("/"):
@@ -91,9 +91,9 @@ class Application:
             request.operation, request.route = match.route.operation, match.route.path
         elif path == TOKEN_PATH:
             request.operation, request.route = "token", TOKEN_PATH
-        return Arrival(request, match, path, dict(parse_qsl(query, keep_blank_values=True)))
+        return ParsedRequest(request, match, path, dict(parse_qsl(query, keep_blank_values=True)))
 
-    def _outcome(self, arrival: Arrival) -> Page | Answer:
+    def _outcome(self, arrival: ParsedRequest) -> Page | Answer:
         """Return what a request leads to when nothing goes wrong."""
         request = arrival.request
         if request.operation == "token":
@@ -108,7 +108,7 @@ class Application:
         except Refusal as refusal:
             return problem(refusal.status, refusal.detail)
 
-    def _handle(self, arrival: Arrival) -> Page | Answer:
+    def _handle(self, arrival: ParsedRequest) -> Page | Answer:
         match = arrival.match
         if match is None:
             allowed = self._router.methods(arrival.path)
@@ -119,7 +119,7 @@ class Application:
         if unknown:
             # Real servers are likely to ignore them; here a misspelt name is to be seen.
             raise Refusal(400, f"unknown query names: {', '.join(sorted(unknown))}")
-        question = Question(arrival.request, match, arrival.query, self._clock())
+        question = Request(arrival.request, match, arrival.query, self._clock())
         with self._world.lock:
             version = self._world.version
             outcome = self._handlers[match.route.operation](question)

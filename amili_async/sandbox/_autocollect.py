@@ -13,9 +13,9 @@ from amili_async.sandbox._shapes import date
 
 if TYPE_CHECKING:
     from amili_async.sandbox._collection import Collection
-    from amili_async.sandbox._pages import Question
+    from amili_async.sandbox._pages import Request
     from amili_async.sandbox._seed_data import Invoice, Organization
-    from amili_async.sandbox._state import World
+    from amili_async.sandbox._state import State
 
 ATTACHMENT = b"%PDF-1.4\n1 0 obj\n<< /Type /Catalog >>\nendobj\ntrailer\n<< /Root 1 0 R >>\n%%EOF\n"
 """What every attachment holds."""
@@ -27,11 +27,11 @@ _ACCOUNT = "86011117947"
 class AutoCollect:
     """Answers AutoCollect's operations from the same invoices as the rest."""
 
-    def __init__(self, world: World, collection: Collection) -> None:
+    def __init__(self, world: State, collection: Collection) -> None:
         self._world = world
         self._collection = collection
 
-    def get_batch(self, question: Question) -> Answer:
+    def get_batch(self, question: Request) -> Answer:
         """Return creditors, cases and settlements, of one creditor or of the first."""
         query = question.query
         organization = self._creditor(query.get("creditorid"))
@@ -53,7 +53,7 @@ class AutoCollect:
         }
         return Answer(200, written(answer).encode())
 
-    def send_batch(self, question: Question) -> Answer:
+    def send_batch(self, question: Request) -> Answer:
         """Take a batch; the answer is the object that G1 shows as ``status`` (inferred)."""
         if not question.request.headers.get("content-type", "").startswith("application/json-patch+json"):
             raise Refusal(400, "send application/json-patch+json")
@@ -76,13 +76,13 @@ class AutoCollect:
         answer: Value = {"statuscode": 2 if errors else 0, "errors": errors, "responses": responses}
         return Answer(200, written(answer).encode())
 
-    def attachment(self, question: Question) -> Answer:
+    def attachment(self, question: Request) -> Answer:
         """Return a file."""
         if not question.query.get("attachmentid"):
             raise Refusal(400, "attachmentid is missing")
         return Answer(200, ATTACHMENT, "application/pdf")
 
-    def ping(self, _: Question) -> Answer:
+    def ping(self, _: Request) -> Answer:
         """Answer."""
         return Answer(200, b'"pong"')
 

@@ -10,7 +10,7 @@ from amili_async.sandbox._seed_data import QUEUED, Batch, Invoice, Organization
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from amili_async.sandbox._state import World
+    from amili_async.sandbox._state import State
 
 Place = tuple[int, int]
 """Sequence of the batch, and entry in it."""
@@ -52,7 +52,7 @@ class Holdings:
 class Collection:
     """The invoices of a world. Everything is made from the seed when asked for, and changed by what was written."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: State) -> None:
         self._world = world
         self._holdings: dict[int, Holdings] = {}
 

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from amili_async.sandbox._collection import Collection
-    from amili_async.sandbox._pages import Pages, Question
+    from amili_async.sandbox._pages import Pages, Request
     from amili_async.sandbox._paging import Position
     from amili_async.sandbox._seed_data import Invoice, Organization
     from amili_async.sandbox._shapes import Generation
-    from amili_async.sandbox._state import World
+    from amili_async.sandbox._state import State
 
 
 class CollectionReads:
     """Answers what asks for invoices, cases and settlements. Lists are those of the newest batch first."""
 
-    def __init__(self, world: World, collection: Collection, pages: Pages, *, generation: Generation) -> None:
+    def __init__(self, world: State, collection: Collection, pages: Pages, *, generation: Generation) -> None:
         self._world = world
         self._collection = collection
         self._pages = pages
@@ -36,7 +36,7 @@ class CollectionReads:
 
     # Invoices
 
-    def list_invoices(self, question: Question) -> Page:
+    def list_invoices(self, question: Request) -> Page:
         """Return a page of an organization's invoices."""
         query = question.query
         earliest, latest = _moment(query, "From"), _moment(query, "To")
@@ -55,31 +55,31 @@ class CollectionReads:
             size_name=None,
         )
 
-    def get_invoice(self, question: Question) -> Answer:
+    def get_invoice(self, question: Request) -> Answer:
         """Return an invoice."""
         return self._single(self._invoice(self._asked(question)))
 
-    def payments(self, question: Question) -> Answer:
+    def payments(self, question: Request) -> Answer:
         """Return what was paid for an invoice."""
         invoice = self._asked(question)
         paid = self._collection.payments(invoice)
         return self._several(collection_shapes.payment(payment, invoice, self._generation) for payment in paid)
 
-    def documents(self, question: Question) -> Answer:
+    def documents(self, question: Request) -> Answer:
         """Return which papers belong to an invoice."""
         invoice = self._asked(question)
         return self._several(
             [collection_shapes.document(invoice, self._identifiers.make(Kind.DOCUMENT, *invoice.place))]
         )
 
-    def history(self, question: Question) -> Answer:
+    def history(self, question: Request) -> Answer:
         """Return what has happened to an invoice."""
         happened = self._collection.history(self._asked(question))
         return self._several(collection_shapes.happening(at, word, self._generation) for at, word in happened)
 
     # Cases
 
-    def list_cases(self, question: Question) -> Page:
+    def list_cases(self, question: Request) -> Page:
         """Return a page of an organization's cases."""
         query = question.query
         earliest, latest = _moment(query, "FromCreatedAt"), _moment(query, "ToCreatedAt")
@@ -101,7 +101,7 @@ class CollectionReads:
 
     # Settlements
 
-    def list_settlements(self, question: Question) -> Page:
+    def list_settlements(self, question: Request) -> Page:
         """Return a page of what was paid out to an organization."""
         earliest = question.query.get("fromDate", "")[:10]
         latest = question.query.get("toDate", "9999")[:10]
@@ -115,7 +115,7 @@ class CollectionReads:
             size_name="pageSize",
         )
 
-    def get_settlement(self, question: Question) -> Answer:
+    def get_settlement(self, question: Request) -> Answer:
         """Return a settlement."""
         organization = organization_of(self._world, question)
         invoice = self._collection.find(question.value("settlement_id"), Kind.SETTLEMENT, organization)
@@ -137,13 +137,13 @@ class CollectionReads:
     def _settlement(self, invoice: Invoice) -> str:
         return collection_shapes.settlement(invoice, self._identifiers.make(Kind.SETTLEMENT, *invoice.place))
 
-    def _asked(self, question: Question) -> Invoice:
+    def _asked(self, question: Request) -> Invoice:
         organization = organization_of(self._world, question)
         return asked_invoice(self._collection, question, organization)
 
     def _page(
         self,
-        question: Question,
+        question: Request,
         wanted: Callable[[Invoice], bool],
         render: Callable[[Invoice], str],
         *,
@@ -167,7 +167,7 @@ class CollectionReads:
         return self._single(array(rows))
 
 
-def asked_invoice(collection: Collection, question: Question, organization: Organization) -> Invoice:
+def asked_invoice(collection: Collection, question: Request, organization: Organization) -> Invoice:
     """Return the invoice that the path names by its own id or by its case's.
 
     Raises:

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from amili_async.sandbox._active_faults import Faults
     from amili_async.sandbox._http_server import Reply
     from amili_async.sandbox._paging import PageTokens
-    from amili_async.sandbox._parsed_request import Arrival
+    from amili_async.sandbox._parsed_request import ParsedRequest
 
 _RESHAPES = LISTS | ROWS
 _ERRORS = range(400, 600)
 
 
-class Struck(NamedTuple):
+class InjectionResult(NamedTuple):
     """What a request leads to once faults have had their way."""
 
     outcome: Page | Answer
@@ -30,7 +30,7 @@ class Struck(NamedTuple):
     delay: float
 
 
-class Trouble:
+class FaultInjector:
     """Brings the faults in force to bear on requests; falsy while there are none."""
 
     def __init__(
@@ -49,22 +49,22 @@ class Trouble:
         """Whether a fault in force may change rows or page tokens, so that pages kept as bytes are of no use."""
         return bool(self._faults) and any(fault.kind in _RESHAPES for fault in self._faults)
 
-    def strike(self, arrival: Arrival, right: Callable[[], Page | Answer]) -> Struck:
+    def strike(self, arrival: ParsedRequest, right: Callable[[], Page | Answer]) -> InjectionResult:
         """Return what a request leads to; ``right`` says what would have been right."""
         faults, operation = self._faults, arrival.request.operation
         delay = faults.latency(lambda armed: _mere_latency(armed) and self._concerns(armed, arrival), operation)
         fault = faults.strike(lambda armed: self._decides(armed, arrival), operation)
         if fault is not None:
-            return Struck(self._instead(fault, arrival, right), fault, delay + faults.duration(fault))
+            return InjectionResult(self._instead(fault, arrival, right), fault, delay + faults.duration(fault))
         outcome = right()
         fault = faults.strike(lambda armed: self._alters(armed, arrival, outcome), operation)
         if fault is None:
-            return Struck(outcome, None, delay)
+            return InjectionResult(outcome, None, delay)
         changed = self._reshape(fault, outcome) if fault.kind in _RESHAPES else outcome
-        return Struck(changed, fault, delay + faults.duration(fault))
+        return InjectionResult(changed, fault, delay + faults.duration(fault))
 
     @staticmethod
-    def spoil(reply: Reply, fault: Fault) -> None:
+    def apply(reply: Reply, fault: Fault) -> None:
         """Do to an answer what a fault of bodies, headers or the wire does."""
         headers = {**(reply.headers or {}), **fault.extra_headers}
         if fault.kind == "html":
@@ -80,7 +80,7 @@ class Trouble:
         if fault.kind in ON_THE_WIRE:
             reply.fault = fault
 
-    def _instead(self, fault: Fault, arrival: Arrival, right: Callable[[], Page | Answer]) -> Page | Answer:
+    def _instead(self, fault: Fault, arrival: ParsedRequest, right: Callable[[], Page | Answer]) -> Page | Answer:
         """Return what a fault answers in place of the right answer."""
         if fault.kind == "revoke":
             self._access.revoke(arrival.access_token)
@@ -99,7 +99,7 @@ class Trouble:
             return damage.damage_page(fault, outcome, self._page_tokens, self._clock())
         return damage.damage_answer(fault, outcome)
 
-    def _decides(self, fault: Fault, arrival: Arrival) -> bool:
+    def _decides(self, fault: Fault, arrival: ParsedRequest) -> bool:
         """Return whether a fault takes the place of a request's right answer."""
         if not self._concerns(fault, arrival):
             return False
@@ -115,7 +115,7 @@ class Trouble:
             case _:
                 return fault.answers
 
-    def _alters(self, fault: Fault, arrival: Arrival, outcome: Page | Answer) -> bool:
+    def _alters(self, fault: Fault, arrival: ParsedRequest, outcome: Page | Answer) -> bool:
         """Return whether a fault changes a right answer, or how it is sent."""
         # What decides has had its chance: a second one would use up `skip` twice as fast.
         if fault.kind == "refuse" or fault.kind in INSTEAD or fault.answers or _mere_latency(fault):
@@ -124,7 +124,7 @@ class Trouble:
             return False
         return fault.kind not in _RESHAPES or damage.fits(fault, outcome, self._page_tokens)
 
-    def _concerns(self, fault: Fault, arrival: Arrival) -> bool:
+    def _concerns(self, fault: Fault, arrival: ParsedRequest) -> bool:
         if fault.organization is not None and fault.organization not in arrival.path:
             return False
         if fault.page is None:

@@ -12,22 +12,22 @@ if TYPE_CHECKING:
 
     from amili_async.sandbox._autocollect import AutoCollect
     from amili_async.sandbox._collection_reads import CollectionReads
-    from amili_async.sandbox._pages import Answer, Page, Question
+    from amili_async.sandbox._pages import Answer, Page, Request
     from amili_async.sandbox._reads import BatchReads
     from amili_async.sandbox._shapes import Generation
-    from amili_async.sandbox._state import World
+    from amili_async.sandbox._state import State
     from amili_async.sandbox._writes import Writes
 
 
 def handlers(
-    world: World,
+    world: State,
     *,
     generation: Generation,
     batches: BatchReads,
     collection: CollectionReads,
     writes: Writes,
     autocollect: AutoCollect,
-) -> Mapping[str, Callable[[Question], Page | Answer]]:
+) -> Mapping[str, Callable[[Request], Page | Answer]]:
     """Return the functions by operation."""
     return {
         "batches.list_all": batches.list_all,

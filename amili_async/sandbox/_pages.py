@@ -33,7 +33,7 @@ class Refusal(Exception):  # noqa: N818  # an answer, raised to leave the handle
         self.detail = detail
 
 
-class Question(NamedTuple):
+class Request(NamedTuple):
     """A request that was let in, as its handler sees it."""
 
     request: LoggedRequest
@@ -109,7 +109,7 @@ class Pages:
 
     def cut(
         self,
-        question: Question,
+        question: Request,
         walk: Callable[[Position | None], Iterator[tuple[Position, Callable[[], str]]]],
         *,
         token_name: str = "PageToken",  # noqa: S107  # a query name

@@ -8,7 +8,7 @@ from amili_async.sandbox._log import LoggedRequest
 from amili_async.sandbox._routing import Match
 
 
-class Arrival(NamedTuple):
+class ParsedRequest(NamedTuple):
     """A request before it is known whether it is let in."""
 
     request: LoggedRequest

@@ -12,11 +12,11 @@ from amili_async.sandbox._pages import Answer, Page, Refusal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from amili_async.sandbox._pages import Pages, Question
+    from amili_async.sandbox._pages import Pages, Request
     from amili_async.sandbox._paging import Position
     from amili_async.sandbox._seed_data import Batch, Organization
     from amili_async.sandbox._shapes import Generation
-    from amili_async.sandbox._state import World
+    from amili_async.sandbox._state import State
 
 
 class BatchReads:
@@ -27,7 +27,7 @@ class BatchReads:
     """
 
     def __init__(
-        self, world: World, pages: Pages, *, generation: Generation, heeds_sort: bool, newest_first: bool
+        self, world: State, pages: Pages, *, generation: Generation, heeds_sort: bool, newest_first: bool
     ) -> None:
         self._world = world
         self._pages = pages
@@ -35,7 +35,7 @@ class BatchReads:
         self._heeds_sort = heeds_sort
         self._newest_first = newest_first
 
-    def list(self, question: Question) -> Page:
+    def list(self, question: Request) -> Page:
         """Return a page of an organization's batches."""
         organization = organization_of(self._world, question)
         wanted = self._filter(question)
@@ -50,7 +50,7 @@ class BatchReads:
 
         return self._pages.cut(question, walk)
 
-    def list_all(self, question: Question) -> Page:
+    def list_all(self, question: Request) -> Page:
         """Return a page of all organizations' batches: those of a sequence side by side, which is the order of time."""
         wanted = self._filter(question)
         descending = self._descending(question)
@@ -71,7 +71,7 @@ class BatchReads:
 
         return self._pages.cut(question, walk)
 
-    def get(self, question: Question) -> Answer:
+    def get(self, question: Request) -> Answer:
         """Return a batch of an organization."""
         organization = organization_of(self._world, question)
         batch = self._world.find_batch(question.value("batch_id"))
@@ -79,7 +79,7 @@ class BatchReads:
             raise Refusal(404, "no such batch in this organization")
         return self._single(self._world.look_at(batch))
 
-    def get_by_id(self, question: Question) -> Answer:
+    def get_by_id(self, question: Request) -> Answer:
         """Return a batch."""
         batch = self._world.find_batch(question.value("batch_id"))
         if batch is None:
@@ -93,13 +93,13 @@ class BatchReads:
         population = self._world.population
         return shapes.batch(batch, population.successes(batch), population.failures(batch), self._generation)
 
-    def _descending(self, question: Question) -> bool:
+    def _descending(self, question: Request) -> bool:
         direction = question.query.get("SortDirection", "").upper()
         if direction not in {"", "ASC", "DESC"}:
             raise Refusal(400, "SortDirection must be ASC or DESC")
         return direction == "DESC" if direction and self._heeds_sort else self._newest_first
 
-    def _filter(self, question: Question) -> Callable[[Batch], bool]:
+    def _filter(self, question: Request) -> Callable[[Batch], bool]:
         state, kind = question.query.get("State"), question.query.get("Type")
         key, subject = question.query.get("IdempotencyKey"), question.query.get("SubjectId")
 
@@ -124,7 +124,7 @@ class BatchReads:
         return any(subject in {entry.invoice_id, entry.case_id, entry.own_id} for entry in entries)
 
 
-def organization_of(world: World, question: Question) -> Organization:
+def organization_of(world: State, question: Request) -> Organization:
     """Return the organization that the path names.
 
     Raises:

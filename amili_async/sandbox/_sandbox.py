@@ -14,7 +14,7 @@ from amili_async.sandbox._application import Application
 from amili_async.sandbox._autocollect import AutoCollect
 from amili_async.sandbox._collection import Collection
 from amili_async.sandbox._collection_reads import CollectionReads
-from amili_async.sandbox._fault_injector import Trouble
+from amili_async.sandbox._fault_injector import FaultInjector
 from amili_async.sandbox._handlers import handlers
 from amili_async.sandbox._http_server import Server
 from amili_async.sandbox._listener import Listener
@@ -23,9 +23,9 @@ from amili_async.sandbox._pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Pages
 from amili_async.sandbox._paging import PageTokens
 from amili_async.sandbox._reads import BatchReads
 from amili_async.sandbox._routing import API_ROOT, AUTOCOLLECT_ROOT, TOKEN_PATH, Router
-from amili_async.sandbox._seed_data import Failure, Organization, Population
+from amili_async.sandbox._seed_data import Failure, Organization, SeedData
 from amili_async.sandbox._shapes import GENERATIONS
-from amili_async.sandbox._state import World, check_size
+from amili_async.sandbox._state import State, check_size
 from amili_async.sandbox._webhooks import Webhooks, hmac_sha256
 from amili_async.sandbox._writes import Writes
 
@@ -96,9 +96,9 @@ class Sandbox:
         """What was asked, in order."""
         self.faults = Faults(seed, self._refuse)
         """What goes wrong."""
-        population = Population(seed=seed, organizations=organizations, batches=batches, entries=entries)
+        population = SeedData(seed=seed, organizations=organizations, batches=batches, entries=entries)
         self._newest_first = order != "oldest"
-        self._world = world = World(population, order=order, clock=clock)
+        self._world = world = State(population, order=order, clock=clock)
         self.organization_ids = [organization.id for organization in world.organizations]
         """The ids of all organizations."""
         self.webhooks = Webhooks(
@@ -145,7 +145,7 @@ class Sandbox:
                 autocollect=AutoCollect(world, collection),
             ),
             log=self.requests,
-            trouble=Trouble(self.faults, access=self._access, page_tokens=self._page_tokens, clock=clock),
+            trouble=FaultInjector(self.faults, access=self._access, page_tokens=self._page_tokens, clock=clock),
             clock=clock,
             latency=latency,
             keep=0 if self._page_tokens.mortal else keep_bytes,

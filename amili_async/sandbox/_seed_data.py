@@ -121,7 +121,7 @@ class Invoice(NamedTuple):
         return self.organization.ordinal, self.sequence, self.entry
 
 
-class Population:
+class SeedData:
     """Makes what a seed stands for."""
 
     def __init__(self, *, seed: int, organizations: int, batches: int, entries: int) -> None:

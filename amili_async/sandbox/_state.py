@@ -17,7 +17,7 @@ from amili_async.sandbox._seed_data import (
     Batch,
     Failure,
     Organization,
-    Population,
+    SeedData,
     Success,
 )
 
@@ -41,10 +41,10 @@ class Ledger:
         """Sequences in the order of a server that shuffles."""
 
 
-class World:
+class State:
     """All organizations and their batches. Its methods may be called from any thread."""
 
-    def __init__(self, population: Population, *, order: Order, clock: Callable[[], float]) -> None:
+    def __init__(self, population: SeedData, *, order: Order, clock: Callable[[], float]) -> None:
         self.population = population
         self.organizations = [population.organization(index) for index in range(population.count)]
         self.lock = RLock()

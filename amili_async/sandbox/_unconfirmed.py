@@ -7,34 +7,34 @@ from typing import TYPE_CHECKING
 
 from amili_async.sandbox import _shapes as shapes
 from amili_async.sandbox._identifiers import Kind
-from amili_async.sandbox._pages import Answer, Question, Refusal
+from amili_async.sandbox._pages import Answer, Refusal, Request
 from amili_async.sandbox._reads import organization_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from amili_async.sandbox._shapes import Generation
-    from amili_async.sandbox._state import World
+    from amili_async.sandbox._state import State
 
 
-def guesses(world: World, generation: Generation) -> Mapping[str, Callable[[Question], Answer]]:
+def guesses(world: State, generation: Generation) -> Mapping[str, Callable[[Request], Answer]]:
     """Return what answers each of them, by operation."""
 
     def enveloped(data: str) -> Answer:
         return Answer(200, shapes.envelope(shapes.summary(), data, generation))
 
-    def reports(question: Question) -> Answer:
+    def reports(question: Request) -> Answer:
         organization = organization_of(world, question)
         identifier = world.population.identifiers.make(Kind.DOCUMENT, organization.ordinal, 1)
         return enveloped(f'[{{"reportId":"{identifier}","name":"Månedsrapport","createdAt":"2025-10-01T04:00:00Z"}}]')
 
-    def ping(_: Question) -> Answer:
+    def ping(_: Request) -> Answer:
         return enveloped('{"message":"pong"}')
 
-    def health(_: Question) -> Answer:
+    def health(_: Request) -> Answer:
         return enveloped('{"status":"Healthy"}')
 
-    def call(question: Question) -> Answer:
+    def call(question: Request) -> Answer:
         try:
             sent = json.loads(question.request.body or b"null")
         except ValueError:

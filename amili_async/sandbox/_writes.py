@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from amili_async.sandbox._collection import Collection
-    from amili_async.sandbox._pages import Question
+    from amili_async.sandbox._pages import Request
     from amili_async.sandbox._shapes import Generation
-    from amili_async.sandbox._state import World
+    from amili_async.sandbox._state import State
 
 MOST_PER_WRITE = 1000
 _MOST_MONEY = 10**13
@@ -39,7 +39,7 @@ class Writes:
 
     def __init__(
         self,
-        world: World,
+        world: State,
         collection: Collection,
         *,
         generation: Generation,
@@ -62,7 +62,7 @@ class Writes:
 
     # Batches
 
-    def create_invoices(self, question: Question) -> Answer:
+    def create_invoices(self, question: Request) -> Answer:
         """Take invoices; those that can be invoices show up in the lists when the batch is done."""
         organization = organization_of(self._world, question)
         known = self._known(organization, question)
@@ -91,15 +91,15 @@ class Writes:
             self._collection.give(invoice)
         return self._queue(organization, question, kind="INVOICE", succeeded=succeeded, failed=failed, effect=effect)
 
-    def create_payments(self, question: Question) -> Answer:
+    def create_payments(self, question: Request) -> Answer:
         """Take payments; they count when the batch is done."""
         return self._book(question, "payments", correction=False)
 
-    def create_corrections(self, question: Question) -> Answer:
+    def create_corrections(self, question: Request) -> Answer:
         """Take corrections; they count when the batch is done."""
         return self._book(question, "corrections", correction=True)
 
-    def _book(self, question: Question, member: str, *, correction: bool) -> Answer:
+    def _book(self, question: Request, member: str, *, correction: bool) -> Answer:
         organization = organization_of(self._world, question)
         known = self._known(organization, question)
         if known is not None:
@@ -145,7 +145,7 @@ class Writes:
     def _queue(
         self,
         organization: Organization,
-        question: Question,
+        question: Request,
         *,
         kind: str,
         succeeded: list[Success],
@@ -174,7 +174,7 @@ class Writes:
         data: Value = {"batchId": batch.id, "batchUrl": self._api_root() + where}
         return Answer(202, written({"summary": {"status": "SUCCESS"}, "data": data}).encode())
 
-    def _known(self, organization: Organization, question: Question) -> Answer | None:
+    def _known(self, organization: Organization, question: Request) -> Answer | None:
         """Return the first answer again where the same key came before, if this server heeds keys."""
         key = question.request.headers.get("idempotencykey")
         sequence = self._world.ledger(organization).keys.get(key) if self._heeds_key and key is not None else None
@@ -218,11 +218,11 @@ class Writes:
 
     # Actions
 
-    def action(self, name: str) -> Callable[[Question], Answer]:
+    def action(self, name: str) -> Callable[[Request], Answer]:
         """Return what answers an action on an invoice or a case: 202 without a body."""
         status, substanding = ACTIONS[name]
 
-        def act(question: Question) -> Answer:
+        def act(question: Request) -> Answer:
             organization = organization_of(self._world, question)
             invoice = asked_invoice(self._collection, question, organization)
             if (name == "pause" and invoice.status == PAUSED) or (name == "resume" and invoice.status != PAUSED):
@@ -255,7 +255,7 @@ ACTIONS: Mapping[str, tuple[str | None, str | None]] = {
 """The status and the sub-status that each action leads to; made up, as the actions' pages show none."""
 
 
-def _items(question: Question, member: str) -> list[Item]:
+def _items(question: Request, member: str) -> list[Item]:
     """Return the list that a request sends.
 
     Raises:

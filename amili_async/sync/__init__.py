@@ -13,46 +13,46 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from amili_async.sync._checkpoint import Bookmark
+    from amili_async.sync._checkpoint import Checkpoint
     from amili_async.sync._dask.scheduler import sync_on_dask
     from amili_async.sync._engine import sync
     from amili_async.sync._report import Counts, Failure, Progress, Restart, SyncReport
-    from amili_async.sync._sql.deduplication import SqlSeenStore
+    from amili_async.sync._sql.deduplication import SqlDeduplicationStore
     from amili_async.sync._sql.store import SqlStore
-    from amili_async.sync._store import Held, Portion, Row, Store, Written
+    from amili_async.sync._store import LeaseConflict, PageWrite, Row, Store, WriteResult
 
 _MODULES = {
-    "Bookmark": "bookmark",
-    "Counts": "report",
-    "Failure": "report",
-    "Held": "store",
-    "Portion": "store",
-    "Progress": "report",
-    "Restart": "report",
-    "Row": "store",
-    "SqlSeenStore": "seen",
-    "SqlStore": "sql_store",
-    "Store": "store",
-    "SyncReport": "report",
-    "Written": "store",
-    "sync": "engine",
-    "sync_on_dask": "dask",
+    "Checkpoint": "_checkpoint",
+    "Counts": "_report",
+    "Failure": "_report",
+    "LeaseConflict": "_store",
+    "PageWrite": "_store",
+    "Progress": "_report",
+    "Restart": "_report",
+    "Row": "_store",
+    "SqlDeduplicationStore": "_sql.deduplication",
+    "SqlStore": "_sql.store",
+    "Store": "_store",
+    "SyncReport": "_report",
+    "WriteResult": "_store",
+    "sync": "_engine",
+    "sync_on_dask": "_dask.scheduler",
 }
 
 __all__ = [
-    "Bookmark",
+    "Checkpoint",
     "Counts",
     "Failure",
-    "Held",
-    "Portion",
+    "LeaseConflict",
+    "PageWrite",
     "Progress",
     "Restart",
     "Row",
-    "SqlSeenStore",
+    "SqlDeduplicationStore",
     "SqlStore",
     "Store",
     "SyncReport",
-    "Written",
+    "WriteResult",
     "sync",
     "sync_on_dask",
 ]

@@ -1,4 +1,4 @@
-"""Bookmark: what is known of one list of one organization, kept in the store beside its rows.
+"""Checkpoint: what is known of one list of one organization, kept in the store beside its rows.
 
 Frozen values with a JSON form (``msgspec.json.encode``), so that any store can keep them. What they mean, and how they
 move on, is decided in `walk`.
@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 
 
-class Coverage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Watermark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What finished walks have read: every row from ``since`` up to ``newest``."""
 
     newest: datetime | None = None
@@ -26,7 +26,7 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Set where the rows that may still change are found by walking: the moment of the oldest one."""
 
 
-class Walk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Scan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A walk that has begun and not finished."""
 
     full: bool = False
@@ -63,12 +63,12 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How long it took so far."""
 
 
-class Bookmark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is known of one list of one organization. ``Bookmark()`` stands for nothing at all."""
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of one list of one organization. ``Checkpoint()`` stands for nothing at all."""
 
-    coverage: Coverage | None = None
+    coverage: Watermark | None = None
     """What finished walks have read; it moves on only in the transaction that ends a walk."""
-    walk: Walk | None = None
+    walk: Scan | None = None
     """The walk that goes on where the last run ended, killed or not."""
     walks: int = 0
     """How many walks have finished."""

@@ -23,12 +23,12 @@ from amili_async.errors import (
     UnauthorizedError,
     WrongLoopError,
 )
-from amili_async.sync._fair_queue import Turns
-from amili_async.sync._list_sync import Course, LeaseLostError
+from amili_async.sync._fair_queue import FairQueue
+from amili_async.sync._list_sync import LeaseLostError, ListSync
 from amili_async.sync._lists import LISTS, Lists, ListSource
-from amili_async.sync._progress import Meter
+from amili_async.sync._progress import ProgressTracker
 from amili_async.sync._report import Failure, Progress, Restart, SyncReport
-from amili_async.sync._store import Held
+from amili_async.sync._store import LeaseConflict
 
 if TYPE_CHECKING:
     from amili_async._client import AmiliClient
@@ -93,7 +93,7 @@ async def sync(
     at_least_one(concurrency, "concurrency")
     at_least_one(1 if max_failures is None else max_failures, "max_failures")
     total = len(organization_ids) if isinstance(organization_ids, Sized) else None
-    meter = Meter(names, total, client.caller.transport.clock)
+    meter = ProgressTracker(names, total, client.caller.transport.clock)
     run = _Run(client, store, meter, full=full, since=beginning(since), max_failures=max_failures)
     with client.caller.transport.hooks.with_one_more(meter):
         return await run.run(organization_ids, concurrency, on_progress)
@@ -144,7 +144,7 @@ class _Job:
     def __init__(self, organization_id: str, resources: tuple[str, ...]) -> None:
         self.organization_id = organization_id
         self.resources = deque(resources)
-        self.course: Course | None = None
+        self.course: ListSync | None = None
         self.failed = False
         self.left = False
         """Whether it was left to another run."""
@@ -164,7 +164,7 @@ class _Run:
         self,
         client: AmiliClient,
         store: Store,
-        meter: Meter,
+        meter: ProgressTracker,
         *,
         full: bool,
         since: datetime | None,
@@ -188,7 +188,7 @@ class _Run:
         self, organization_ids: OrganizationIds, concurrency: int, on_progress: OnProgress | None
     ) -> SyncReport:
         """Work on all organizations and return the report."""
-        turns = self._turns = Turns(organization_ids, self._job, ahead=concurrency)
+        turns = self._turns = FairQueue(organization_ids, self._job, ahead=concurrency)
         stopped = False
         fatal: BaseException | None = None
         try:
@@ -222,7 +222,7 @@ class _Run:
         self._active.add(name)
         return _Job(name, tuple(self._lists))
 
-    async def _feed(self, turns: Turns[Identifier, _Job]) -> None:
+    async def _feed(self, turns: FairQueue[Identifier, _Job]) -> None:
         await turns.feed()
         self._meter.total = turns.taken
 
@@ -232,7 +232,7 @@ class _Run:
             # The event loop's own time: a clock on which waiting takes none would tell without end.
             await asyncio.sleep(INTERVAL)
 
-    async def _work(self, turns: Turns[Identifier, _Job]) -> None:
+    async def _work(self, turns: FairQueue[Identifier, _Job]) -> None:
         while (job := await self._next(turns)) is not None:
             try:
                 await self._go_on(job, turns)
@@ -240,7 +240,7 @@ class _Run:
                 await self._let_go(job)
                 raise
 
-    async def _next(self, turns: Turns[Identifier, _Job]) -> _Job | None:
+    async def _next(self, turns: FairQueue[Identifier, _Job]) -> _Job | None:
         """Return whose turn it is. When nobody else is left, those are asked about again that another run had."""
         job = await turns.next()
         if job is None and self._held:
@@ -249,11 +249,11 @@ class _Run:
             job.pause = min(2 * job.pause, LONGEST_PAUSE)
         return job
 
-    async def _go_on(self, job: _Job, turns: Turns[Identifier, _Job]) -> None:
+    async def _go_on(self, job: _Job, turns: FairQueue[Identifier, _Job]) -> None:
         """Walk an organization's lists until all are done or its turn has ended."""
         pages = TURN
 
-        def may_stay() -> bool:
+        def should_continue() -> bool:
             nonlocal pages
             pages -= 1
             return pages > 0 or not turns.others
@@ -263,7 +263,7 @@ class _Run:
             if course is None:
                 return
             try:
-                finished = await course.go(may_stay)
+                finished = await course.run(should_continue)
             except LeaseLostError as lost:
                 self._hold_back(job, lost.seconds)
                 return
@@ -278,15 +278,15 @@ class _Run:
             await self._end_list(job, course, None)
         self._end(job)
 
-    async def _begin(self, job: _Job) -> Course | None:
+    async def _begin(self, job: _Job) -> ListSync | None:
         """Take on the next list of an organization; nothing where another run has it."""
         resource = job.resources[0]
         bookmark = await self._store.begin(job.organization_id, resource)
-        if isinstance(bookmark, Held):
+        if isinstance(bookmark, LeaseConflict):
             self._hold_back(job, bookmark.seconds)
             return None
         source: ListSource[Any] = ListSource(self._lists[resource], job.organization_id)
-        job.course = Course(
+        job.course = ListSync(
             source,
             self._store,
             bookmark,
@@ -310,7 +310,7 @@ class _Run:
         self._left_to_others.append(job.organization_id)
         self._end(job)
 
-    async def _end_list(self, job: _Job, course: Course, error: AmiliError | None) -> None:
+    async def _end_list(self, job: _Job, course: ListSync, error: AmiliError | None) -> None:
         resource = job.resources.popleft()
         job.course = None
         if course.restart:

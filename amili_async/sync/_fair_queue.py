@@ -1,4 +1,4 @@
-"""Turns: who is next among many, so that a large one does not hold up the rest.
+"""FairQueue: who is next among many, so that a large one does not hold up the rest.
 
 Those who are new go first; one whose turn ended before it was done stands behind them. New ones come from an iterable
 of any length, of which a few are taken ahead at most.
@@ -18,7 +18,7 @@ T = TypeVar("T")
 J = TypeVar("J")
 
 
-class Turns(Generic[T, J]):
+class FairQueue(Generic[T, J]):
     """Hands out jobs, each made of one item of an iterable."""
 
     def __init__(self, items: Iterable[T] | AsyncIterable[T], begin: Callable[[T], J | None], *, ahead: int) -> None:
@@ -77,5 +77,5 @@ class Turns(Generic[T, J]):
 
     def left(self) -> list[J]:
         """Take out the jobs that were put back and had no further turn."""
-        again, self._again = list(self._again), deque()
-        return again
+        refetch, self._again = list(self._again), deque()
+        return refetch

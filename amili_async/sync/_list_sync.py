@@ -1,4 +1,4 @@
-"""Course: one list of one organization, walked from its bookmark to its end, a page in one transaction."""
+"""ListSync: one list of one organization, walked from its bookmark to its end, a page in one transaction."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from amili_async.sync._scan import (
     resumed,
     wanted,
 )
-from amili_async.sync._store import Held, Portion, Row
+from amili_async.sync._store import LeaseConflict, PageWrite, Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from amili_async._clock import Clock
-    from amili_async.sync._checkpoint import Bookmark, Walk
-    from amili_async.sync._progress import Tally
-    from amili_async.sync._source import Sheet, Source
+    from amili_async.sync._checkpoint import Checkpoint, Scan
+    from amili_async.sync._progress import Counter
+    from amili_async.sync._source import Source, SourcePage
     from amili_async.sync._store import Store
 
 _REFUSED = frozenset({400, 404, 409, 410, 412, 416, 422})
@@ -51,7 +51,7 @@ class LeaseLostError(Exception):
         self.seconds = seconds
 
 
-class Course:
+class ListSync:
     """The walk over one list of one organization, from where its bookmark says to where nothing is left to read.
 
     `go` can be left and called again. What was written is kept whatever happens.
@@ -61,11 +61,11 @@ class Course:
         self,
         source: Source,
         store: Store,
-        bookmark: Bookmark,
+        bookmark: Checkpoint,
         *,
         full: bool,
         since: datetime | None,
-        tally: Tally,
+        tally: Counter,
         clock: Clock,
     ) -> None:
         self.restart: Restart | None = None
@@ -85,8 +85,8 @@ class Course:
         """Where the list goes on; ``None`` for the first page."""
         return None if self._walk.cursor is None else Cursor.decode(self._walk.cursor)
 
-    async def go(self, may_stay: Callable[[], bool]) -> bool:
-        """Walk on; return whether nothing is left to read. It is left early, after a page, where ``may_stay`` says no.
+    async def run(self, should_continue: Callable[[], bool]) -> bool:
+        """Walk on until ``should_continue`` says no, after a page; return whether nothing is left to read.
 
         Raises:
             LeaseLostError: another run has taken the list over.
@@ -94,22 +94,22 @@ class Course:
             AmiliError: the API did.
         """
         while True:
-            if not self._walk.listed and not await self._read_list(may_stay):
+            if not self._walk.listed and not await self._read_list(should_continue):
                 return False
-            if self._walk.reread and not await self._read_again(may_stay):
+            if self._walk.reread and not await self._read_again(should_continue):
                 return False
             if not self._behind:
                 return True
             self._behind = False
             self._walk = self._anew(full=False)
 
-    def _anew(self, *, full: bool) -> Walk:
+    def _anew(self, *, full: bool) -> Scan:
         return new_walk(self._bookmark.coverage, full=full, since=self._since, sort=self._source.sort)
 
-    async def _read_list(self, may_stay: Callable[[], bool]) -> bool:
+    async def _read_list(self, should_continue: Callable[[], bool]) -> bool:
         while True:
             try:
-                return await self._follow(may_stay)
+                return await self._follow(should_continue)
             except (APIError, ConfigurationError) as error:
                 if not self._begins_anew(error):
                     raise
@@ -121,7 +121,7 @@ class Course:
             if self._walk.sort is None or status not in _MALFORMED:
                 return False
             # The direction's values are inferred (I). Without it the server's own order is looked at.
-            self._source.unsorted()
+            self._source.disable_sort()
         else:
             if self.restart is not None or (status is not None and status not in _REFUSED):
                 return False
@@ -134,7 +134,7 @@ class Course:
         self._walk = self._anew(full=self._walk.full)
         return True
 
-    async def _follow(self, may_stay: Callable[[], bool]) -> bool:
+    async def _follow(self, should_continue: Callable[[], bool]) -> bool:
         since = self._clock.monotonic()
         walk, coverage = self._walk, self._bookmark.coverage
         # Where only a few new rows are expected, the page after them would be asked for in vain.
@@ -142,45 +142,50 @@ class Course:
         async with aclosing(self._source.sheets(self.cursor, walk.sort, ahead=not brief)) as sheets:
             async for sheet in sheets:
                 since = await self._take(sheet, since)
-                if self._walk.listed or not may_stay():
+                if self._walk.listed or not should_continue():
                     break
         return self._walk.listed
 
-    async def _take(self, sheet: Sheet, since: float) -> float:
+    async def _take(self, sheet: SourcePage, since: float) -> float:
         """Write a page; return the moment up to which its time is accounted for."""
-        coverage, named = self._bookmark.coverage, self._source.named
+        coverage, max_tracked_open = self._bookmark.coverage, self._source.max_tracked_open
         now = self._clock.monotonic()
         walk = replace(self._walk, seconds=self._walk.seconds + now - since)
         rows = tuple(wanted(walk, sheet.rows))
-        walk = advance(walk, sheet.rows, sheet.following, coverage=coverage, named=named)
+        walk = advance(walk, sheet.rows, sheet.following, coverage=coverage, max_tracked_open=max_tracked_open)
         await self._write(walk, rows, sheet.quarantined)
         self._tally.pages += 1
         return now
 
-    async def _read_again(self, may_stay: Callable[[], bool]) -> bool:
+    async def _read_again(self, should_continue: Callable[[], bool]) -> bool:
         while self._walk.reread:
             since = self._clock.monotonic()
             asked = list(self._walk.reread)[:_AT_ONCE]
-            found = [await self._source.again(row_id) for row_id in asked]
+            found = [await self._source.refetch(row_id) for row_id in asked]
             rows = tuple(row for row in found if isinstance(row, Row))
             aside = tuple(row for row in found if isinstance(row, QuarantinedRow))
             walk = replace(self._walk, seconds=self._walk.seconds + self._clock.monotonic() - since)
-            await self._write(after_rereading(walk, asked, rows, named=self._source.named), rows, aside)
+            await self._write(
+                after_rereading(walk, asked, rows, max_tracked_open=self._source.max_tracked_open), rows, aside
+            )
             self._tally.reread += len(rows)
             self._tally.gone += found.count(None)
-            if self._walk.reread and not may_stay():
+            if self._walk.reread and not should_continue():
                 return False
         return True
 
-    async def _write(self, walk: Walk, rows: tuple[Row, ...], aside: tuple[QuarantinedRow, ...]) -> None:
+    async def _write(self, walk: Scan, rows: tuple[Row, ...], aside: tuple[QuarantinedRow, ...]) -> None:
         """Keep rows and where the walk stands after them; the last write of a walk moves what is covered on."""
         bookmark = replace(self._bookmark, walk=walk)
         if done(walk):
             bookmark = completed(
-                bookmark, walk, datetime.fromtimestamp(self._clock.time(), UTC), named=self._source.named
+                bookmark,
+                walk,
+                datetime.fromtimestamp(self._clock.time(), UTC),
+                max_tracked_open=self._source.max_tracked_open,
             )
         written = await self._store.write(
-            Portion(
+            PageWrite(
                 organization_id=self._source.organization_id,
                 resource=self._source.resource,
                 rows=rows,
@@ -188,7 +193,7 @@ class Course:
                 bookmark=bookmark,
             )
         )
-        if isinstance(written, Held):
+        if isinstance(written, LeaseConflict):
             raise LeaseLostError(written.seconds)
         self._bookmark, self._walk = bookmark, walk
         tally = self._tally

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from amili_async._cursor import Cursor
-from amili_async._decoding.envelope import open_one
+from amili_async._decoding.envelope import unwrap_one
 from amili_async.errors import APIError
 from amili_async.events import QuarantinedRow
 from amili_async.models._base import Model
@@ -21,7 +21,7 @@ from amili_async.models._cases import Case
 from amili_async.models._invoices import Invoice
 from amili_async.models._settlements import Settlement
 from amili_async.sync._scan import MAX_OPEN
-from amili_async.sync._source import Sheet
+from amili_async.sync._source import SourcePage
 from amili_async.sync._store import Row
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Lists(ABC, Generic[M]):
     model: type[M]
     newest_first: ClassVar[Sort | None] = None
     """How to ask for the newest first, where the API has a way to."""
-    named: ClassVar[int] = 0
+    max_tracked_open: ClassVar[int] = 0
     """How many rows that may still change are kept by name, to be read by id; 0 where that is not possible."""
 
     def __init__(self, client: AmiliClient) -> None:
@@ -76,7 +76,7 @@ class Lists(ABC, Generic[M]):
         del organization_id, row_id
         return ()
 
-    async def again(self, organization_id: str, row_id: str) -> Row | QuarantinedRow | None:
+    async def refetch(self, organization_id: str, row_id: str) -> Row | QuarantinedRow | None:
         """Return one row as it is at this moment; ``None`` where the server no longer has it."""
         routes = list(self.by_id(organization_id, row_id))
         if self._older_route:
@@ -94,11 +94,11 @@ class Lists(ABC, Generic[M]):
         return None
 
     def _read_one(self, body: Body) -> Row | QuarantinedRow:
-        raw = bytes(open_one(body, None))
+        raw = bytes(unwrap_one(body, None))
         value = self._reader.row(raw, 0, None)
         return value if isinstance(value, QuarantinedRow) else self.row(value, raw)
 
-    def sheet(self, page: Page[M]) -> Sheet:
+    def sheet(self, page: Page[M]) -> SourcePage:
         """Return a page with each row beside its JSON."""
         raws = page.raw_items()
         if page.quarantined:
@@ -110,7 +110,7 @@ class Lists(ABC, Generic[M]):
             rows[row.id] = row
         token = page.next_page_token
         following = None if token is None else replace(page.cursor, token=token, row=0)
-        return Sheet(tuple(rows.values()), page.quarantined, page.cursor, following)
+        return SourcePage(tuple(rows.values()), page.quarantined, page.cursor, following)
 
 
 class BatchLists(Lists[Batch]):
@@ -119,7 +119,7 @@ class BatchLists(Lists[Batch]):
     resource = "batches"
     model = Batch
     newest_first = "DESC"
-    named = MAX_OPEN
+    max_tracked_open = MAX_OPEN
 
     def pager(self, organization_id: str, paging: Paging) -> Pager[Batch]:
         """Return a pager over an organization's batches."""
@@ -206,14 +206,16 @@ class ListSource(Generic[M]):
         self._lists = lists
         self.organization_id = organization_id
         self.resource = lists.resource
-        self.named = lists.named
+        self.max_tracked_open = lists.max_tracked_open
 
     @property
     def sort(self) -> Sort | None:
         """The direction to ask for."""
         return self._lists.sort
 
-    async def sheets(self, cursor: Cursor | None, sort: str | None, /, *, ahead: bool) -> AsyncGenerator[Sheet, None]:
+    async def sheets(
+        self, cursor: Cursor | None, sort: str | None, /, *, ahead: bool
+    ) -> AsyncGenerator[SourcePage, None]:
         """Iterate over the pages."""
         paging = Paging(cursor=cursor, sort="DESC" if sort else None, prefetch=ahead)
         pager = self._lists.pager(self.organization_id, paging)
@@ -221,11 +223,11 @@ class ListSource(Generic[M]):
             async for page in pages:
                 yield self._lists.sheet(page)
 
-    async def again(self, row_id: str, /) -> Row | QuarantinedRow | None:
+    async def refetch(self, row_id: str, /) -> Row | QuarantinedRow | None:
         """Return one row as it is at this moment."""
-        return await self._lists.again(self.organization_id, row_id)
+        return await self._lists.refetch(self.organization_id, row_id)
 
-    def unsorted(self) -> None:
+    def disable_sort(self) -> None:
         """Ask no list of this resource for a direction any more."""
         self._lists.sort = None
 

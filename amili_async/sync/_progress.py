@@ -15,7 +15,7 @@ WINDOW = 5.0
 """Seconds over which the rows per second are told."""
 
 
-class Tally:
+class Counter:
     """Counts the rows of one resource; `Counts` with members that can be counted up."""
 
     __slots__ = tuple(Counts.__struct_fields__)
@@ -37,11 +37,11 @@ class Tally:
         return Counts(**{name: getattr(self, name) for name in self.__slots__})
 
 
-class Meter:
+class ProgressTracker:
     """Counts what a run does: rows by its tallies, requests and waits as a hook of the client."""
 
     def __init__(self, resources: tuple[str, ...], total: int | None, clock: Clock) -> None:
-        self.tallies = {resource: Tally() for resource in resources}
+        self.tallies = {resource: Counter() for resource in resources}
         self.total = total
         self.done = 0
         self.failed = 0

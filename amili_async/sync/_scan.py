@@ -1,9 +1,9 @@
 """Decides how a list is walked: where to begin, whether to go on, what to read again, what is known at the end.
 
-Pure functions over `Bookmark`. The rules, and why nothing is lost by them:
+Pure functions over `Checkpoint`. The rules, and why nothing is lost by them:
 
 **What is covered.** A finished walk proves that every row up to the newest one of its *first* page was read. That
-moment, `Coverage.newest`, moves on in the transaction that ends a walk and at no other time. So a walk that is killed
+moment, `Watermark.newest`, moves on in the transaction that ends a walk and at no other time. So a walk that is killed
 halfway leaves no gap: the next run goes on from its bookmark, or, where the page it stood at is gone, walks again to
 the same boundary. That rows of the upper half are in the store by then stops nothing, as it is the boundary that is
 looked at, never whether a row is known.
@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from amili_async.errors import PaginationLoopError
-from amili_async.sync._checkpoint import Bookmark, Coverage, Walk
+from amili_async.sync._checkpoint import Checkpoint, Scan, Watermark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -58,26 +58,26 @@ MAX_OPEN = 200
 """How many rows that may still change are kept by name, and read by id, for one list."""
 
 
-def resumable(bookmark: Bookmark, *, full: bool, since: datetime | None) -> bool:
+def resumable(bookmark: Checkpoint, *, full: bool, since: datetime | None) -> bool:
     """Return whether the walk in the bookmark does what is asked for: it may do more, not less."""
     walk = bookmark.walk
     return walk is not None and walk.since == since and (walk.full or not full)
 
 
-def resumed(walk: Walk) -> Walk:
+def resumed(walk: Scan) -> Scan:
     """Return a walk as it goes on in another run: what was inserted meanwhile may have moved its pages."""
     return replace(walk, reached=None)
 
 
-def new_walk(coverage: Coverage | None, *, full: bool, since: datetime | None, sort: str | None) -> Walk:
+def new_walk(coverage: Watermark | None, *, full: bool, since: datetime | None, sort: str | None) -> Scan:
     """Return a walk from the first page, with the boundary that earlier walks allow."""
     if coverage is None:
-        return Walk(full=full, since=since, sort=sort)
+        return Scan(full=full, since=since, sort=sort)
     reread = {row: moment for row, moment in coverage.open.items() if since is None or moment >= since}
-    return Walk(full=full, since=since, sort=sort, reread=reread, stop=None if full else _boundary(coverage, since))
+    return Scan(full=full, since=since, sort=sort, reread=reread, stop=None if full else _boundary(coverage, since))
 
 
-def _boundary(coverage: Coverage, since: datetime | None) -> datetime | None:
+def _boundary(coverage: Watermark, since: datetime | None) -> datetime | None:
     if not coverage.ordered or coverage.newest is None or not _reaches(coverage.since, since):
         return None
     if coverage.oldest_open is None:
@@ -90,7 +90,7 @@ def _reaches(covered: datetime | None, since: datetime | None) -> bool:
     return covered is None or (since is not None and since >= covered)
 
 
-def wanted(walk: Walk, rows: Sequence[Row]) -> Sequence[Row]:
+def wanted(walk: Scan, rows: Sequence[Row]) -> Sequence[Row]:
     """Return the rows that are not left out; one without a moment is not."""
     if walk.since is None:
         return rows
@@ -98,8 +98,13 @@ def wanted(walk: Walk, rows: Sequence[Row]) -> Sequence[Row]:
 
 
 def advance(
-    walk: Walk, rows: Sequence[Row], following: Cursor | None, *, coverage: Coverage | None, named: int = MAX_OPEN
-) -> Walk:
+    walk: Scan,
+    rows: Sequence[Row],
+    following: Cursor | None,
+    *,
+    coverage: Watermark | None,
+    max_tracked_open: int = MAX_OPEN,
+) -> Scan:
     """Return the walk after a page: whether the list is done, and if not, where it goes on.
 
     Args:
@@ -107,7 +112,7 @@ def advance(
         rows: the page's rows in the order of the wire.
         following: where the next page begins; ``None`` where there is none.
         coverage: what finished walks have read.
-        named: how many rows that may still change are kept by name.
+        max_tracked_open: how many rows that may still change are kept by name.
 
     Raises:
         PaginationLoopError: the list handed out a page token that it had handed out before.
@@ -124,7 +129,7 @@ def advance(
         reached = moments[-1]
     pages = walk.pages + 1
     stop = walk.stop
-    seen_open, oldest_open = _still_open(walk, wanted(walk, rows), named)
+    seen_open, oldest_open = _still_open(walk, wanted(walk, rows), max_tracked_open)
     after = replace(
         walk,
         pages=pages,
@@ -142,7 +147,7 @@ def advance(
     return replace(after, cursor=following.encode(), trail=_trail(walk.trail, pages, following))
 
 
-def _may_stop(walk: Walk, moments: Sequence[datetime], coverage: Coverage | None) -> bool:
+def _may_stop(walk: Scan, moments: Sequence[datetime], coverage: Watermark | None) -> bool:
     if not walk.ordered:
         return False
     if walk.since is not None and walk.steps >= EVIDENCE and moments[-1] < walk.since:
@@ -152,7 +157,7 @@ def _may_stop(walk: Walk, moments: Sequence[datetime], coverage: Coverage | None
     return walk.newest >= coverage.newest and (walk.beyond >= OVERLAP_ROWS or moments[-1] < walk.stop - OVERLAP)
 
 
-def _still_open(walk: Walk, rows: Iterable[Row], named: int) -> tuple[dict[str, datetime], datetime | None]:
+def _still_open(walk: Scan, rows: Iterable[Row], max_tracked_open: int) -> tuple[dict[str, datetime], datetime | None]:
     """Return the rows that may still change, by name while they are few; later the moment of the oldest one."""
     seen_open = walk.seen_open
     found = {row.id: row.moment for row in rows if not row.final and row.moment is not None}
@@ -160,7 +165,7 @@ def _still_open(walk: Walk, rows: Iterable[Row], named: int) -> tuple[dict[str, 
         seen_open = _without(seen_open, rows)
     if found:
         seen_open = {**seen_open, **found}
-    if walk.oldest_open is None and len(seen_open) <= named:
+    if walk.oldest_open is None and len(seen_open) <= max_tracked_open:
         return seen_open, None
     return {}, min((*seen_open.values(), *(() if walk.oldest_open is None else (walk.oldest_open,))))
 
@@ -186,36 +191,36 @@ def _trail(trail: int, pages: int, following: Cursor) -> int:
     return digest if pages & (pages - 1) == 0 else trail
 
 
-def after_rereading(walk: Walk, asked: Iterable[str], rows: Sequence[Row], *, named: int = MAX_OPEN) -> Walk:
+def after_rereading(walk: Scan, asked: Iterable[str], rows: Sequence[Row], *, max_tracked_open: int = MAX_OPEN) -> Scan:
     """Return the walk after rows were read by id. One that was asked for and is not among ``rows`` is gone."""
-    seen_open, oldest_open = _still_open(walk, rows, named)
+    seen_open, oldest_open = _still_open(walk, rows, max_tracked_open)
     gone = set(asked)
     reread = {row: moment for row, moment in walk.reread.items() if row not in gone}
     return replace(walk, reread=reread, seen_open=seen_open, oldest_open=oldest_open)
 
 
-def done(walk: Walk) -> bool:
+def done(walk: Scan) -> bool:
     """Return whether nothing is left to read."""
     return walk.listed and not walk.reread
 
 
-def completed(bookmark: Bookmark, walk: Walk, now: datetime, *, named: int = MAX_OPEN) -> Bookmark:
+def completed(bookmark: Checkpoint, walk: Scan, now: datetime, *, max_tracked_open: int = MAX_OPEN) -> Checkpoint:
     """Return the bookmark after a walk that is done: this is where what is covered moves on."""
-    before = bookmark.coverage or Coverage()
+    before = bookmark.coverage or Watermark()
     ordered = walk.ordered and (walk.steps >= EVIDENCE or walk.stop is not None)
     joined = walk.stop is not None and (walk.since is None or before.newest is None or walk.since <= before.newest)
-    open_rows, oldest_open = _open_after(before, walk, named) if ordered else ({}, None)
-    coverage = Coverage(
+    open_rows, oldest_open = _open_after(before, walk, max_tracked_open) if ordered else ({}, None)
+    coverage = Watermark(
         newest=walk.newest,
         since=before.since if joined else walk.since,
         ordered=ordered,
         open=open_rows,
         oldest_open=oldest_open,
     )
-    return Bookmark(coverage=coverage, walks=bookmark.walks + 1, finished_at=now, seconds=walk.seconds)
+    return Checkpoint(coverage=coverage, walks=bookmark.walks + 1, finished_at=now, seconds=walk.seconds)
 
 
-def _open_after(before: Coverage, walk: Walk, named: int) -> tuple[dict[str, datetime], datetime | None]:
+def _open_after(before: Watermark, walk: Scan, max_tracked_open: int) -> tuple[dict[str, datetime], datetime | None]:
     """Return what may still change: what this walk met, and what it left out because it lies before its ``since``."""
     open_rows: Mapping[str, datetime] = walk.seen_open
     oldest = [] if walk.oldest_open is None else [walk.oldest_open]
@@ -223,6 +228,6 @@ def _open_after(before: Coverage, walk: Walk, named: int) -> tuple[dict[str, dat
         open_rows = {**{row: at for row, at in before.open.items() if at < walk.since}, **open_rows}
         if before.oldest_open is not None and before.oldest_open < walk.since:
             oldest.append(before.oldest_open)
-    if not oldest and len(open_rows) <= named:
+    if not oldest and len(open_rows) <= max_tracked_open:
         return dict(open_rows), None
     return {}, min((*oldest, *open_rows.values()))

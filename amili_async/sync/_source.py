@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 
-class Sheet(NamedTuple):
+class SourcePage(NamedTuple):
     """One page of a list."""
 
     rows: tuple[Row, ...]
@@ -43,18 +43,18 @@ class Source(Protocol):
         ...
 
     @property
-    def named(self) -> int:
+    def max_tracked_open(self) -> int:
         """How many rows that may still change are kept by name; 0 where none can be read by its id."""
         ...
 
-    def sheets(self, cursor: Cursor | None, sort: str | None, /, *, ahead: bool) -> AsyncGenerator[Sheet, None]:
+    def sheets(self, cursor: Cursor | None, sort: str | None, /, *, ahead: bool) -> AsyncGenerator[SourcePage, None]:
         """Iterate over the pages, from the first or from a cursor, with ``ahead`` the next one on its way meanwhile."""
         ...
 
-    async def again(self, row_id: str, /) -> Row | QuarantinedRow | None:
+    async def refetch(self, row_id: str, /) -> Row | QuarantinedRow | None:
         """Return one row as it is at this moment; ``None`` where the server no longer has it."""
         ...
 
-    def unsorted(self) -> None:
+    def disable_sort(self) -> None:
         """Learn that the server refuses the direction: no list of this kind is asked for it any more."""
         ...

@@ -14,7 +14,7 @@ import msgspec
 
 from amili_async.events import QuarantinedRow
 from amili_async.models._base import Model
-from amili_async.sync._checkpoint import Bookmark
+from amili_async.sync._checkpoint import Checkpoint
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +30,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """Its JSON, byte for byte as received."""
 
 
-class Portion(msgspec.Struct, frozen=True, kw_only=True):
+class PageWrite(msgspec.Struct, frozen=True, kw_only=True):
     """What one transaction holds: rows of one list of one organization, and where its walk stands after them."""
 
     organization_id: str
@@ -39,17 +39,17 @@ class Portion(msgspec.Struct, frozen=True, kw_only=True):
     """No id twice. A row that the store has already takes its place."""
     quarantined: tuple[QuarantinedRow, ...] = ()
     """Rows that no reading makes sense of, with their bytes."""
-    bookmark: Bookmark
+    bookmark: Checkpoint
 
 
-class Written(msgspec.Struct, frozen=True):
+class WriteResult(msgspec.Struct, frozen=True):
     """What became of a portion's rows; those that are neither new nor changed were there, byte for byte."""
 
     new: int
     changed: int
 
 
-class Held(msgspec.Struct, frozen=True):
+class LeaseConflict(msgspec.Struct, frozen=True):
     """Another run is busy with this list."""
 
     seconds: float
@@ -60,15 +60,15 @@ class Store(Protocol):
     """Keeps rows and bookmarks. Errors of the database are raised as `StoreError`; they end the run.
 
     Calls for different lists come from several tasks at once, those for one list one after the other. A store that
-    several runs share at once leases a list from `begin` to `finish`, and answers with `Held` to whoever has no lease;
-    one that has a single user need not know of leases.
+    several runs share at once leases a list from `begin` to `finish`, and answers with `LeaseConflict` to whoever
+    has no lease; one that has a single user need not know of leases.
     """
 
-    async def begin(self, organization_id: str, resource: str, /) -> Bookmark | Held:
-        """Return what was last written for this list; ``Bookmark()`` for nothing."""
+    async def begin(self, organization_id: str, resource: str, /) -> Checkpoint | LeaseConflict:
+        """Return what was last written for this list; ``Checkpoint()`` for nothing."""
         ...
 
-    async def write(self, portion: Portion, /) -> Written | Held:
+    async def write(self, portion: PageWrite, /) -> WriteResult | LeaseConflict:
         """Keep rows, quarantined rows and the bookmark, all of them or none, for good once this returns.
 
         Upsert by organization and id: after a crash, rows may come that were written before.

@@ -7,11 +7,11 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Unpack
 
 import pytest
-from tests.transport.calls import Calls, ClientMaker
 
 from amili_async import AmiliClient, ClientCredentials
 from amili_async import _clock as clock_module
 from amili_async.sandbox import Sandbox
+from tests.call.calls import Calls, ClientMaker
 from tests.virtual_time import VirtualClock, VirtualLoop
 
 if TYPE_CHECKING:

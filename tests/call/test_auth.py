@@ -20,10 +20,10 @@ from amili_async._call.auth import (
     UNKNOWN_LIFETIME,
     CallableToken,
     ClientCredentials,
-    Grant,
     StaticToken,
     TokenProvider,
-    provider_of,
+    TokenResponse,
+    as_provider,
     read_grant,
 )
 from amili_async.errors import (
@@ -488,7 +488,7 @@ def test_a_request_left_behind_in_a_loop_that_ended_does_not_keep_the_next_loop_
     ],
 )
 def test_the_life_of_a_token_is_read(members: dict[str, object], lifetime: float) -> None:
-    assert read_grant(body("t1", **members), UNIX_START) == Grant(token="t1", lifetime=lifetime)
+    assert read_grant(body("t1", **members), UNIX_START) == TokenResponse(token="t1", lifetime=lifetime)
 
 
 @pytest.mark.parametrize("lifetime", [0, -1, None, "x"])
@@ -575,7 +575,7 @@ async def no_exchange(form: Mapping[str, str], /) -> bytes:
 
 
 async def test_a_static_token_is_what_was_given_and_stays_it() -> None:
-    provider = provider_of("abc.def")
+    provider = as_provider("abc.def")
     assert isinstance(provider, StaticToken)
     provider.reject("abc.def")
     assert await provider.token(no_exchange) == "abc.def"
@@ -587,7 +587,7 @@ async def test_a_static_token_is_what_was_given_and_stays_it() -> None:
 @pytest.mark.parametrize("token", ["", "a b", "a\r\nX-Evil: 1", "a\x00", "tøken", "abc\n"])
 def test_a_token_that_no_header_can_carry_is_refused_without_quoting_it(token: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        provider_of(token)
+        as_provider(token)
     assert not token or token not in str(caught.value)
 
 
@@ -598,7 +598,7 @@ async def test_a_callable_is_asked_for_each_call() -> None:
         asked.append(1)
         return f"token-{len(asked)}"
 
-    provider = provider_of(source)
+    provider = as_provider(source)
     assert isinstance(provider, CallableToken)
     assert await provider.token(no_exchange) == "token-1"
     provider.reject("token-1")
@@ -640,12 +640,12 @@ def test_a_provider_of_the_callers_own_is_taken_as_it_is() -> None:
 
     own = Own()
     assert isinstance(own, TokenProvider)
-    assert provider_of(own) is own
+    assert as_provider(own) is own
     credentials = ClientCredentials("id", SECRET)
-    assert provider_of(credentials) is credentials
+    assert as_provider(credentials) is credentials
 
 
 @pytest.mark.parametrize("auth", [None, 7, b"abc", ClientCredentials, str, ("id", "secret"), object()])
 def test_anything_else_is_refused_and_the_message_says_what_to_pass(auth: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"^auth is .*ClientCredentials\(client_id, client_secret\)"):
-        provider_of(auth)
+        as_provider(auth)

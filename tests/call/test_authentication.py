@@ -11,9 +11,8 @@ from amili_async import ClientClosedError, DeadlineExceededError, TokenError, Tr
 from amili_async.sandbox import Fault
 
 if TYPE_CHECKING:
-    from tests.transport.calls import ClientMaker
-
     from amili_async.sandbox import Sandbox
+    from tests.call.calls import ClientMaker
     from tests.virtual_time import VirtualClock
 
 

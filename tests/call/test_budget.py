@@ -6,16 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.transport.calls import READ
 
 from amili_async import RetryPolicy
 from amili_async.errors import AmiliError
+from tests.call.calls import READ
 
 if TYPE_CHECKING:
-    from tests.transport.calls import Calls, ClientMaker
-
     from amili_async import AmiliClient
     from amili_async.sandbox import Sandbox
+    from tests.call.calls import Calls, ClientMaker
 
 AT_ONCE = RetryPolicy(attempts=3, max_wait=0.0)
 

@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import aiohttp
 import pytest
-from tests.transport.calls import ACCEPTED, READ, WRITE
 
 from amili_async import AmiliClient, ClientCredentials, RetryPolicy
+from tests.call.calls import ACCEPTED, READ, WRITE
 from tests.turns import turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 
-    from tests.transport.calls import Calls
-
     from amili_async.sandbox import Sandbox
+    from tests.call.calls import Calls
 
 T = TypeVar("T")
 

@@ -7,7 +7,6 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.transport.calls import READ, WRITE
 
 from amili_async import RetryPolicy, Timeout
 from amili_async.errors import (
@@ -18,14 +17,14 @@ from amili_async.errors import (
     ServerError,
     TransportError,
 )
+from tests.call.calls import READ, WRITE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.transport.calls import Calls, ClientMaker
-
     from amili_async import AmiliClient
     from amili_async.sandbox import Sandbox
+    from tests.call.calls import Calls, ClientMaker
     from tests.virtual_time import VirtualClock
 
 

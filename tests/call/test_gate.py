@@ -7,19 +7,18 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.transport.calls import ACCEPTED, READ
 
 from amili_async import RetryPolicy
-from amili_async._call.limits import SPREAD
+from amili_async._call.limits import GATE_JITTER
 from amili_async.errors import RateLimitedError
 from amili_async.sandbox import Fault
+from tests.call.calls import ACCEPTED, READ
 
 if TYPE_CHECKING:
-    from tests.transport.calls import Calls, ClientMaker
-
     from amili_async import AmiliClient, ClientCredentials
     from amili_async.events import AttemptEnded, GateClosed
     from amili_async.sandbox import Sandbox
+    from tests.call.calls import Calls, ClientMaker
     from tests.virtual_time import VirtualClock
 
 LIMITED = f"{READ}:status=429,retry_after=30,count=1"
@@ -71,7 +70,7 @@ async def test_one_429_holds_all_calls_back_until_the_moment_named_and_lets_them
     assert sandbox.requests.count(READ) == 42
     moments = watch.moments(200)
     assert min(moments) >= 30.0
-    assert max(moments) <= 30.0 + SPREAD
+    assert max(moments) <= 30.0 + GATE_JITTER
     assert len(set(moments)) > 30
     assert watch.closed == [30.0]
 

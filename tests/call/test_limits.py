@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amili_async._call.limits import SPREAD, Gate, Slots
+from amili_async._call.limits import GATE_JITTER, ConcurrencyLimiter, Gate
 from tests.virtual_time import START, VirtualClock, run
 
 moments = st.integers(min_value=0, max_value=400).map(lambda tenths: tenths / 10)
@@ -94,8 +94,10 @@ def test_those_who_waited_set_off_spread_out_and_none_early() -> None:
 
     random.seed(4)
     set_off = run(main)
-    assert all(60.0 <= moment <= 60.0 + SPREAD for moment in set_off)
-    in_tenths = [sum(tenth <= (moment - 60.0) * 10 / SPREAD < tenth + 1 for moment in set_off) for tenth in range(10)]
+    assert all(60.0 <= moment <= 60.0 + GATE_JITTER for moment in set_off)
+    in_tenths = [
+        sum(tenth <= (moment - 60.0) * 10 / GATE_JITTER < tenth + 1 for moment in set_off) for tenth in range(10)
+    ]
     assert max(in_tenths) < 60
     assert min(in_tenths) > 0
 
@@ -149,7 +151,7 @@ def test_whatever_is_closed_and_cancelled_when_nobody_passes_early_and_everybody
         last = max([0.0, *(closed + length for closed, length in closings)])
         for number, (_, patience) in enumerate(waiters):
             if patience is None:
-                assert passed[number] <= max(last, arrived[number]) + SPREAD + 1e-6
+                assert passed[number] <= max(last, arrived[number]) + GATE_JITTER + 1e-6
         await clock.sleep(100.0)
         assert gate.remaining() == 0.0
 
@@ -177,7 +179,7 @@ def test_cancelling_every_waiter_leaves_the_gate_as_it_was() -> None:
 
 def test_slots_are_taken_in_the_order_of_coming() -> None:
     async def main(clock: VirtualClock) -> list[int]:
-        slots = Slots(1)
+        slots = ConcurrencyLimiter(1)
         order: list[int] = []
 
         async def work(number: int) -> None:
@@ -193,7 +195,7 @@ def test_slots_are_taken_in_the_order_of_coming() -> None:
 
 def test_a_slot_is_free_until_as_many_are_taken_as_there_are() -> None:
     async def main(_clock: VirtualClock) -> list[bool]:
-        slots = Slots(2)
+        slots = ConcurrencyLimiter(2)
         seen = [not slots.locked()]
         for _ in range(2):
             await slots.acquire()
@@ -206,7 +208,7 @@ def test_a_slot_is_free_until_as_many_are_taken_as_there_are() -> None:
 
 def test_a_slot_is_taken_at_once_or_not_at_all_and_never_past_those_who_wait() -> None:
     async def main(_clock: VirtualClock) -> list[bool]:
-        slots = Slots(2)
+        slots = ConcurrencyLimiter(2)
         taken = [slots.take(), slots.take(), slots.take()]
         waiting = asyncio.create_task(slots.acquire())
         await asyncio.sleep(0)
@@ -221,7 +223,7 @@ def test_a_slot_is_taken_at_once_or_not_at_all_and_never_past_those_who_wait() -
 
 def test_a_slot_cannot_be_given_back_twice() -> None:
     async def main(_clock: VirtualClock) -> None:
-        slots = Slots(1)
+        slots = ConcurrencyLimiter(1)
         await slots.acquire()
         slots.release()
         with pytest.raises(ValueError, match="released too many times"):
@@ -240,7 +242,7 @@ def test_whoever_is_cancelled_when_no_slot_is_lost_and_no_limit_exceeded(
     """Workers of ``(arrival, length of work, cancelled after)``."""
 
     async def main(clock: VirtualClock) -> None:
-        slots = Slots(limit)
+        slots = ConcurrencyLimiter(limit)
         at_work = 0
         done: set[int] = set()
 
@@ -274,7 +276,7 @@ def test_whoever_is_cancelled_when_no_slot_is_lost_and_no_limit_exceeded(
 
 def test_a_waiter_cancelled_in_the_moment_of_its_turn_passes_the_slot_on() -> None:
     async def main(_clock: VirtualClock) -> None:
-        slots = Slots(1)
+        slots = ConcurrencyLimiter(1)
         await slots.acquire()
         first, second = (asyncio.create_task(slots.acquire()) for _ in range(2))
         await asyncio.sleep(0)

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
-from tests.transport.calls import READ
 
 from amili_async import AmiliClient, RetryPolicy
 from amili_async.errors import AmiliError, APIError, TransportError
 from amili_async.sandbox import Fault
+from tests.call.calls import READ
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.transport.calls import Calls
-
     from amili_async.sandbox import Sandbox
+    from tests.call.calls import Calls
     from tests.virtual_time import VirtualClock
 
 FAULTS = [

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver
-from tests.transport.calls import ACCEPTED, READ, WRITE
 
 from amili_async import AmiliClient, RetryPolicy, errors
 from amili_async.errors import (
@@ -26,12 +25,13 @@ from amili_async.errors import (
     UnauthorizedError,
 )
 from amili_async.sandbox import Fault
+from tests.call.calls import ACCEPTED, READ, WRITE
 
 if TYPE_CHECKING:
     from aiohttp.abc import ResolveResult
-    from tests.transport.calls import Calls, ClientMaker
 
     from amili_async.sandbox import Sandbox
+    from tests.call.calls import Calls, ClientMaker
     from tests.virtual_time import VirtualClock
 
 

@@ -11,19 +11,18 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.transport.calls import ACCEPTED, READ, WRITE
 
 from amili_async import AmiliClient
 from amili_async._protocol.requests import fill
 from amili_async.errors import APIError, ConfigurationError, DecodeError, OutcomeUnknownError, TransportError
 from amili_async.sandbox import Fault, Sandbox
+from tests.call.calls import ACCEPTED, READ, WRITE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.transport.calls import Calls, ClientMaker
-
     from amili_async.events import CallStarted
+    from tests.call.calls import Calls, ClientMaker
     from tests.virtual_time import VirtualClock
 
 MIB = 2**20

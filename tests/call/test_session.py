@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
-from tests.transport.calls import ACCEPTED, READ, WRITE
 
 from amili_async import AmiliClient, ClientCredentials
 from amili_async.errors import (
@@ -26,13 +25,13 @@ from amili_async.errors import (
     WrongLoopError,
 )
 from amili_async.sandbox import Sandbox
+from tests.call.calls import ACCEPTED, READ, WRITE
 from tests.turns import turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from tests.transport.calls import Calls, ClientMaker
-
+    from tests.call.calls import Calls, ClientMaker
     from tests.virtual_time import VirtualClock
 
 CERTIFICATE = Path(__file__).with_name("loopback.pem")

@@ -6,15 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.transport.calls import ACCEPTED, READ, WRITE
 
 from amili_async import RetryPolicy
 from amili_async.errors import OutcomeUnknownError
+from tests.call.calls import ACCEPTED, READ, WRITE
 
 if TYPE_CHECKING:
-    from tests.transport.calls import Calls, ClientMaker
-
     from amili_async.sandbox import Sandbox
+    from tests.call.calls import Calls, ClientMaker
     from tests.virtual_time import VirtualClock
 
 

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from tests.transport.calls import ACCEPTED, READ, WRITE
 
 from amili_async import RetryPolicy
 from amili_async.errors import AmiliError, ConfigurationError, ServerError
 from amili_async.sandbox import Fault
+from tests.call.calls import ACCEPTED, READ, WRITE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from tests.transport.calls import Calls, ClientMaker
 
     from amili_async.events import (
         AttemptEnded,
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
         TokenRequested,
     )
     from amili_async.sandbox import Sandbox
+    from tests.call.calls import Calls, ClientMaker
 
 
 class Everything:

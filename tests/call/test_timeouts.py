@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from amili_async._call.timeouts import Alarm
+from amili_async._call.timeouts import TimeoutScheduler
 from tests.virtual_time import run
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def near(expected: float | list[float]) -> object:
     return pytest.approx(expected)  # pyright: ignore[reportUnknownMemberType]  # pytest leaves it untyped
 
 
-async def bounded(alarm: Alarm, seconds: float | None, *, work: float) -> float:
+async def bounded(alarm: TimeoutScheduler, seconds: float | None, *, work: float) -> float:
     """Work for some seconds within a scope; return how long it took, negative if the alarm ended it."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
@@ -35,7 +35,7 @@ async def bounded(alarm: Alarm, seconds: float | None, *, work: float) -> float:
 
 def test_a_wait_ends_at_its_moment_and_one_that_is_done_before_does_not_notice() -> None:
     async def main(_clock: VirtualClock) -> list[float]:
-        alarm = Alarm()
+        alarm = TimeoutScheduler()
         return [
             await bounded(alarm, 5, work=100),
             await bounded(alarm, 5, work=3),
@@ -49,7 +49,7 @@ def test_a_wait_ends_at_its_moment_and_one_that_is_done_before_does_not_notice()
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1), (2, 3, 1)])
 def test_each_of_many_waits_ends_at_its_own_moment_whatever_order_they_began_in(order: tuple[float, ...]) -> None:
     async def main(_clock: VirtualClock) -> list[float]:
-        alarm = Alarm()
+        alarm = TimeoutScheduler()
         return await asyncio.gather(*(bounded(alarm, seconds, work=100) for seconds in order))
 
     assert run(main) == near([-seconds for seconds in order])
@@ -57,7 +57,7 @@ def test_each_of_many_waits_ends_at_its_own_moment_whatever_order_they_began_in(
 
 def test_waits_without_a_moment_outlast_those_with_one() -> None:
     async def main(_clock: VirtualClock) -> list[float]:
-        alarm = Alarm()
+        alarm = TimeoutScheduler()
         return list(await asyncio.gather(bounded(alarm, None, work=9), bounded(alarm, 1, work=100)))
 
     assert run(main) == near([9, -1])
@@ -65,7 +65,7 @@ def test_waits_without_a_moment_outlast_those_with_one() -> None:
 
 def test_a_wait_that_is_moved_ends_at_the_later_moment_only() -> None:
     async def main(clock: VirtualClock) -> float:
-        alarm = Alarm()
+        alarm = TimeoutScheduler()
         begun = clock.monotonic()
         scope = asyncio.timeout(None)
         alarm.set(scope, begun + 1)
@@ -83,7 +83,7 @@ def test_a_wait_that_is_moved_ends_at_the_later_moment_only() -> None:
 
 def test_a_moment_that_has_passed_ends_the_wait_at_once() -> None:
     async def main(_clock: VirtualClock) -> float:
-        return await bounded(Alarm(), -1, work=100)
+        return await bounded(TimeoutScheduler(), -1, work=100)
 
     assert run(main) == near(0)
 
@@ -92,7 +92,7 @@ def test_calls_that_end_in_time_share_one_timer(monkeypatch: pytest.MonkeyPatch)
     made: list[float] = []
 
     async def main(_clock: VirtualClock) -> None:
-        alarm = Alarm()
+        alarm = TimeoutScheduler()
         loop = asyncio.get_running_loop()
         call_at = loop.call_at
 
@@ -114,7 +114,7 @@ def test_calls_that_end_in_time_share_one_timer(monkeypatch: pytest.MonkeyPatch)
 
 def test_ringing_ends_every_wait_at_once_and_leaves_no_timer_behind() -> None:
     async def main(clock: VirtualClock) -> float:
-        alarm = Alarm()
+        alarm = TimeoutScheduler()
         waits = [asyncio.create_task(bounded(alarm, seconds, work=100)) for seconds in (5, None, 7)]
         begun = clock.monotonic()
         await asyncio.sleep(0)

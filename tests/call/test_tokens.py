@@ -10,7 +10,6 @@ import traceback
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.transport.calls import ACCEPTED, READ, WRITE
 
 from amili_async import AmiliClient, ClientCredentials, RetryPolicy
 from amili_async.errors import (
@@ -23,14 +22,14 @@ from amili_async.errors import (
     UnauthorizedError,
 )
 from amili_async.sandbox import Fault
+from tests.call.calls import ACCEPTED, READ, WRITE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from tests.transport.calls import Calls, ClientMaker
-
     from amili_async.events import TokenRequested
     from amili_async.sandbox import Sandbox
+    from tests.call.calls import Calls, ClientMaker
     from tests.virtual_time import VirtualClock
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typer.testing import Result
 
     from amili_async.sandbox import Sandbox
-    from amili_async.sync import Held, Portion, Written
+    from amili_async.sync import LeaseConflict, PageWrite, WriteResult
 
     Amili = Callable[..., Result]
 
@@ -194,9 +194,9 @@ def test_refused_credentials_end_the_run_with_one_line(
 def control_c_at_the_second_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """Press Control-C when the second page has been written."""
     write = SqlStore.write
-    written: list[Portion] = []
+    written: list[PageWrite] = []
 
-    async def write_and_interrupt(self: SqlStore, portion: Portion, /) -> Written | Held:
+    async def write_and_interrupt(self: SqlStore, portion: PageWrite, /) -> WriteResult | LeaseConflict:
         result = await write(self, portion)
         written.append(portion)
         if len(written) == 2:

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from amili_async._decoding.drift import Kept
+from amili_async._decoding.drift import DriftBuffer
 from tests.decoding.told import Told
 
 
 def test_what_was_kept_is_passed_on_in_order() -> None:
     told = Told()
-    kept = Kept()
+    kept = DriftBuffer()
     kept("member", "$.a", "a")
     kept("value", "$.b", "b")
     assert told == []
@@ -15,6 +15,6 @@ def test_what_was_kept_is_passed_on_in_order() -> None:
 
 
 def test_nobody_need_listen() -> None:
-    kept = Kept()
+    kept = DriftBuffer()
     kept("member", "$.a", "a")
     kept.pass_on(None)

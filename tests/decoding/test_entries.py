@@ -26,11 +26,11 @@ class Correction(SucceededEntry, tag="correction", frozen=True, kw_only=True):
     amount: int | None = None
 
 
-class Note(SucceededEntry, tag="note", frozen=True, kw_only=True):
+class DriftReporter(SucceededEntry, tag="note", frozen=True, kw_only=True):
     text: str = ""
 
 
-READER = EntryReader(types_by_tag((Payment, Correction, Note)))
+READER = EntryReader(types_by_tag((Payment, Correction, DriftReporter)))
 
 
 def read(*raws: bytes) -> tuple[tuple[SucceededEntry, ...], Told]:
@@ -122,7 +122,7 @@ def test_a_type_is_possible_where_its_required_members_occur(data: bytes, types:
 def test_members_are_looked_for_in_entries_of_known_types_alone() -> None:
     told = Told()
     raw = b'[{"$type":"note","a":1},{"$type":"new","b":1},{"invoiceId":"i","c":1},{"d":1},null]'
-    Entries(READER).find_strangers(raw, "$.succeeded", told)
+    Entries(READER).report_unknown_fields(raw, "$.succeeded", told)
     assert told == [("member", "$.succeeded[...].a", "a"), ("member", "$.succeeded[...].c", "c")]
 
 
@@ -134,7 +134,7 @@ def test_unknown_values_are_looked_for_in_entries_of_known_types() -> None:
         Payment(invoice_id="i", payment_id="p", kind=Kind.PART),
         InvoiceSuccess(invoice_id="i"),
     )
-    Entries(READER).find_unknowns(entries, "$.succeeded", told)
+    Entries(READER).report_unknown_values(entries, "$.succeeded", told)
     assert told == [("value", "$.succeeded[...].kind", "WHOLE")]
     assert Entries(READER).open
 
@@ -143,5 +143,5 @@ def test_types_without_enums_are_not_looked_into() -> None:
     told = Told()
     entries = Entries(EntryReader(types_by_tag(())))
     assert not entries.open
-    entries.find_unknowns((InvoiceSuccess(invoice_id="i"),), "$.succeeded", told)
+    entries.report_unknown_values((InvoiceSuccess(invoice_id="i"),), "$.succeeded", told)
     assert told == []

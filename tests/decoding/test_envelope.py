@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amili_async import DecodeError, Summary
-from amili_async._decoding.drift import Kept
-from amili_async._decoding.envelope import FIRST_ROW_WITHIN, first_row, open_many, open_one
+from amili_async._decoding.drift import DriftBuffer
+from amili_async._decoding.envelope import FIRST_ROW_WITHIN, first_row, unwrap_list, unwrap_one
 from tests.decoding.told import Told
 
 
@@ -23,19 +23,19 @@ from tests.decoding.told import Told
     ],
 )
 def test_summary_and_data_may_come_in_any_order(body: bytes) -> None:
-    page = open_many(body, None)
+    page = unwrap_list(body, None)
     assert page.summary == Summary(next_page_token="t")  # a page token
     assert [bytes(raw) for raw in page.rows] == [b"1", b'{"a": 2}']
 
 
 @pytest.mark.parametrize("body", [b'{"data": []}', b'{"summary": null, "data": []}'])
 def test_the_summary_may_be_missing(body: bytes) -> None:
-    assert open_many(body, None) == (None, [])
+    assert unwrap_list(body, None) == (None, [])
 
 
 def test_one_object() -> None:
-    assert bytes(open_one(b'{"summary": {}, "data": { "a": 1 }}', None)) == b'{ "a": 1 }'
-    assert bytes(open_one(b'{"data": null}', None)) == b"null"
+    assert bytes(unwrap_one(b'{"summary": {}, "data": { "a": 1 }}', None)) == b'{ "a": 1 }'
+    assert bytes(unwrap_one(b'{"data": null}', None)) == b"null"
 
 
 @pytest.mark.parametrize(
@@ -51,14 +51,14 @@ def test_one_object() -> None:
 )
 def test_what_is_no_envelope_of_a_list_is_an_error(body: bytes, message: str, path: str) -> None:
     with pytest.raises(DecodeError) as caught:
-        open_many(body, None)
+        unwrap_list(body, None)
     assert caught.value.message == f"the answer does not fit: {message} at {path}"
     assert caught.value.path == path
 
 
 @pytest.mark.parametrize("body", [b"", b'{"data": [', b"<html>", b'{"data": [1}'])
 def test_what_is_no_json_is_an_error_for_both(body: bytes) -> None:
-    for read in (open_many, open_one):
+    for read in (unwrap_list, unwrap_one):
         with pytest.raises(DecodeError) as caught:
             read(body, None)
         assert caught.value.body == body
@@ -67,26 +67,26 @@ def test_what_is_no_json_is_an_error_for_both(body: bytes) -> None:
 
 def test_a_body_cut_behind_what_does_not_fit_is_cut_all_the_same() -> None:
     with pytest.raises(DecodeError) as caught:
-        open_many(b'{"summary": [], "data": [1, ', None)
+        unwrap_list(b'{"summary": [], "data": [1, ', None)
     assert caught.value.truncated
 
 
 @pytest.mark.parametrize("status", [b"", b'"summary": {"status": "SUCCESS"}, '])
 def test_null_is_an_empty_list_unless_the_summary_tells_of_a_failure(status: bytes) -> None:
     told = Told()
-    page = open_many(b"{" + status + b'"data": null}', told)
+    page = unwrap_list(b"{" + status + b'"data": null}', told)
     assert page.rows == []
     assert told == [("leniency", "$.data", "null taken as an empty list")]
-    assert open_many(b"{" + status + b'"data": null}', None).rows == []
+    assert unwrap_list(b"{" + status + b'"data": null}', None).rows == []
 
 
 def test_an_odd_summary_is_read_leniently() -> None:
     told = Told()
-    page = open_many(b'{"summary": {"nextPageToken": 12}, "data": [{ }]}', told)
+    page = unwrap_list(b'{"summary": {"nextPageToken": 12}, "data": [{ }]}', told)
     assert page.summary == Summary(next_page_token="12")  # a page token
     assert [bytes(raw) for raw in page.rows] == [b"{ }"]
     assert told == [("leniency", "$.summary.nextPageToken", "a number taken as text")]
-    assert open_many(b'{"summary": {}, "data": []}', Kept()).summary == Summary()
+    assert unwrap_list(b'{"summary": {}, "data": []}', DriftBuffer()).summary == Summary()
 
 
 JSON = st.recursive(

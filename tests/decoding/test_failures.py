@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amili_async._decoding.failures import READING_ERRORS, decode_error, ends_early, misfit
+from amili_async._decoding.failures import READING_ERRORS, decode_error, ends_early, validation_detail
 
 SECRET = "Kari Nordmann"
 FULL = '{"summary": {"status": "SU\\u00e6C", "next": null}, "data": [{"a": -12.5e+3, "ø": true, "c": "\\n"}]}'.encode()
@@ -39,7 +39,7 @@ def error_of(body: bytes, kind: object = object) -> Exception:
 )
 def test_place_and_expectation_are_told_and_no_value(body: bytes, path: str, reason: str) -> None:
     error = error_of(body, list[Row])
-    assert misfit(error) == (path, reason)
+    assert validation_detail(error) == (path, reason)
     told = decode_error(body, error)
     assert told.path == path
     assert told.message == f"the answer does not fit: {reason} at {path}"
@@ -49,7 +49,7 @@ def test_place_and_expectation_are_told_and_no_value(body: bytes, path: str, rea
 
 
 def test_a_value_that_looks_like_a_place_is_not_taken_for_one() -> None:
-    found = misfit(error_of(b'{"kind": "x - at `$.Kari`"}', Row))
+    found = validation_detail(error_of(b'{"kind": "x - at `$.Kari`"}', Row))
     assert found == ("$.kind", "the value does not fit")
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amili_async._decoding.drift import Kept
+from amili_async._decoding.drift import DriftBuffer
 from amili_async._decoding.lenient import shape_of
 from amili_async.models._open_enum import OpenEnum
 from tests.decoding.told import Told
@@ -57,7 +57,7 @@ SHAPE = shape_of(Row)
 def bent(members: str) -> tuple[Row, Told]:
     told = Told()
     raw = f'{{"rowId":"r",{members}}}'.encode()
-    return msgspec.json.decode(bytes(SHAPE.bend(raw, "$", told)), type=Row), told
+    return msgspec.json.decode(bytes(SHAPE.coerce(raw, "$", told)), type=Row), told
 
 
 @pytest.mark.parametrize(
@@ -128,19 +128,19 @@ def test_what_almost_fits_is_bent_and_told(members: str, name: str, value: objec
     ],
 )
 def test_what_does_not_fit_stays_as_it_is_and_is_not_told(members: str, reason: str) -> None:
-    kept = Kept()
+    kept = DriftBuffer()
     raw = f'{{"rowId":"r",{members}}}'.encode()
     with pytest.raises(msgspec.ValidationError, match=reason.replace(" | ", r" \| ")):
-        msgspec.json.decode(bytes(SHAPE.bend(raw, "$", kept)), type=Row)
+        msgspec.json.decode(bytes(SHAPE.coerce(raw, "$", kept)), type=Row)
 
 
 def test_what_is_no_object_stays_as_it_is() -> None:
-    assert SHAPE.bend(b"[1]", "$", Kept()) == b"[1]"
+    assert SHAPE.coerce(b"[1]", "$", DriftBuffer()) == b"[1]"
 
 
 def test_all_else_stays_byte_for_byte() -> None:
     raw = b'{"rowId":5,"amount":1.50,"anything":{ "x" : [1e3,  "\\u00e6"] },"new":  null}'
-    assert SHAPE.bend(raw, "$", Kept()) == (
+    assert SHAPE.coerce(raw, "$", DriftBuffer()) == (
         b'{"rowId":"5","amount":1.50,"anything":{ "x" : [1e3,  "\\u00e6"] },"new":null}'
     )
 
@@ -159,8 +159,8 @@ JSON = st.recursive(
 def test_any_json_is_bent_into_json_and_looked_through(value: object) -> None:
     raw = msgspec.json.encode(value)
     told = Told()
-    msgspec.json.decode(bytes(SHAPE.bend(raw, "$", told)))
-    SHAPE.find_strangers(raw, "$", told)
+    msgspec.json.decode(bytes(SHAPE.coerce(raw, "$", told)))
+    SHAPE.report_unknown_fields(raw, "$", told)
 
 
 @given(JSON)
@@ -168,7 +168,7 @@ def test_what_fits_needs_no_bending(value: object) -> None:
     raw = msgspec.json.encode(value)
     if SHAPE.fits(raw):
         told = Told()
-        assert msgspec.json.decode(bytes(SHAPE.bend(raw, "$", told))) == msgspec.json.decode(raw)
+        assert msgspec.json.decode(bytes(SHAPE.coerce(raw, "$", told))) == msgspec.json.decode(raw)
         assert told == []
 
 
@@ -189,14 +189,14 @@ def test_members_that_no_model_names_are_found_wherever_they_are(
     members: str, strangers: list[tuple[str, str]]
 ) -> None:
     told = Told()
-    SHAPE.find_strangers(f'{{"rowId":"r",{members}}}'.encode(), "$", told)
+    SHAPE.report_unknown_fields(f'{{"rowId":"r",{members}}}'.encode(), "$", told)
     assert told == [("member", path, found) for path, found in strangers]
 
 
 @pytest.mark.parametrize("raw", [b"null", b"[]", b'"x"'])
 def test_what_is_no_object_has_no_members(raw: bytes) -> None:
     told = Told()
-    SHAPE.find_strangers(raw, "$", told)
+    SHAPE.report_unknown_fields(raw, "$", told)
     assert told == []
 
 
@@ -209,7 +209,7 @@ def test_values_that_no_enum_lists_are_found_wherever_they_are() -> None:
         inner=Inner(colour=Colour.RED),
         inners=(Inner(colour=Colour("GREY")), Inner()),
     )
-    SHAPE.find_unknowns(row, "$", told)
+    SHAPE.report_unknown_values(row, "$", told)
     assert sorted(told) == [
         ("value", "$.colour", "TEAL"),
         ("value", "$.either.colour", "PINK"),
@@ -227,13 +227,13 @@ def test_values_are_looked_for_only_where_enums_may_be() -> None:
 
 def test_a_place_that_holds_no_enum_has_no_unknown_values() -> None:
     told = Told()
-    shape_of(list[str]).find_unknowns(["x"], "$", told)
-    shape_of(int).find_unknowns(5, "$", told)
-    SHAPE.find_unknowns(None, "$", told)
+    shape_of(list[str]).report_unknown_values(["x"], "$", told)
+    shape_of(int).report_unknown_values(5, "$", told)
+    SHAPE.report_unknown_values(None, "$", told)
     assert told == []
 
 
 def test_a_long_name_is_cut() -> None:
     told = Told()
-    SHAPE.find_strangers(b'{"' + b"x" * 1000 + b'": 1}', "$", told)
+    SHAPE.report_unknown_fields(b'{"' + b"x" * 1000 + b'": 1}', "$", told)
     assert told[0][1] == "$." + "x" * 64

@@ -18,8 +18,8 @@ from amili_async import (
     Invoice,
     InvoiceSuccess,
     OpenEnum,
-    OpenValue,
     QuarantinedRow,
+    RawValue,
     SucceededEntry,
     Summary,
     UnknownEntry,
@@ -166,7 +166,7 @@ def test_what_a_user_s_own_request_asks_for() -> None:
     )
     assert Reader(list[Batch]).one(body, None) == [batch]
     assert Reader(dict[str, int]).one(b'{"data": {"a": 1}}', None) == {"a": 1}
-    assert Reader(OpenValue).one(b'{"data": {"a": 1}}', None) == OpenValue(raw=b'{"a": 1}')
+    assert Reader(RawValue).one(b'{"data": {"a": 1}}', None) == RawValue(raw=b'{"a": 1}')
     assert Reader(Invoice | None).one(b'{"data": null}', None) is None  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # a union is no type to them
 
 

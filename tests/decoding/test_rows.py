@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from amili_async import Invoice, OpenValue
+from amili_async import Invoice, RawValue
 from amili_async._decoding import Reader
 from amili_async._decoding.rows import ListRows, OpenRows, PlainRows
 from tests.decoding.told import Told
@@ -32,11 +32,11 @@ def test_plain_rows_tell_of_a_leniency_only_where_it_helped() -> None:
 @pytest.mark.parametrize("raw", [b"null", b'{ "a": 1 }', b"[1]", b'"x"'])
 def test_open_rows_take_anything_as_it_is(raw: bytes) -> None:
     rows = OpenRows()
-    assert rows.page(b'{"data": [' + raw + b"]}", None) == (None, [OpenValue(raw=raw)])
-    assert rows.row(raw, None) == OpenValue(raw=raw)
-    assert rows.bent(raw, None) == OpenValue(raw=raw)
+    assert rows.page(b'{"data": [' + raw + b"]}", None) == (None, [RawValue(raw=raw)])
+    assert rows.row(raw, None) == RawValue(raw=raw)
+    assert rows.bent(raw, None) == RawValue(raw=raw)
     told = Told()
-    rows.shape.find_strangers(raw, "$", told)
+    rows.shape.report_unknown_fields(raw, "$", told)
     assert told == []
 
 
@@ -46,12 +46,12 @@ def test_lists_of_rows() -> None:
     assert rows.bent(b'[{"id": 1}]', None) == [Invoice(id="1")]
     assert rows.page(b'{"data": [[{"id": "1"}], []]}', None) == (None, [[Invoice(id="1")], []])
     told = Told()
-    rows.shape.find_strangers(b'[{"id": "1", "new": 1}]', "$", told)
+    rows.shape.report_unknown_fields(b'[{"id": "1", "new": 1}]', "$", told)
     assert told == [("member", "$[...].new", "new")]
 
 
 def test_an_open_row_does_not_keep_the_page_alive() -> None:
     body = bytearray(b'{"data": [{"a": 1}]}')
-    page = Reader(OpenValue).page(body, None)
+    page = Reader(RawValue).page(body, None)
     body[:] = b"x" * len(body)
-    assert page.rows == [OpenValue(raw=b'{"a": 1}')]
+    assert page.rows == [RawValue(raw=b'{"a": 1}')]

@@ -7,20 +7,20 @@ from typing import Any
 import pytest
 from yarl import URL
 
-from amili_async._http.endpoints import ENVIRONMENTS, Proxy, Servers, check_url, environment, is_loopback
+from amili_async._http.endpoints import ENVIRONMENTS, Endpoints, Proxy, check_url, environment, is_loopback
 from amili_async._protocol.requests import Call
 from amili_async._routes import ROUTES, Route
 from amili_async.errors import ConfigurationError
 
 
-def servers(**changes: Any) -> Servers:
+def servers(**changes: Any) -> Endpoints:
     settings: dict[str, Any] = {
         "base_url": "https://api.example/collection/v1",
         "token_url": "https://auth.example/token",
         "autocollect_url": None,
         "trust_env": False,
     }
-    return Servers(**{**settings, **changes})
+    return Endpoints(**{**settings, **changes})
 
 
 def call(target: str, *, operation: str = "batches.list", absolute: bool = False) -> Call:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from amili_async.errors import ConfigurationError
-from amili_async.integrations._deduplication import MemorySeenStore, SeenStore
+from amili_async.integrations._deduplication import DeduplicationStore, MemoryDeduplicationStore
 
 
 async def test_a_delivery_is_claimed_once_until_it_is_released() -> None:
-    store: SeenStore = MemorySeenStore()
+    store: DeduplicationStore = MemoryDeduplicationStore()
 
     assert await store.claim("a") == "claimed"
     assert await store.claim("a") == "busy"
@@ -18,7 +18,7 @@ async def test_a_delivery_is_claimed_once_until_it_is_released() -> None:
 
 
 async def test_a_confirmed_delivery_stays_seen() -> None:
-    store = MemorySeenStore()
+    store = MemoryDeduplicationStore()
     await store.claim("a")
     await store.confirm("a")
 
@@ -28,7 +28,7 @@ async def test_a_confirmed_delivery_stays_seen() -> None:
 
 
 async def test_the_longest_unheard_of_delivery_is_forgotten_first() -> None:
-    store = MemorySeenStore(capacity=2)
+    store = MemoryDeduplicationStore(capacity=2)
     for key in ("a", "b"):
         await store.claim(key)
         await store.confirm(key)
@@ -40,7 +40,7 @@ async def test_the_longest_unheard_of_delivery_is_forgotten_first() -> None:
 
 
 async def test_a_claim_is_never_forgotten_for_lack_of_room() -> None:
-    store = MemorySeenStore(capacity=1)
+    store = MemoryDeduplicationStore(capacity=1)
     await store.claim("slow")
     for key in ("a", "b", "c"):
         await store.claim(key)
@@ -51,4 +51,4 @@ async def test_a_claim_is_never_forgotten_for_lack_of_room() -> None:
 
 def test_a_store_without_room_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="capacity must be at least 1, not 0"):
-        MemorySeenStore(0)
+        MemoryDeduplicationStore(0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 from fastapi import FastAPI
 
-from amili_async.integrations.fastapi import MemorySeenStore, webhook_router
+from amili_async.integrations.fastapi import MemoryDeduplicationStore, webhook_router
 from amili_async.webhooks import BatchCompleted, WebhookVerifier
 from tests.integrations.serving import served
 
@@ -38,7 +38,7 @@ class Office:
         router = webhook_router(
             WebhookVerifier("secret"),
             {BatchCompleted: self.handle},
-            seen=MemorySeenStore(),
+            seen=MemoryDeduplicationStore(),
             path=path,
             patience=patience,
             max_bytes=max_bytes,

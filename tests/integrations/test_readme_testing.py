@@ -15,9 +15,9 @@ TEXT = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 
 
 def test_the_recipe_passes_as_it_stands(tmp_path: Path) -> None:
-    recipe = re.search(r"^```python\n(# test_chasing\.py\n.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-    assert recipe is not None
-    (tmp_path / "test_chasing.py").write_text(recipe[1], "utf-8")
+    recovery_hint = re.search(r"^```python\n(# test_chasing\.py\n.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    assert recovery_hint is not None
+    (tmp_path / "test_chasing.py").write_text(recovery_hint[1], "utf-8")
     done = subprocess.run(  # noqa: S603  # our own recipe
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "--strict-markers"),

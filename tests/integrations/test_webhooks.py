@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from amili_async.errors import WebhookVerificationError
-from amili_async.integrations._deduplication import MemorySeenStore, SeenStore
+from amili_async.integrations._deduplication import DeduplicationStore, MemoryDeduplicationStore
 from amili_async.integrations.webhooks import Handlers, Reply, WebhookReceiver
-from amili_async.sync._sql.deduplication import SqlSeenStore
+from amili_async.sync._sql.deduplication import SqlDeduplicationStore
 from amili_async.webhooks import BatchCompleted, Event, UnknownEvent, WebhookVerifier
 
 if TYPE_CHECKING:
@@ -63,9 +63,9 @@ class Office:
             raise RuntimeError("the office is on fire")
         self.handled.append(event.batch_id)
 
-    def receiver(self, *, seen: SeenStore | None = None, patience: float = 30.0) -> WebhookReceiver:
+    def receiver(self, *, seen: DeduplicationStore | None = None, patience: float = 30.0) -> WebhookReceiver:
         handlers: Handlers = {BatchCompleted: self.handle}
-        return WebhookReceiver(Trusting(), handlers, seen=seen or MemorySeenStore(), patience=patience)
+        return WebhookReceiver(Trusting(), handlers, seen=seen or MemoryDeduplicationStore(), patience=patience)
 
 
 def key(text: str) -> dict[str, str]:
@@ -145,7 +145,7 @@ async def test_a_delivery_that_the_verifier_breaks_on_is_refused(caplog: pytest.
 
     office = Office()
     receiver = WebhookReceiver(
-        WebhookVerifier("secret", signed=signed), {BatchCompleted: office.handle}, seen=MemorySeenStore()
+        WebhookVerifier("secret", signed=signed), {BatchCompleted: office.handle}, seen=MemoryDeduplicationStore()
     )
 
     assert await receiver.receive(BATCH, {}) == Reply(401)
@@ -156,7 +156,7 @@ async def test_a_delivery_that_the_verifier_breaks_on_is_refused(caplog: pytest.
 async def test_a_genuine_body_without_a_moment_to_check_is_a_bad_request() -> None:
     body = b"no JSON"
     signature = hmac.new(b"secret", body, "sha256").hexdigest()
-    receiver = WebhookReceiver(WebhookVerifier("secret", tolerance=60), {}, seen=MemorySeenStore())
+    receiver = WebhookReceiver(WebhookVerifier("secret", tolerance=60), {}, seen=MemoryDeduplicationStore())
 
     assert await receiver.receive(body, {"X-Webhook-Signature": signature}) == Reply(400)
 
@@ -184,7 +184,7 @@ async def test_a_handler_of_a_base_class_gets_what_has_none_of_its_own() -> None
     async def batch(event: BatchCompleted) -> None:
         batches.append(event.batch_id)
 
-    receiver = WebhookReceiver(Trusting(), {Event: any_event, BatchCompleted: batch}, seen=MemorySeenStore())
+    receiver = WebhookReceiver(Trusting(), {Event: any_event, BatchCompleted: batch}, seen=MemoryDeduplicationStore())
     await receiver.receive(BATCH, key("a"))
     await receiver.receive(UNHEARD_OF, key("b"))
 
@@ -251,7 +251,7 @@ async def test_a_receiver_keeps_nothing_of_what_it_has_handled() -> None:
         assert task is not None
         tasks.add(task)
 
-    receiver = WebhookReceiver(Trusting(), {BatchCompleted: handle}, seen=MemorySeenStore())
+    receiver = WebhookReceiver(Trusting(), {BatchCompleted: handle}, seen=MemoryDeduplicationStore())
     await receiver.receive(BATCH, key("a"))
     await asyncio.sleep(0)
     gc.collect()
@@ -281,7 +281,7 @@ async def test_a_closed_receiver_takes_nothing_on() -> None:
     assert office.handled == []
 
 
-class Watched(MemorySeenStore):
+class Watched(MemoryDeduplicationStore):
     """A store that notes what it is asked, and breaks at one step."""
 
     def __init__(self, *, broken: str = "") -> None:
@@ -337,7 +337,9 @@ async def test_handlers_see_the_requests_context_variables() -> None:
     async def handle(_: BatchCompleted) -> None:
         found.append(variable.get())
 
-    await WebhookReceiver(Trusting(), {BatchCompleted: handle}, seen=MemorySeenStore()).receive(BATCH, key("a"))
+    await WebhookReceiver(Trusting(), {BatchCompleted: handle}, seen=MemoryDeduplicationStore()).receive(
+        BATCH, key("a")
+    )
 
     assert found == ["request-1"]
 
@@ -352,7 +354,7 @@ async def test_only_troubles_are_logged(caplog: pytest.LogCaptureFixture) -> Non
 async def test_workers_that_share_a_database_handle_a_delivery_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'seen.db'}"
     offices = [Office(), Office()]
-    async with SqlSeenStore(url) as one, SqlSeenStore(url) as other:
+    async with SqlDeduplicationStore(url) as one, SqlDeduplicationStore(url) as other:
         receivers = [office.receiver(seen=seen) for office, seen in zip(offices, (one, other), strict=True)]
         offices[0].proceed.clear()
         first = asyncio.create_task(receivers[0].receive(BATCH, key("a")))

@@ -8,11 +8,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.pagination.listed import Listed
 
 from amili_async import AmiliClient
 from amili_async import _clock as clock_module
 from amili_async.sandbox import Sandbox
+from tests.lists.listed import Listed
 from tests.turns import running, turns
 from tests.virtual_time import VirtualClock, VirtualLoop
 

@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.pagination.listed import LIST, Listed, ids, ids_until
 
 from amili_async import AmiliClient, ConfigurationError, DecodeError, QuarantinedRow
 from amili_async._lists import page_fetcher as listing
+from tests.lists.listed import LIST, Listed, ids, ids_until
 
 if TYPE_CHECKING:
     from amili_async.sandbox import Sandbox

@@ -15,8 +15,7 @@ from tests.turns import Heartbeat
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.pagination.listed import Listed
-
+    from tests.lists.listed import Listed
     from tests.virtual_time import VirtualClock
 
 ROWS = 12
@@ -39,7 +38,7 @@ async def test_other_tasks_have_turns_while_a_large_page_streams_by_item(listed:
     sizes = [memoryview(raw).nbytes for raw in page.raw_items()]
     assert len(page.raw) > 2**20
     # A bite ends with the row that exceeds it, so it may be as long as the longest row more.
-    least, most = sum(sizes) // (pagination.BITE + max(sizes)), sum(sizes) // pagination.BITE + 1
+    least, most = sum(sizes) // (pagination.YIELD_BYTES + max(sizes)), sum(sizes) // pagination.YIELD_BYTES + 1
     assert 2 <= least <= beats[-1] - beats[0] <= most < ROWS
 
 

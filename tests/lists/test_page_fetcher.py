@@ -15,7 +15,7 @@ from amili_async._call.hooks import Hooks
 from amili_async._call.transport import Transport
 from amili_async._decoding import Reader
 from amili_async._lists import page_fetcher as listing
-from amili_async._lists.page_fetcher import Listing
+from amili_async._lists.page_fetcher import PageFetcher
 from amili_async._protocol.options import Options
 from amili_async._routes import ROUTES
 from amili_async.events import Drift, QuarantinedRow
@@ -24,7 +24,7 @@ from amili_async.models._base import Model
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from amili_async._http.session import Handover
+    from amili_async._http.session import RequestSentSignal
     from amili_async._protocol.requests import Body, Call
 
 T = TypeVar("T")
@@ -42,12 +42,12 @@ class Scripted(Transport):
     def __init__(self, body: bytes = BODY, *hooks: object) -> None:
         self.hooks = Hooks(hooks)
         self.body = body
-        self.calls: list[tuple[Call, Options, Handover | None]] = []
+        self.calls: list[tuple[Call, Options, RequestSentSignal | None]] = []
 
     async def send(
-        self, call: Call, read: Callable[[Body], T], options: Options, handover: Handover | None = None
+        self, call: Call, read: Callable[[Body], T], options: Options, sent_signal: RequestSentSignal | None = None
     ) -> T:
-        self.calls.append((call, options, handover))
+        self.calls.append((call, options, sent_signal))
         return read(self.body)
 
 
@@ -58,8 +58,8 @@ def a_listing(
     path: str = "/orgs/o-1/settlements",
     query: tuple[tuple[str, str | None], ...] = (),
     token_name: str = "pageToken",  # noqa: S107  # a query name
-) -> Listing[Row]:
-    return Listing(
+) -> PageFetcher[Row]:
+    return PageFetcher(
         transport,
         Options(),
         Reader(Row),
@@ -88,8 +88,8 @@ async def test_each_page_has_its_target(
 ) -> None:
     transport = Scripted()
     await a_listing(transport, query=query).fetch(token)
-    ((call, options, handover),) = transport.calls
-    assert (call.target, call.method, call.route, handover) == (target, "GET", ROUTES["settlements.list"], None)
+    ((call, options, sent_signal),) = transport.calls
+    assert (call.target, call.method, call.route, sent_signal) == (target, "GET", ROUTES["settlements.list"], None)
     assert (call.repeatable, call.body) == (True, None)
     assert options == Options()
 

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
-from tests.pagination.listed import LIST, By, Listed, Way, ids, ids_until, stopped_at_every_turn
 
 from amili_async import AmiliClient, NotFoundError
 from amili_async._http import session as connection
-from amili_async._lists.page_fetcher import Listing
+from amili_async._lists.page_fetcher import PageFetcher
 from amili_async.sandbox import Fault, Sandbox
+from tests.lists.listed import LIST, By, Listed, Way, ids, ids_until, stopped_at_every_turn
 from tests.turns import MANY, Heartbeat, running, turns, until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from amili_async import Batch, Pager
-    from amili_async._http.session import Handover
+    from amili_async._http.session import RequestSentSignal
     from amili_async.events import CallStarted
 
 FEW = 3
@@ -160,18 +160,20 @@ async def test_an_error_in_place_of_a_cancellation_is_not_reported_as_forgotten(
     listed: Listed, monkeypatch: pytest.MonkeyPatch, *, hurry: bool
 ) -> None:
     """Nor where the wait for it is cancelled as well."""
-    fetch = Listing[object].fetch
+    fetch = PageFetcher[object].fetch
 
-    async def failing(self: Listing[object], token: str | None, handover: Handover | None = None) -> object:
+    async def failing(
+        self: PageFetcher[object], token: str | None, sent_signal: RequestSentSignal | None = None
+    ) -> object:
         if token is None:
-            return await fetch(self, token, handover)
+            return await fetch(self, token, sent_signal)
         try:
             await asyncio.Event().wait()
         finally:
             await asyncio.sleep(0)
             raise OSError
 
-    monkeypatch.setattr(Listing, "fetch", failing)
+    monkeypatch.setattr(PageFetcher, "fetch", failing)
     pager = listed.pager()
     async with aclosing(aiter(pager)) as batches:
         await anext(batches)
@@ -340,7 +342,7 @@ if sys.version_info >= (3, 12):
 
 async def test_a_request_of_the_clients_own_session_tells_when_it_is_on_the_wire(listed: Listed) -> None:
     transport = listed.client._caller.transport  # pyright: ignore[reportPrivateUsage]  # a pager's way to it
-    handover = transport.handover()
-    assert (handover.done, handover.turns) == (False, 8)
+    sent_signal = transport.sent_signal()
+    assert (sent_signal.done, sent_signal.turns) == (False, 8)
     async with aiohttp.ClientSession() as session, AmiliClient("token", session=session) as client:
-        assert client._caller.transport.handover().turns == 2  # pyright: ignore[reportPrivateUsage]  # the same
+        assert client._caller.transport.sent_signal().turns == 2  # pyright: ignore[reportPrivateUsage]  # the same

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from amili_async._http.session import Handover
-from amili_async._lists.prefetcher import Ahead
+from amili_async._http.session import RequestSentSignal
+from amili_async._lists.prefetcher import Prefetcher
 from amili_async.errors import DeadlineExceededError
 from tests.turns import running, turns
 
@@ -21,17 +21,17 @@ class Pages:
         self.may_arrive = asyncio.Semaphore(0)
         self.error: BaseException | None = None
 
-    async def fetch(self, token: str | None, handover: Handover) -> str:
+    async def fetch(self, token: str | None, sent_signal: RequestSentSignal) -> str:
         self.requested.append(token)
         self.by.append(asyncio.current_task())
-        handover.done = True
+        sent_signal.done = True
         await self.may_arrive.acquire()
         if self.error is not None:
             raise self.error
         return token or "first"
 
-    def handover(self) -> Handover:
-        return Handover(8)
+    def sent_signal(self) -> RequestSentSignal:
+        return RequestSentSignal(8)
 
     def follow(self, page: str) -> str | None:
         return None if page == self.last else f"{page}+"
@@ -41,7 +41,7 @@ def ahead_of(pages: Pages) -> Any:
     """Return what fetches these pages; untyped, since they are words and no pages."""
     listing: Any = pages
     follow: Any = pages.follow
-    return Ahead[Any](listing, follow)
+    return Prefetcher[Any](listing, follow)
 
 
 async def test_a_caller_that_waits_for_each_page_costs_one_task_for_all_of_them() -> None:

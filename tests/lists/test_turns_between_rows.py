@@ -6,11 +6,11 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.pagination.listed import LIST, By, Listed, Way, ids, stopped_at_every_turn
 
 from amili_async._lists import page_fetcher as listing
 from amili_async._lists import pager as pagination
 from amili_async.sandbox import Fault
+from tests.lists.listed import LIST, By, Listed, Way, ids, stopped_at_every_turn
 from tests.turns import Heartbeat
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def every_row_a_bite(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "LARGE", 0)
-    monkeypatch.setattr(pagination, "BITE", 1)
+    monkeypatch.setattr(pagination, "YIELD_BYTES", 1)
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.pagination.listed import LIST, Listed, ids, ids_until
 
 from amili_async import ConfigurationError, Cursor, NotFoundError, PaginationLoopError
-from amili_async._lists.page_fetcher import Loaded
+from amili_async._lists.page_fetcher import FetchedPage
 from amili_async.sandbox import Fault
+from tests.lists.listed import LIST, Listed, ids, ids_until
 
 if TYPE_CHECKING:
     from amili_async import Batch, Page, Pager
@@ -329,7 +329,7 @@ async def test_the_pages_behind_a_walk_are_let_go(listed: Listed) -> None:
     gc.disable()
     try:
         async for _ in listed.pager(page_size=1):
-            alive.append(sum(isinstance(thing, Loaded) for thing in gc.get_objects()))  # noqa: PERF401  # while it walks
+            alive.append(sum(isinstance(thing, FetchedPage) for thing in gc.get_objects()))  # noqa: PERF401  # while it walks
     finally:
         gc.enable()
     assert max(alive) <= 2

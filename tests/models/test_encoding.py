@@ -34,7 +34,7 @@ from amili_async import (
     NewCorrection,
     NewInvoice,
     NewPayment,
-    OpenValue,
+    RawValue,
     Settlement,
     UnknownEntry,
     encode,
@@ -158,7 +158,7 @@ def test_an_unknown_value_a_raw_part_and_money_survive_byte_for_byte() -> None:
 
 
 def test_an_open_value_is_written_as_it_came() -> None:
-    assert encode(OpenValue(raw=b'{ "a": 1.0 }')) == b'{ "a": 1.0 }'
+    assert encode(RawValue(raw=b'{ "a": 1.0 }')) == b'{ "a": 1.0 }'
 
 
 def test_a_failed_entry_inside_a_batch_is_written_as_it_came() -> None:

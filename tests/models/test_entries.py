@@ -27,7 +27,7 @@ class Untagged(SucceededEntry, frozen=True, kw_only=True):
     x: int = 0
 
 
-class Numbered(SucceededEntry, tag=7, frozen=True, kw_only=True):
+class StringifiedInts(SucceededEntry, tag=7, frozen=True, kw_only=True):
     x: int = 0
 
 
@@ -53,7 +53,7 @@ def test_a_type_without_a_tag_of_its_own_goes_by_its_name() -> None:
         ((InvoiceSuccess,), "InvoiceSuccess is known already"),
         ((SucceededEntry,), "SucceededEntry needs a tag"),
         ((UnknownEntry,), "UnknownEntry needs a tag"),
-        ((Numbered,), "Numbered needs a tag"),
+        ((StringifiedInts,), "StringifiedInts needs a tag"),
         ((OtherField,), "OtherField needs a tag"),
         ((FailedEntry,), "is no subclass of SucceededEntry"),
         (("paymentSuccess",), "'paymentSuccess' is no subclass of SucceededEntry"),

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pytest
 
 from amili_async import ConfigurationError
-from amili_async.models._moments import When, moment, query_date
+from amili_async.models._moments import DateLike, moment, query_date
 
 OSLO = timezone(timedelta(hours=1))
 MIDNIGHT = datetime(2024, 1, 15, tzinfo=UTC)
@@ -26,7 +26,7 @@ MIDNIGHT = datetime(2024, 1, 15, tzinfo=UTC)
         ),
     ],
 )
-def test_a_date_an_aware_datetime_and_text_are_taken(given: When, expected: datetime, queried: str) -> None:
+def test_a_date_an_aware_datetime_and_text_are_taken(given: DateLike, expected: datetime, queried: str) -> None:
     assert moment(given, "due_date") == expected
     assert moment(given, "due_date").tzinfo is UTC
     assert query_date(given, "due_date") == queried
@@ -37,7 +37,7 @@ def test_no_date_is_no_query() -> None:
 
 
 @pytest.mark.parametrize("given", [datetime(2024, 1, 15), "2024-01-15T00:00:00"])  # noqa: DTZ001  # what is refused
-def test_a_moment_without_a_zone_is_refused(given: When) -> None:
+def test_a_moment_without_a_zone_is_refused(given: DateLike) -> None:
     with pytest.raises(ConfigurationError, match="due_date has no time zone"):
         moment(given, "due_date")
     with pytest.raises(ConfigurationError, match="due_date has no time zone"):

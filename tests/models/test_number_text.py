@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from amili_async import AutoCollectCase, Case, Invoice, Settlement
-from amili_async.models._number_text import Numbered
+from amili_async.models._number_text import StringifiedInts
 
 
 @pytest.mark.parametrize("written", [b"5000001", b'"5000001"'])
@@ -23,7 +23,7 @@ def test_leading_zeros_of_a_text_stay() -> None:
     assert msgspec.json.decode(b'{"caseNumber": "007"}', type=Settlement).case_number == "007"
 
 
-@pytest.mark.parametrize("kind", Numbered.__subclasses__(), ids=lambda kind: kind.__name__)
-def test_every_member_of_this_kind_is_named(kind: type[Numbered]) -> None:
+@pytest.mark.parametrize("kind", StringifiedInts.__subclasses__(), ids=lambda kind: kind.__name__)
+def test_every_member_of_this_kind_is_named(kind: type[StringifiedInts]) -> None:
     mixed = {field.name for field in msgspec.structs.fields(kind) if "int | str" in str(field.type)}
     assert mixed == set(kind.numbers)

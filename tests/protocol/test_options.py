@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from amili_async._protocol.options import Options, Timeout, changed, check_on_invalid, seconds
+from amili_async._protocol.options import Options, Timeout, check_on_invalid, merge_options, seconds
 from amili_async._protocol.retry import RetryPolicy
 from amili_async.errors import ConfigurationError
 
@@ -20,13 +20,13 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
 
 def test_what_is_not_given_stays() -> None:
     base = Options(deadline=7.0, timeout=Timeout(3.0, 1.0), headers={"X-A": "1"}, on_invalid="skip")
-    assert changed(base) == base
+    assert merge_options(base) == base
 
 
 def test_what_is_given_takes_its_place_and_the_base_is_left_alone() -> None:
     base = Options(headers={"X-A": "1", "X-B": "1"})
     policy = RetryPolicy(attempts=1)
-    layered = changed(
+    layered = merge_options(
         base, deadline=None, timeout=Timeout(9.0, 2.0), retry=policy, headers={"X-B": "2"}, on_invalid=print
     )
     assert layered == Options(
@@ -36,8 +36,8 @@ def test_what_is_given_takes_its_place_and_the_base_is_left_alone() -> None:
 
 
 def test_a_timeout_in_seconds_is_the_total_and_bounds_connecting_too() -> None:
-    assert changed(Options(), timeout=12).timeout == Timeout(total=12.0, connect=5.0)
-    assert changed(Options(), timeout=2.5).timeout == Timeout(total=2.5, connect=2.5)
+    assert merge_options(Options(), timeout=12).timeout == Timeout(total=12.0, connect=5.0)
+    assert merge_options(Options(), timeout=2.5).timeout == Timeout(total=2.5, connect=2.5)
 
 
 @pytest.mark.parametrize("value", [0, -1, 0.0, math.inf, -math.inf, math.nan, "5", None, True, b"5", [5]])
@@ -49,9 +49,9 @@ def test_what_is_no_duration_is_refused_by_name(value: Any) -> None:
 @pytest.mark.parametrize("value", [0, -1, math.inf, math.nan])
 def test_options_that_cannot_be_right_are_refused_by_name(value: float) -> None:
     with pytest.raises(ConfigurationError, match=r"^deadline must be"):
-        changed(Options(), deadline=value)
+        merge_options(Options(), deadline=value)
     with pytest.raises(ConfigurationError, match=r"^timeout must be"):
-        changed(Options(), timeout=value)
+        merge_options(Options(), timeout=value)
     with pytest.raises(ConfigurationError, match=r"^timeout\.total must be"):
         Timeout(total=value)
     with pytest.raises(ConfigurationError, match=r"^timeout\.connect must be"):
@@ -61,9 +61,9 @@ def test_options_that_cannot_be_right_are_refused_by_name(value: float) -> None:
 def test_other_kinds_of_options_are_refused_by_name() -> None:
     number: Any = 3
     with pytest.raises(ConfigurationError, match=r"^retry must be a RetryPolicy, not int"):
-        changed(Options(), retry=number)
+        merge_options(Options(), retry=number)
     with pytest.raises(ConfigurationError, match=r"^headers: "):
-        changed(Options(), headers={"Authorization": "Bearer mine"})
+        merge_options(Options(), headers={"Authorization": "Bearer mine"})
 
 
 @pytest.mark.parametrize("value", ["raise", "skip", print])

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
-from amili_async._protocol.call_state import Failed, Run, Sending
+from amili_async._protocol.call_state import AttemptFailure, CallState, SendState
 from amili_async._protocol.options import Options
 from amili_async._protocol.outcomes import broken, deadline_error, expired, final_error, refused, unreadable
 from amili_async._protocol.requests import Call
@@ -35,30 +35,36 @@ def run(
     begun: bool | None = None,
     by_deadline: bool = False,
     headers: dict[str, str] | None = None,
-) -> Run:
+) -> CallState:
     """Return a run as it stands when its attempt ends. ``begun``: whether a write's body was handed over."""
     call = Call(
-        route=ROUTES["invoices.create"], target="/", method="POST", idempotency_key="k-1", recipe="list the batches"
+        route=ROUTES["invoices.create"],
+        target="/",
+        method="POST",
+        idempotency_key="k-1",
+        recovery_hint="list the batches",
     )
-    under_way = Run(call, Options(), 1, 100.0)
+    under_way = CallState(call, Options(), 1, 100.0)
     under_way.phase = phase
     under_way.status = status
     under_way.answer_headers = headers
     under_way.by_deadline = by_deadline
-    under_way.sending = None if begun is None else Sending(begun=begun)
+    under_way.sending = None if begun is None else SendState(begun=begun)
     under_way.attempts = 1
     return under_way
 
 
-def over(under_way: Run, *, closed: bool = False) -> Failed:
+def over(under_way: CallState, *, closed: bool = False) -> AttemptFailure:
     return expired(under_way, TimeoutError(), closed=closed, instant=130.0, now=NOW)
 
 
-def broke(under_way: Run, problem: Exception, *, closed: bool = False, never_sent: bool = False) -> Failed:
+def broke(
+    under_way: CallState, problem: Exception, *, closed: bool = False, never_sent: bool = False
+) -> AttemptFailure:
     return broken(under_way, problem, closed=closed, never_sent=never_sent, now=NOW)
 
 
-def check(outcome: Failed, failure: Failure, kind: type[AmiliError]) -> None:
+def check(outcome: AttemptFailure, failure: Failure, kind: type[AmiliError]) -> None:
     assert outcome.failure is failure
     assert type(outcome.error) is kind
 
@@ -191,7 +197,7 @@ def test_a_status_that_is_no_success_is_its_error() -> None:
 
 
 def test_the_end_of_a_call_is_its_error_with_where_it_happened() -> None:
-    error = final_error(run(), Failed(Failure.NEVER_SENT, ConnectError("no connection")), unknown=False)
+    error = final_error(run(), AttemptFailure(Failure.NEVER_SENT, ConnectError("no connection")), unknown=False)
     assert type(error) is ConnectError
     assert (error.operation, error.method, error.route, error.attempts) == (
         "invoices.create",
@@ -208,11 +214,11 @@ def test_the_end_of_a_call_is_its_error_with_where_it_happened() -> None:
         (ServerError("500", status=500, body=b"down"), "the request was answered 500"),
     ],
 )
-def test_an_unknown_outcome_names_key_recipe_and_cause(error: AmiliError, says: str) -> None:
-    problem = final_error(run(), Failed(Failure.STATUS, error), unknown=True)
+def test_an_unknown_outcome_names_key_recovery_hint_and_cause(error: AmiliError, says: str) -> None:
+    problem = final_error(run(), AttemptFailure(Failure.STATUS, error), unknown=True)
     assert isinstance(problem, OutcomeUnknownError)
     assert problem.message == f"{says}: it may have taken effect, so it was not repeated"
-    assert (problem.idempotency_key, problem.recipe) == ("k-1", "list the batches")
+    assert (problem.idempotency_key, problem.recovery_hint) == ("k-1", "list the batches")
     assert problem.__cause__ is error
     assert (problem.status, problem.body) == (error.status, error.body)
     assert problem.operation == error.operation == "invoices.create"

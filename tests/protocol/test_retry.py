@@ -20,11 +20,11 @@ from amili_async._protocol.retry import (
     Decision,
     Failure,
     RetryPolicy,
+    backoff_delays,
     decide,
-    pauses,
+    parse_retry_after,
     read_date,
     read_retry_after,
-    told_wait,
 )
 from amili_async.errors import ConfigurationError
 
@@ -138,12 +138,12 @@ def test_a_token_endpoint_that_rests_is_waited_for(status: int | None) -> None:
 
 
 def test_own_waits_grow_from_one_second_to_the_cap() -> None:
-    bounds = pauses(RetryPolicy(max_wait=20.0), jitter=lambda bound: bound)
+    bounds = backoff_delays(RetryPolicy(max_wait=20.0), jitter=lambda bound: bound)
     assert list(islice(bounds, 7)) == [1, 2, 4, 8, 16, 20, 20]
 
 
 def test_own_waits_have_full_jitter() -> None:
-    drawn = [next(islice(pauses(RetryPolicy()), 4, None)) for _ in range(300)]
+    drawn = [next(islice(backoff_delays(RetryPolicy()), 4, None)) for _ in range(300)]
     assert all(0 <= wait <= 16 for wait in drawn)
     assert min(drawn) < 4
     assert max(drawn) > 12
@@ -213,11 +213,11 @@ def test_a_date_without_a_zone_is_utc_wherever_the_machine_stands(monkeypatch: p
 
 def test_a_date_is_measured_from_the_answers_own_date_and_from_ours_where_it_has_none() -> None:
     told = {"Retry-After": "Sun, 06 Nov 1994 08:49:37 GMT", "Date": "Sun, 06 Nov 1994 08:49:17 GMT"}
-    assert told_wait(told, NOW) == 20.0
-    assert told_wait({**told, "Date": "nonsense"}, NOW) == 7.0
-    assert told_wait({"Retry-After": told["Retry-After"]}, NOW) == 7.0
-    assert told_wait({"Retry-After": "3", "Date": told["Date"]}, NOW) == 3.0
-    assert told_wait({}, NOW) is None
+    assert parse_retry_after(told, NOW) == 20.0
+    assert parse_retry_after({**told, "Date": "nonsense"}, NOW) == 7.0
+    assert parse_retry_after({"Retry-After": told["Retry-After"]}, NOW) == 7.0
+    assert parse_retry_after({"Retry-After": "3", "Date": told["Date"]}, NOW) == 3.0
+    assert parse_retry_after({}, NOW) is None
 
 
 @given(st.text())

@@ -16,7 +16,7 @@ import pytest
 
 from amili_async._protocol.retry import Action, Decision, Failure, RetryPolicy, decide
 
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 POLICY = RetryPolicy(attempts=3)
 
 

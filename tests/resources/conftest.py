@@ -16,9 +16,8 @@ from tests.turns import running
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.transport.calls import ClientMaker
-
     from amili_async._client import ClientSettings
+    from tests.call.calls import ClientMaker
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from amili_async.sandbox import Fault, Sandbox
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.transport.calls import ClientMaker
+    from tests.call.calls import ClientMaker
 
 
 async def test_the_batch_is_read_whole_and_as_documented(make_client: ClientMaker, sandbox: Sandbox) -> None:

@@ -20,8 +20,8 @@ from amili_async import (
     Invoice,
     NewInvoice,
     NotFoundError,
-    OpenValue,
     OutcomeUnknownError,
+    RawValue,
     encode,
 )
 from amili_async.sandbox import Fault, Sandbox
@@ -105,8 +105,8 @@ async def test_a_202_without_a_readable_batch_id_is_an_unknown_outcome(
         await client.invoices.create(organization, [new(1)], idempotency_key="k")
     assert caught.value.status == 202
     assert caught.value.idempotency_key == "k"
-    assert caught.value.recipe is not None
-    assert "unique_source_invoice_id" in caught.value.recipe
+    assert caught.value.recovery_hint is not None
+    assert "unique_source_invoice_id" in caught.value.recovery_hint
     assert sandbox.requests.count("invoices.create") == 1
 
 
@@ -246,7 +246,7 @@ async def test_what_is_listed_under_an_invoice_has_no_documented_shape(
     invoice = await first_invoice(client, organization)
     for method in (client.invoices.payments, client.invoices.documents, client.invoices.history):
         rows = await method(organization, invoice.id).collect()
-        assert all(isinstance(row, OpenValue) and json.loads(row.raw) for row in rows)
+        assert all(isinstance(row, RawValue) and json.loads(row.raw) for row in rows)
     assert await client.invoices.documents(organization, invoice.id).collect()
     sandbox.faults.add(Fault("invoices.history", status=200, body='{"data": [1, {"at": 1.50}]}'))
     odd = await client.invoices.history(organization, invoice.id).collect()
@@ -294,7 +294,7 @@ async def test_an_action_whose_answer_is_no_json_is_an_unknown_outcome(
     with pytest.raises(OutcomeUnknownError) as caught:
         await client.invoices.pause(organization, "i")
     assert caught.value.status == 202
-    assert caught.value.recipe == "invoices.get(organization_id, invoice_id) shows the invoice's status"
+    assert caught.value.recovery_hint == "invoices.get(organization_id, invoice_id) shows the invoice's status"
 
 
 # Downloading

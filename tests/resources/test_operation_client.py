@@ -17,14 +17,13 @@ from amili_async import (
     SucceededEntry,
     UnknownEntry,
 )
-from amili_async.resources._operation_client import Caller, Readers
+from amili_async.resources._operation_client import OperationClient, Readers
 from amili_async.sandbox import Fault
 
 if TYPE_CHECKING:
-    from tests.transport.calls import ClientMaker
-
     from amili_async.events import Drift, QuarantinedRow
     from amili_async.sandbox import Sandbox
+    from tests.call.calls import ClientMaker
 
 
 class PaymentSuccess(SucceededEntry, tag="paymentSuccess", frozen=True, kw_only=True):
@@ -40,7 +39,7 @@ PAID = Fault(
 )
 
 
-def caller_of(client: AmiliClient) -> Caller:
+def caller_of(client: AmiliClient) -> OperationClient:
     return client._caller  # pyright: ignore[reportPrivateUsage]  # what resources call with has no other way in
 
 
@@ -97,8 +96,8 @@ async def test_a_read_is_repeated_and_a_write_is_not(client: AmiliClient, sandbo
     sandbox.faults.add("*:close")
     caller = caller_of(client)
     with pytest.raises(OutcomeUnknownError) as caught:
-        await caller.send("corrections.create", "o-1", read=bytes, body=b"{}", recipe="ask Amili")
-    assert caught.value.recipe == "ask Amili"
+        await caller.send("corrections.create", "o-1", read=bytes, body=b"{}", recovery_hint="ask Amili")
+    assert caught.value.recovery_hint == "ask Amili"
     assert sandbox.requests.count("corrections.create") == 1
     sandbox.faults.clear()
     sandbox.faults.add("batches.get:close,count=1", PAID)

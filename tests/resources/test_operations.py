@@ -28,9 +28,8 @@ from amili_async.resources._base import Resource
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from tests.transport.calls import ClientMaker
-
     from amili_async.sandbox import Sandbox
+    from tests.call.calls import ClientMaker
 
 README = (Path(__file__).parent.parent.parent / "README.md").read_text("utf-8")
 

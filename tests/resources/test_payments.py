@@ -48,8 +48,8 @@ async def test_a_payment_that_may_have_been_made_is_not_made_again(
     with pytest.raises(OutcomeUnknownError) as caught:
         await client.payments.create(organization, [NewPayment(invoice_id="i", amount=Decimal(1))], idempotency_key="k")
     assert sandbox.requests.count("payments.create") == 1
-    assert caught.value.recipe is not None
-    assert "idempotency_key" in caught.value.recipe
+    assert caught.value.recovery_hint is not None
+    assert "idempotency_key" in caught.value.recovery_hint
 
 
 @pytest.mark.parametrize("payments", [[], [NewCorrection(invoice_id="i", amount=Decimal(1))]])

@@ -110,8 +110,8 @@ def test_a_missed_deadline_carries_the_last_batch_seen_and_looks_until_the_end(d
         assert "still QUEUED" in str(caught.value)
         assert clock.monotonic() - begun <= deadline
         assert deadline - moments[-1] <= min(LAST_LOOK, deadline / 4) + 1e-6
-        pauses = [after - before for before, after in itertools.pairwise(moments)]
-        assert all(pause <= LONGEST_PAUSE for pause in pauses)
+        backoff_delays = [after - before for before, after in itertools.pairwise(moments)]
+        assert all(pause <= LONGEST_PAUSE for pause in backoff_delays)
 
     run(main)
 

@@ -21,7 +21,7 @@ from amili_async import (
     NotFoundError,
 )
 from amili_async.models._entries import UnknownEntry
-from amili_async.resources._raw_request import METHODS, encode_body, free_call
+from amili_async.resources._raw_request import METHODS, encode_body, raw_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def call(method: str = "GET", path: str = "/things", **options: Any) -> Call:
     """Return a free call with nothing but what is given."""
     nothing = dict.fromkeys(("query", "body", "headers", "idempotency_key", "repeatable"))
-    return free_call(method, path, **{**nothing, **options})
+    return raw_request(method, path, **{**nothing, **options})
 
 
 CORRECTION = NewCorrection(

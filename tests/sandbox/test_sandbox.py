@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from amili_async.sandbox._shapes import Generation
 
 
-CERTIFICATE = Path(__file__).parent.parent / "transport" / "loopback.pem"
+CERTIFICATE = Path(__file__).parent.parent / "call" / "loopback.pem"
 
 
 def fetch(sandbox: Sandbox, path: str) -> Any:

@@ -3,13 +3,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amili_async.sandbox._seed_data import FAILED, PARTIAL, QUEUED, SUCCESS, Population
+from amili_async.sandbox._seed_data import FAILED, PARTIAL, QUEUED, SUCCESS, SeedData
 
 WEIGHTS = (3, 2, 7, 6, 5, 4, 3, 2, 1)
 
 
-def population(*, batches: int = 60, entries: int = 12, seed: int = 1, organizations: int = 5) -> Population:
-    return Population(seed=seed, organizations=organizations, batches=batches, entries=entries)
+def population(*, batches: int = 60, entries: int = 12, seed: int = 1, organizations: int = 5) -> SeedData:
+    return SeedData(seed=seed, organizations=organizations, batches=batches, entries=entries)
 
 
 @given(st.integers(0, 10**6))

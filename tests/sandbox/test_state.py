@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 
 from amili_async.sandbox._identifiers import Kind
-from amili_async.sandbox._seed_data import QUEUED, Population
-from amili_async.sandbox._state import World, outcome
+from amili_async.sandbox._seed_data import QUEUED, SeedData
+from amili_async.sandbox._state import State, outcome
 
 
-def world(*, batches: int = 10, now: float = 1_800_000_000.0) -> World:
-    return World(Population(seed=1, organizations=2, batches=batches, entries=3), order="newest", clock=lambda: now)
+def world(*, batches: int = 10, now: float = 1_800_000_000.0) -> State:
+    return State(SeedData(seed=1, organizations=2, batches=batches, entries=3), order="newest", clock=lambda: now)
 
 
 def test_what_is_added_comes_after_the_seeded() -> None:
@@ -36,7 +36,7 @@ def test_a_seeded_batch_that_waits_can_be_ended() -> None:
 
 def test_batches_end_in_the_order_of_their_time() -> None:
     now = [100.0]
-    made = World(Population(seed=1, organizations=1, batches=0, entries=1), order="newest", clock=lambda: now[0])
+    made = State(SeedData(seed=1, organizations=1, batches=0, entries=1), order="newest", clock=lambda: now[0])
     organization = made.organizations[0]
     late, soon = (made.add_batch(organization, type="INVOICE", state=QUEUED, succeeded=(), failed=()) for _ in range(2))
     made.finish_at(late, 103)

@@ -5,14 +5,14 @@ from urllib.parse import quote
 
 import msgspec
 
-from amili_async.sync import Bookmark, Portion, Written
+from amili_async.sync import Checkpoint, PageWrite, WriteResult
 
 
 class Mark(msgspec.Struct):
     """The file beside the rows: how many bytes of them count, and where the walk stands after those."""
 
     size: int = 0
-    bookmark: Bookmark = Bookmark()
+    bookmark: Checkpoint = Checkpoint()
 
 
 class JsonLinesStore:
@@ -25,14 +25,14 @@ class JsonLinesStore:
         stem = f"{quote(organization_id, safe='')}.{resource}"
         return self._folder / f"{stem}.jsonl", self._folder / f"{stem}.mark"
 
-    async def begin(self, organization_id: str, resource: str, /) -> Bookmark:
+    async def begin(self, organization_id: str, resource: str, /) -> Checkpoint:
         rows, mark = self._paths(organization_id, resource)
         found = msgspec.json.decode(mark.read_bytes(), type=Mark) if mark.exists() else Mark()
         rows.touch()
         os.truncate(rows, found.size)  # what a killed run appended and never marked
         return found.bookmark
 
-    async def write(self, portion: Portion, /) -> Written:
+    async def write(self, portion: PageWrite, /) -> WriteResult:
         rows, mark = self._paths(portion.organization_id, portion.resource)
         raws = [row.raw for row in portion.rows] + [row.raw for row in portion.quarantined]
         with rows.open("ab") as file:
@@ -43,7 +43,7 @@ class JsonLinesStore:
         new = mark.with_suffix(".new")
         new.write_bytes(msgspec.json.encode(Mark(size, portion.bookmark)))
         new.replace(mark)  # in this moment, and not before, rows and bookmark count
-        return Written(len(portion.rows), 0)
+        return WriteResult(len(portion.rows), 0)
 
     async def finish(self, organization_id: str, resource: str, error: str | None, /) -> None:
         """Nothing is held open, and nobody else is waiting."""

@@ -10,8 +10,8 @@ from amili_async._decoding import Reader
 from amili_async.events import QuarantinedRow
 from amili_async.models._batches import Batch
 from amili_async.models._entries import SucceededEntry
-from amili_async.sync._checkpoint import Bookmark
-from amili_async.sync._store import Portion, Row
+from amili_async.sync._checkpoint import Checkpoint
+from amili_async.sync._store import PageWrite, Row
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -42,9 +42,9 @@ def batch(row_id: str, **members: object) -> Row:
     return read(msgspec.json.encode({**usual, **members}))
 
 
-def portion(*rows: Row, organization_id: str = "organization", bookmark: Bookmark | None = None) -> Portion:
+def portion(*rows: Row, organization_id: str = "organization", bookmark: Checkpoint | None = None) -> PageWrite:
     """Return rows with a bookmark that says nothing."""
-    return Portion(organization_id=organization_id, resource="batches", rows=rows, bookmark=bookmark or Bookmark())
+    return PageWrite(organization_id=organization_id, resource="batches", rows=rows, bookmark=bookmark or Checkpoint())
 
 
 def aside(raw: bytes) -> QuarantinedRow:

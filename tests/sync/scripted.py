@@ -11,15 +11,15 @@ import msgspec
 from amili_async._cursor import Cursor
 from amili_async.errors import BadRequestError
 from amili_async.models._batches import Batch, BatchState
-from amili_async.sync._checkpoint import Bookmark
-from amili_async.sync._source import Sheet
-from amili_async.sync._store import Portion, Row, Written
+from amili_async.sync._checkpoint import Checkpoint
+from amili_async.sync._source import SourcePage
+from amili_async.sync._store import PageWrite, Row, WriteResult
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from amili_async.events import QuarantinedRow
-    from amili_async.sync._store import Held
+    from amili_async.sync._store import LeaseConflict
 
 EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -54,14 +54,14 @@ class ScriptedList:
         order: Order = "newest",
         paging: Paging = "offset",
         page_size: int = 3,
-        named: int = 200,
+        max_tracked_open: int = 200,
         before_page: Callable[[], None] = lambda: None,
     ) -> None:
         self.rows: dict[str, Row] = {}
         self.order: Order = order
         self.paging: Paging = paging
         self.page_size = page_size
-        self.named = named
+        self.max_tracked_open = max_tracked_open
         self.sort: str | None = "DESC"
         self.refuses_sort = False
         self.before_page = before_page
@@ -84,10 +84,12 @@ class ScriptedList:
     def expire_tokens(self) -> None:
         self.era += 1
 
-    def unsorted(self) -> None:
+    def disable_sort(self) -> None:
         self.sort = None
 
-    async def sheets(self, cursor: Cursor | None, sort: str | None, /, *, ahead: bool) -> AsyncGenerator[Sheet, None]:
+    async def sheets(
+        self, cursor: Cursor | None, sort: str | None, /, *, ahead: bool
+    ) -> AsyncGenerator[SourcePage, None]:
         self.ahead.append(ahead)
         token = None if cursor is None else cursor.token
         while True:
@@ -102,7 +104,7 @@ class ScriptedList:
                 return
             token = following
 
-    async def again(self, row_id: str, /) -> Row | QuarantinedRow | None:
+    async def refetch(self, row_id: str, /) -> Row | QuarantinedRow | None:
         self.asked_again.append(row_id)
         return self.rows.get(row_id)
 
@@ -111,7 +113,7 @@ class ScriptedList:
         seconds = 0.0 if one.moment is None else (one.moment - EPOCH).total_seconds()
         return {"newest": -seconds, "oldest": seconds, "shuffled": float(shuffled)}[self.order], one.id
 
-    def _page(self, token: str | None) -> tuple[Sheet, str | None]:
+    def _page(self, token: str | None) -> tuple[SourcePage, str | None]:
         listed = sorted(self.rows.values(), key=self._key)
         start = 0
         if token is not None:
@@ -131,7 +133,7 @@ class ScriptedList:
             position = str(end) if self.paging == "offset" else msgspec.json.encode(self._key(rows[-1])).decode()
             following = f"{self.era}/{position}"
         cursor = Cursor(token=token)
-        return Sheet(tuple(rows), (), cursor, None if following is None else Cursor(token=following)), following
+        return SourcePage(tuple(rows), (), cursor, None if following is None else Cursor(token=following)), following
 
 
 class MemoryStore:
@@ -139,16 +141,16 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
-        self.bookmark = Bookmark()
+        self.bookmark = Checkpoint()
         self.writes = 0
         self.crash_in: int | None = None
         self.crash_after = False
         self.finished: list[str | None] = []
 
-    async def begin(self, _organization_id: str, _resource: str, /) -> Bookmark | Held:
+    async def begin(self, _organization_id: str, _resource: str, /) -> Checkpoint | LeaseConflict:
         return self.bookmark
 
-    async def write(self, portion: Portion, /) -> Written | Held:
+    async def write(self, portion: PageWrite, /) -> WriteResult | LeaseConflict:
         if self.crash_in is not None:
             self.crash_in -= 1
             if self.crash_in < 0:
@@ -160,12 +162,12 @@ class MemoryStore:
     async def finish(self, _organization_id: str, _resource: str, error: str | None, /) -> None:
         self.finished.append(error)
 
-    def _keep(self, portion: Portion) -> Written:
+    def _keep(self, portion: PageWrite) -> WriteResult:
         self.writes += 1
         before = {one.id: self.rows.get(one.id) for one in portion.rows}
         self.rows.update({one.id: one for one in portion.rows})
         # Through JSON, as every store keeps it.
-        self.bookmark = msgspec.json.decode(msgspec.json.encode(portion.bookmark), type=Bookmark)
+        self.bookmark = msgspec.json.decode(msgspec.json.encode(portion.bookmark), type=Checkpoint)
         new = sum(one is None for one in before.values())
         changed = sum(before[one.id] not in {None, one} for one in portion.rows)
-        return Written(new, changed)
+        return WriteResult(new, changed)

@@ -17,7 +17,17 @@ from amili_async._clock import SystemClock, installed
 from amili_async._cursor import Cursor
 from amili_async.errors import ConfigurationError, StoreError, TokenError, UnauthorizedError
 from amili_async.sandbox import Fault, Sandbox
-from amili_async.sync import Bookmark, Counts, Held, Portion, Progress, SqlStore, SyncReport, Written, sync
+from amili_async.sync import (
+    Checkpoint,
+    Counts,
+    LeaseConflict,
+    PageWrite,
+    Progress,
+    SqlStore,
+    SyncReport,
+    WriteResult,
+    sync,
+)
 from amili_async.sync import _engine as engine
 from tests.sync.scripted import MemoryStore
 
@@ -225,8 +235,8 @@ async def test_all_lists_of_an_organization_are_read(sandbox: Sandbox, client: A
         assert report.resources[resource].new > 0
         assert await store.count(resource) == report.resources[resource].new
 
-    again = await sync(client, sandbox.organization_ids[:1], store, resources=ALL)
-    assert {name: (counts.new, counts.changed) for name, counts in again.resources.items()} == dict.fromkeys(
+    refetch = await sync(client, sandbox.organization_ids[:1], store, resources=ALL)
+    assert {name: (counts.new, counts.changed) for name, counts in refetch.resources.items()} == dict.fromkeys(
         ALL, (0, 0)
     )
 
@@ -319,7 +329,7 @@ async def test_a_run_stops_when_so_many_organizations_have_failed(
     assert report.stopped
     assert not report.ok
     assert len(report.failures) == 2
-    assert isinstance(await store.begin(sandbox.organization_ids[2], "batches"), Bookmark)
+    assert isinstance(await store.begin(sandbox.organization_ids[2], "batches"), Checkpoint)
 
 
 async def test_a_row_that_cannot_be_read_is_set_aside_and_nothing_fails(
@@ -372,7 +382,7 @@ async def test_a_token_endpoint_that_fails_for_a_while_fails_organizations_not_t
 class FailingStore(MemoryStore):
     """A store whose disk is full after a page."""
 
-    async def write(self, portion: Portion, /) -> Written | Held:
+    async def write(self, portion: PageWrite, /) -> WriteResult | LeaseConflict:
         if self.writes:
             raise StoreError("the disk is full")
         return await super().write(portion)
@@ -431,11 +441,11 @@ async def test_no_more_organizations_are_walked_at_once_than_asked_for(client: A
     most = 0
 
     class Counting(MemoryStore):
-        async def begin(self, organization_id: str, _resource: str, /) -> Bookmark | Held:
+        async def begin(self, organization_id: str, _resource: str, /) -> Checkpoint | LeaseConflict:
             nonlocal most
             walked.add(organization_id)
             most = max(most, len(walked))
-            return Bookmark()
+            return Checkpoint()
 
         async def finish(self, organization_id: str, _resource: str, error: str | None, /) -> None:
             walked.discard(organization_id)
@@ -495,12 +505,12 @@ class StolenStore(MemoryStore):
         super().__init__()
         self.begun = 0
 
-    async def begin(self, _organization_id: str, _resource: str, /) -> Bookmark | Held:
+    async def begin(self, _organization_id: str, _resource: str, /) -> Checkpoint | LeaseConflict:
         self.begun += 1
         return self.bookmark
 
-    async def write(self, portion: Portion, /) -> Written | Held:
-        return Held(1.0) if self.begun == 1 and self.writes else await super().write(portion)
+    async def write(self, portion: PageWrite, /) -> WriteResult | LeaseConflict:
+        return LeaseConflict(1.0) if self.begun == 1 and self.writes else await super().write(portion)
 
 
 async def test_an_organization_that_was_taken_over_is_asked_about_once_more(
@@ -587,7 +597,7 @@ async def test_cancelled_it_leaves_whole_pages_and_no_lease(
     assert len(rows_of(tmp_path / "store.db")) % 10 == 0
     async with SqlStore(sqlite_url) as other:
         for organization_id in sandbox.organization_ids:
-            assert isinstance(await other.begin(organization_id, "batches"), Bookmark)
+            assert isinstance(await other.begin(organization_id, "batches"), Checkpoint)
             await other.finish(organization_id, "batches", None)
 
         report = await sync(client, sandbox.organization_ids, other)
@@ -602,10 +612,10 @@ async def test_a_run_that_ends_in_the_middle_gives_back_those_that_wait_for_a_tu
     finished: list[str] = []
 
     class Store3(MemoryStore):
-        async def begin(self, organization_id: str, _resource: str, /) -> Bookmark | Held:
+        async def begin(self, organization_id: str, _resource: str, /) -> Checkpoint | LeaseConflict:
             if organization_id == sandbox.organization_ids[2]:
                 raise StoreError("the disk is full")
-            return Bookmark()
+            return Checkpoint()
 
         async def finish(self, organization_id: str, _resource: str, _error: str | None, /) -> None:
             finished.append(organization_id)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from amili_async.sync._fair_queue import Turns
+from amili_async.sync._fair_queue import FairQueue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
 
 
-def turns(items: Iterable[str], *, ahead: int = 2) -> Turns[str, str]:
-    return Turns(items, lambda item: None if item.startswith("-") else item.upper(), ahead=ahead)
+def turns(items: Iterable[str], *, ahead: int = 2) -> FairQueue[str, str]:
+    return FairQueue(items, lambda item: None if item.startswith("-") else item.upper(), ahead=ahead)
 
 
-async def handed_out(line: Turns[str, str]) -> list[str]:
+async def handed_out(line: FairQueue[str, str]) -> list[str]:
     feeding = asyncio.create_task(line.feed())
     found: list[str] = []
     while (job := await line.next()) is not None:
@@ -72,7 +72,7 @@ async def test_asynchronous_items_are_waited_for() -> None:
         await more.wait()
         yield "b"
 
-    line = Turns(slow(), str.upper, ahead=2)
+    line = FairQueue(slow(), str.upper, ahead=2)
     feeding = asyncio.create_task(line.feed())
     assert await line.next() == "A"
     waiting = asyncio.create_task(line.next())

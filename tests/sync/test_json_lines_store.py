@@ -51,8 +51,8 @@ async def test_every_row_is_a_line_once_and_a_second_run_goes_on_from_the_marks(
     assert report.ok
     assert sorted(lines(tmp_path)) == expected(sandbox)
 
-    again = await sync(client, sandbox.organization_ids, JsonLinesStore(tmp_path))
-    assert again.total.pages < report.total.pages
+    refetch = await sync(client, sandbox.organization_ids, JsonLinesStore(tmp_path))
+    assert refetch.total.pages < report.total.pages
     assert sorted(set(lines(tmp_path))) == expected(sandbox)
 
 

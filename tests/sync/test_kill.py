@@ -15,7 +15,7 @@ import pytest
 from amili_async import AmiliClient, ClientCredentials
 from amili_async.sandbox import Sandbox
 from amili_async.sync import SqlStore
-from amili_async.sync._checkpoint import Bookmark
+from amili_async.sync._checkpoint import Checkpoint
 from tests.throwaway_postgresql import Server, throwaway_postgresql
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ async def standing(url: str) -> tuple[dict[str, tuple[int, int]], int]:
         far: dict[str, tuple[int, int]] = {}
         statement = "SELECT organization_id, CAST(bookmark AS TEXT) FROM walks"
         for organization_id, text in connection.exec_driver_sql(statement):
-            bookmark = msgspec.json.decode(str(text), type=Bookmark)
+            bookmark = msgspec.json.decode(str(text), type=Checkpoint)
             far[str(organization_id)] = (bookmark.walks, bookmark.walk.pages if bookmark.walk else 0)
         return far, int(connection.exec_driver_sql("SELECT count(*) FROM batches").scalar_one())
 

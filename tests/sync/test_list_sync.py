@@ -11,9 +11,9 @@ from amili_async._clock import SystemClock
 from amili_async._cursor import Cursor
 from amili_async.errors import APIError, BadRequestError, ConfigurationError, ForbiddenError
 from amili_async.events import QuarantinedRow
-from amili_async.sync._list_sync import Course, LeaseLostError
-from amili_async.sync._progress import Tally
-from amili_async.sync._store import Held, Portion, Row, Written
+from amili_async.sync._list_sync import LeaseLostError, ListSync
+from amili_async.sync._progress import Counter
+from amili_async.sync._store import LeaseConflict, PageWrite, Row, WriteResult
 from tests.sync.scripted import EPOCH, MemoryStore, ScriptedList, row
 
 SPACING = 1000
@@ -26,19 +26,19 @@ class Scene:
     def __init__(self, *, rows: int = 30, page_size: int = 10, open_rows: tuple[int, ...] = ()) -> None:
         self.list = ScriptedList(page_size=page_size)
         self.store: MemoryStore = MemoryStore()
-        self.tally = Tally()
+        self.tally = Counter()
         for number in range(rows):
             self.add(number, final=number not in open_rows)
 
     def add(self, number: int, *, final: bool = True) -> None:
         self.list.add(row(f"row {number:03}", number * SPACING, final=final))
 
-    def course(self, *, full: bool = False, since: int | None = None) -> Course:
-        self.tally = Tally()
+    def course(self, *, full: bool = False, since: int | None = None) -> ListSync:
+        self.tally = Counter()
         self.list.pages.clear()
         self.list.asked_again.clear()
         self.list.ahead.clear()
-        return Course(
+        return ListSync(
             self.list,
             self.store,
             self.store.bookmark,
@@ -48,9 +48,9 @@ class Scene:
             clock=SystemClock(),
         )
 
-    async def run(self, *, full: bool = False, since: int | None = None) -> Course:
+    async def run(self, *, full: bool = False, since: int | None = None) -> ListSync:
         course = self.course(full=full, since=since)
-        assert await course.go(lambda: True)
+        assert await course.run(lambda: True)
         return course
 
     def assert_same(self) -> None:
@@ -127,7 +127,7 @@ async def test_many_rows_are_read_again_in_several_transactions() -> None:
 
     course = scene.course()
     turns = 0
-    while not await course.go(lambda: False):
+    while not await course.run(lambda: False):
         turns += 1
 
     assert scene.store.writes - before == 4
@@ -139,10 +139,10 @@ async def test_a_row_that_became_unreadable_is_set_aside_when_it_is_read_again(m
     await scene.run()
     unreadable = QuarantinedRow(index=0, path="$.createdAt", reason="expected a time", raw=b"{}")
 
-    async def again(_row_id: str, /) -> QuarantinedRow:
+    async def refetch(_row_id: str, /) -> QuarantinedRow:
         return unreadable
 
-    monkeypatch.setattr(scene.list, "again", again)
+    monkeypatch.setattr(scene.list, "refetch", refetch)
     await scene.run()
 
     assert (scene.tally.quarantined, scene.tally.reread) == (1, 0)
@@ -167,7 +167,7 @@ async def test_a_turn_ends_after_a_page_and_the_walk_goes_on_where_it_stood() ->
     course = scene.course()
     turns = 0
 
-    while not await course.go(lambda: False):
+    while not await course.run(lambda: False):
         turns += 1
 
     scene.assert_same()
@@ -177,13 +177,13 @@ async def test_a_turn_ends_after_a_page_and_the_walk_goes_on_where_it_stood() ->
 
 async def test_a_walk_that_an_earlier_run_began_is_finished_and_then_topped_up() -> None:
     scene = Scene()
-    assert not await scene.course().go(lambda: False)
+    assert not await scene.course().run(lambda: False)
     scene.add(30)
     scene.add(31)
 
     course = scene.course()
     assert course.cursor == Cursor(token="0/10")  # a page token
-    assert await course.go(lambda: True)
+    assert await course.run(lambda: True)
 
     scene.assert_same()
     assert scene.list.pages == ["0/10", "0/20", "0/30", ""]
@@ -192,7 +192,7 @@ async def test_a_walk_that_an_earlier_run_began_is_finished_and_then_topped_up()
 
 async def test_a_run_with_another_aim_does_not_finish_the_walk_of_the_one_before() -> None:
     scene = Scene()
-    assert not await scene.course().go(lambda: False)
+    assert not await scene.course().run(lambda: False)
 
     await scene.run(full=True)
 
@@ -213,7 +213,7 @@ async def test_since_leaves_older_rows_out_and_stops_there() -> None:
 
 async def test_a_refused_page_token_restarts_the_walk_once_and_says_so() -> None:
     scene = Scene()
-    assert not await scene.course().go(lambda: False)
+    assert not await scene.course().run(lambda: False)
     scene.list.expire_tokens()
 
     course = await scene.run()
@@ -231,7 +231,7 @@ async def test_a_page_token_that_is_refused_again_ends_the_walk() -> None:
 
     course = scene.course()
     with pytest.raises(BadRequestError):
-        await course.go(lambda: True)
+        await course.run(lambda: True)
 
     assert scene.list.refused == 2
     assert course.cursor is not None
@@ -239,7 +239,7 @@ async def test_a_page_token_that_is_refused_again_ends_the_walk() -> None:
 
 async def test_a_cursor_that_is_not_of_this_list_restarts_the_walk(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene()
-    assert not await scene.course().go(lambda: False)
+    assert not await scene.course().run(lambda: False)
     sheets = scene.list.sheets
 
     def refusing(cursor: Cursor | None, sort: str | None, /, *, ahead: bool) -> object:
@@ -266,7 +266,7 @@ async def test_an_error_that_says_nothing_of_the_token_ends_the_walk(error: APIE
     scene.list.before_page = fail
     course = scene.course()
     with pytest.raises(APIError):
-        await course.go(lambda: True)
+        await course.run(lambda: True)
 
     assert course.restart is None
     assert course.cursor == Cursor(token="0/10")  # a page token
@@ -299,8 +299,8 @@ async def test_a_first_page_that_is_refused_without_a_direction_ends_the_walk() 
 class LosingStore(MemoryStore):
     """A store whose list another run takes over after a page."""
 
-    async def write(self, portion: Portion, /) -> Written | Held:
-        return await super().write(portion) if not self.writes else Held(5.0)
+    async def write(self, portion: PageWrite, /) -> WriteResult | LeaseConflict:
+        return await super().write(portion) if not self.writes else LeaseConflict(5.0)
 
 
 async def test_a_list_that_another_run_took_over_is_left_to_it() -> None:
@@ -328,7 +328,7 @@ async def test_the_time_of_a_walk_is_added_up_over_its_runs() -> None:
     scene = Scene()
     taken: list[float] = []
     for _ in range(2):
-        course = Course(
+        course = ListSync(
             scene.list,
             scene.store,
             scene.store.bookmark,
@@ -337,7 +337,7 @@ async def test_the_time_of_a_walk_is_added_up_over_its_runs() -> None:
             tally=scene.tally,
             clock=TickingClock(),
         )
-        await course.go(lambda: False)
+        await course.run(lambda: False)
         walk = scene.store.bookmark.walk
         assert walk is not None
         taken.append(walk.seconds)
@@ -366,7 +366,7 @@ async def test_a_cancelled_walk_has_written_whole_pages() -> None:
     forever = asyncio.Event()
     write = scene.store.write
 
-    async def slow(portion: Portion, /) -> Written | Held:
+    async def slow(portion: PageWrite, /) -> WriteResult | LeaseConflict:
         if scene.store.writes == 1:
             reached.set()
             await forever.wait()

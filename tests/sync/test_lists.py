@@ -96,7 +96,7 @@ async def test_rows_stand_beside_their_json_and_unreadable_ones_are_set_aside(
 
 
 async def test_what_cannot_be_read_by_its_id_is_not_there(client: AmiliClient) -> None:
-    assert await InvoiceLists(client).again("organization", "invoice") is None
+    assert await InvoiceLists(client).refetch("organization", "invoice") is None
 
 
 async def test_a_batch_is_read_again_with_its_json_and_one_that_is_gone_is_none(
@@ -106,18 +106,18 @@ async def test_a_batch_is_read_again_with_its_json_and_one_that_is_gone_is_none(
     batch_id = sandbox.batch_ids()[0]
     lists = BatchLists(client)
 
-    found = await lists.again(organization_id, batch_id)
+    found = await lists.refetch(organization_id, batch_id)
     assert isinstance(found, Row)
     assert found.id == batch_id
     assert batch_id.encode() in found.raw
 
-    assert await lists.again(organization_id, "00000000-0000-0000-0000-000000000000") is None
+    assert await lists.refetch(organization_id, "00000000-0000-0000-0000-000000000000") is None
 
 
 async def test_an_unreadable_batch_is_set_aside_when_it_is_read_again(sandbox: Sandbox, client: AmiliClient) -> None:
     sandbox.faults.add(Fault("batches.get", "bad-row"))
 
-    found = await BatchLists(client).again(sandbox.organization_ids[0], sandbox.batch_ids()[0])
+    found = await BatchLists(client).refetch(sandbox.organization_ids[0], sandbox.batch_ids()[0])
 
     assert isinstance(found, QuarantinedRow)
 
@@ -125,6 +125,6 @@ async def test_an_unreadable_batch_is_set_aside_when_it_is_read_again(sandbox: S
 async def test_an_answer_that_is_none_and_a_refusal_are_raised(sandbox: Sandbox, client: AmiliClient) -> None:
     [organization_id] = sandbox.organization_ids
     with sandbox.faults.during(Fault("batches.get", "html")), pytest.raises(DecodeError):
-        await BatchLists(client).again(organization_id, sandbox.batch_ids()[0])
+        await BatchLists(client).refetch(organization_id, sandbox.batch_ids()[0])
     with sandbox.faults.during(Fault("batches.get", status=403)), pytest.raises(ForbiddenError):
-        await BatchLists(client).again(organization_id, sandbox.batch_ids()[0])
+        await BatchLists(client).refetch(organization_id, sandbox.batch_ids()[0])

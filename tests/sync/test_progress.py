@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amili_async._clock import SystemClock
 from amili_async.events import AttemptEnded, GateClosed, RetryPlanned
-from amili_async.sync._progress import WINDOW, Meter
+from amili_async.sync._progress import WINDOW, ProgressTracker
 from amili_async.sync._report import Counts
 
 
@@ -17,9 +17,9 @@ class StandingClock(SystemClock):
         return self.now
 
 
-def metered(total: int | None = None) -> tuple[Meter, StandingClock]:
+def metered(total: int | None = None) -> tuple[ProgressTracker, StandingClock]:
     clock = StandingClock()
-    return Meter(("batches", "cases"), total, clock), clock
+    return ProgressTracker(("batches", "cases"), total, clock), clock
 
 
 ATTEMPT = AttemptEnded(call=1, operation="batches.list", method="GET", route="/", attempt=1, seconds=0.1)

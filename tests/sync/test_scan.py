@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from amili_async._cursor import Cursor
 from amili_async.errors import PaginationLoopError
-from amili_async.sync._checkpoint import Bookmark, Coverage, Walk
+from amili_async.sync._checkpoint import Checkpoint, Scan, Watermark
 from amili_async.sync._scan import (
     EVIDENCE,
     MAX_OPEN,
@@ -38,8 +38,8 @@ def rows(*seconds: float, final: bool = True) -> list[Row]:
     return [row(f"row {moment}", moment, final=final) for moment in seconds]
 
 
-def covered(newest: float | None = 1000) -> Coverage:
-    return Coverage(newest=None if newest is None else at(newest), ordered=True)
+def covered(newest: float | None = 1000) -> Watermark:
+    return Watermark(newest=None if newest is None else at(newest), ordered=True)
 
 
 NUMBERS = itertools.count()
@@ -50,11 +50,11 @@ def another() -> Cursor:
     return Cursor(token=f"page {next(NUMBERS)}")
 
 
-def after(walk: Walk, page: list[Row], *, coverage: Coverage | None = None, following: Cursor | None = None) -> Walk:
+def after(walk: Scan, page: list[Row], *, coverage: Watermark | None = None, following: Cursor | None = None) -> Scan:
     return advance(walk, page, following or another(), coverage=coverage)
 
 
-def after_last(walk: Walk, page: list[Row]) -> Walk:
+def after_last(walk: Scan, page: list[Row]) -> Scan:
     return advance(walk, page, None, coverage=None)
 
 
@@ -69,7 +69,7 @@ class Asked(NamedTuple):
 
 
 def test_the_first_walk_has_no_boundary() -> None:
-    assert new_walk(None, full=False, since=None, sort="DESC") == Walk(sort="DESC")
+    assert new_walk(None, full=False, since=None, sort="DESC") == Scan(sort="DESC")
 
 
 def test_a_later_walk_goes_down_to_the_newest_row_known() -> None:
@@ -78,10 +78,10 @@ def test_a_later_walk_goes_down_to_the_newest_row_known() -> None:
 
 @pytest.mark.parametrize(
     "coverage",
-    [replace(covered(), ordered=False), Coverage(newest=None, ordered=True)],
+    [replace(covered(), ordered=False), Watermark(newest=None, ordered=True)],
     ids=["a list that was not newest first", "a list without moments"],
 )
-def test_a_list_that_may_be_in_any_order_is_walked_to_its_end(coverage: Coverage) -> None:
+def test_a_list_that_may_be_in_any_order_is_walked_to_its_end(coverage: Watermark) -> None:
     assert new_walk(coverage, full=False, since=None, sort=None).stop is None
 
 
@@ -117,32 +117,32 @@ def test_what_was_left_out_by_an_earlier_since_is_walked_to_when_it_is_asked_for
 @pytest.mark.parametrize(
     ("walk", "asked"),
     [
-        (Walk(), Asked()),
-        (Walk(full=True), Asked()),
-        (Walk(full=True), Asked(full=True)),
-        (Walk(since=at(1)), Asked(since=at(1))),
+        (Scan(), Asked()),
+        (Scan(full=True), Asked()),
+        (Scan(full=True), Asked(full=True)),
+        (Scan(since=at(1)), Asked(since=at(1))),
     ],
 )
-def test_a_walk_goes_on_in_a_run_that_asks_for_no_more_than_it_does(walk: Walk, asked: Asked) -> None:
-    assert resumable(Bookmark(walk=walk), full=asked.full, since=asked.since)
+def test_a_walk_goes_on_in_a_run_that_asks_for_no_more_than_it_does(walk: Scan, asked: Asked) -> None:
+    assert resumable(Checkpoint(walk=walk), full=asked.full, since=asked.since)
 
 
 @pytest.mark.parametrize(
     ("walk", "asked"),
     [
         (None, Asked()),
-        (Walk(), Asked(full=True)),
-        (Walk(since=at(1)), Asked()),
-        (Walk(since=at(1)), Asked(since=at(2))),
+        (Scan(), Asked(full=True)),
+        (Scan(since=at(1)), Asked()),
+        (Scan(since=at(1)), Asked(since=at(2))),
     ],
 )
-def test_a_run_that_asks_for_something_else_begins_anew(walk: Walk | None, asked: Asked) -> None:
-    assert not resumable(Bookmark(walk=walk), full=asked.full, since=asked.since)
+def test_a_run_that_asks_for_something_else_begins_anew(walk: Scan | None, asked: Asked) -> None:
+    assert not resumable(Checkpoint(walk=walk), full=asked.full, since=asked.since)
 
 
 def test_pages_are_not_compared_across_a_restart_of_the_process() -> None:
     # Fifty rows came while nobody looked, and the page after the last one is newer than that.
-    walk = resumed(after(Walk(), rows(9, 8)))
+    walk = resumed(after(Scan(), rows(9, 8)))
 
     assert after(walk, rows(20, 19)).ordered
 
@@ -151,7 +151,7 @@ def test_pages_are_not_compared_across_a_restart_of_the_process() -> None:
 
 
 def test_a_page_with_a_page_after_it_moves_the_cursor_there() -> None:
-    walk = after(Walk(), rows(3, 2), following=NEXT)
+    walk = after(Scan(), rows(3, 2), following=NEXT)
 
     assert walk.cursor == NEXT.encode()
     assert walk.pages == 1
@@ -159,7 +159,7 @@ def test_a_page_with_a_page_after_it_moves_the_cursor_there() -> None:
 
 
 def test_the_last_page_ends_the_list() -> None:
-    walk = after_last(after(Walk(), rows(3, 2)), rows(1))
+    walk = after_last(after(Scan(), rows(3, 2)), rows(1))
 
     assert walk.listed
     assert walk.cursor is None
@@ -167,7 +167,7 @@ def test_the_last_page_ends_the_list() -> None:
 
 
 def test_an_empty_page_with_a_page_after_it_ends_nothing() -> None:
-    walk = after(after(Walk(stop=at(5)), [], coverage=covered(5)), rows(9, 8), coverage=covered(5))
+    walk = after(after(Scan(stop=at(5)), [], coverage=covered(5)), rows(9, 8), coverage=covered(5))
 
     assert not walk.listed
     assert walk.newest == at(9)
@@ -191,27 +191,27 @@ def test_these_pages_are_not_newest_first(pages: list[list[float]]) -> None:
     assert not seen(pages).ordered
 
 
-def seen(pages: list[list[float]]) -> Walk:
-    walk = Walk()
+def seen(pages: list[list[float]]) -> Scan:
+    walk = Scan()
     for page in pages:
         walk = after(walk, rows(*page))
     return walk
 
 
 def test_a_row_without_a_moment_makes_the_order_unknown() -> None:
-    assert not after(Walk(), [row("a", 3), row("b", None)]).ordered
+    assert not after(Scan(), [row("a", 3), row("b", None)]).ordered
 
 
 def test_the_newest_row_is_that_of_the_first_page_as_what_came_later_may_have_gaps_below() -> None:
-    assert after(after(Walk(), rows(3, 2)), rows(9, 1)).newest == at(3)
+    assert after(after(Scan(), rows(3, 2)), rows(9, 1)).newest == at(3)
 
 
 # Where it may stop
 
 
-def reaching(seconds: float, *, newest: float = 2000) -> Walk:
+def reaching(seconds: float, *, newest: float = 2000) -> Scan:
     """Return an incremental walk after a page from the newest row down to one moment."""
-    return after(Walk(stop=at(1000)), rows(newest, seconds), coverage=covered())
+    return after(Scan(stop=at(1000)), rows(newest, seconds), coverage=covered())
 
 
 def test_a_walk_stops_where_it_has_gone_beyond_the_boundary_by_the_overlap() -> None:
@@ -222,14 +222,14 @@ def test_a_walk_stops_where_it_has_gone_beyond_the_boundary_by_the_overlap() -> 
 
 
 def test_a_walk_stops_after_so_many_rows_beyond_the_boundary_however_close_they_are() -> None:
-    before = Walk(stop=at(1000), newest=at(1000), beyond=OVERLAP_ROWS - 2)
+    before = Scan(stop=at(1000), newest=at(1000), beyond=OVERLAP_ROWS - 2)
 
     assert not after(before, rows(1000, 999), coverage=covered()).listed
     assert after(before, rows(999.5, 999), coverage=covered()).listed
 
 
 def test_a_walk_without_a_boundary_does_not_stop() -> None:
-    assert not after(Walk(), rows(2000, 0), coverage=covered()).listed
+    assert not after(Scan(), rows(2000, 0), coverage=covered()).listed
 
 
 def test_a_list_whose_first_row_is_older_than_the_newest_known_is_not_newest_first_and_is_walked_on() -> None:
@@ -238,7 +238,7 @@ def test_a_list_whose_first_row_is_older_than_the_newest_known_is_not_newest_fir
 
 
 def test_a_list_that_is_out_of_order_is_walked_on() -> None:
-    walk = after(Walk(stop=at(1000)), rows(2000, 0, 1), coverage=covered())
+    walk = after(Scan(stop=at(1000)), rows(2000, 0, 1), coverage=covered())
     assert not walk.listed
 
     assert not after(walk, rows(-1, -2), coverage=covered()).listed
@@ -246,16 +246,16 @@ def test_a_list_that_is_out_of_order_is_walked_on() -> None:
 
 def test_since_stops_a_list_only_once_it_is_beyond_doubt_newest_first() -> None:
     falling = rows(*range(1000, 1000 - EVIDENCE, -1))
-    walk = after(Walk(since=at(990)), falling)
+    walk = after(Scan(since=at(990)), falling)
     assert walk.steps == EVIDENCE - 1
 
-    assert not after(Walk(since=at(2000)), falling).listed
-    assert after(after(Walk(since=at(990)), falling), rows(989)).listed
-    assert not after(after(Walk(since=at(990)), falling), rows(990)).listed
+    assert not after(Scan(since=at(2000)), falling).listed
+    assert after(after(Scan(since=at(990)), falling), rows(989)).listed
+    assert not after(after(Scan(since=at(990)), falling), rows(990)).listed
 
 
 def test_pages_of_one_row_give_evidence_too() -> None:
-    walk = Walk(since=at(95))
+    walk = Scan(since=at(95))
     for moment in range(100, 91, -1):
         walk = after(walk, rows(moment))
 
@@ -266,31 +266,31 @@ def test_pages_of_one_row_give_evidence_too() -> None:
 def test_rows_before_since_are_left_out_and_rows_without_a_moment_are_not() -> None:
     page = [row("a", 3), row("b", None), row("c", 1)]
 
-    assert [one.id for one in wanted(Walk(since=at(2)), page)] == ["a", "b"]
-    assert wanted(Walk(), page) is page
+    assert [one.id for one in wanted(Scan(since=at(2)), page)] == ["a", "b"]
+    assert wanted(Scan(), page) is page
 
 
 # Rows that may still change
 
 
 def test_open_rows_are_remembered_by_name_until_they_are_met_as_final() -> None:
-    walk = after(Walk(), [row("a", 3, final=False), row("b", 2, final=False), row("c", 1)])
+    walk = after(Scan(), [row("a", 3, final=False), row("b", 2, final=False), row("c", 1)])
     assert walk.seen_open == {"a": at(3), "b": at(2)}
 
     assert after(walk, [row("b", 2)]).seen_open == {"a": at(3)}
 
 
 def test_an_open_row_before_since_is_not_remembered() -> None:
-    assert after(Walk(since=at(2)), [row("a", 3, final=False), row("b", 1, final=False)]).seen_open == {"a": at(3)}
+    assert after(Scan(since=at(2)), [row("a", 3, final=False), row("b", 1, final=False)]).seen_open == {"a": at(3)}
 
 
 def test_open_rows_without_a_moment_are_not_remembered_as_such_lists_are_walked_whole() -> None:
-    assert after(Walk(), [row("a", None, final=False)]).seen_open == {}
+    assert after(Scan(), [row("a", None, final=False)]).seen_open == {}
 
 
 def test_too_many_open_rows_leave_only_the_moment_of_the_oldest() -> None:
     many = [row(f"{number}", 10_000 - number, final=False) for number in range(MAX_OPEN)]
-    walk = after(Walk(), many)
+    walk = after(Scan(), many)
     assert len(walk.seen_open) == MAX_OPEN
     assert walk.oldest_open is None
 
@@ -303,13 +303,13 @@ def test_too_many_open_rows_leave_only_the_moment_of_the_oldest() -> None:
 
 
 def test_rows_that_the_walk_meets_need_not_be_read_again() -> None:
-    walk = Walk(reread={"a": at(1), "b": at(2)})
+    walk = Scan(reread={"a": at(1), "b": at(2)})
 
     assert after(walk, [row("a", 1)]).reread == {"b": at(2)}
 
 
 def test_a_walk_with_rows_to_read_again_is_not_done_when_its_list_is() -> None:
-    walk = after_last(Walk(reread={"a": at(1), "b": at(2)}), rows(9))
+    walk = after_last(Scan(reread={"a": at(1), "b": at(2)}), rows(9))
     assert walk.listed
     assert not done(walk)
 
@@ -321,8 +321,10 @@ def test_a_walk_with_rows_to_read_again_is_not_done_when_its_list_is() -> None:
 # What is known at the end
 
 
-def end(walk: Walk, coverage: Coverage | None = None, *, named: int = MAX_OPEN) -> Coverage:
-    bookmark = completed(Bookmark(coverage=coverage, walk=walk, walks=3), walk, at(5000), named=named)
+def end(walk: Scan, coverage: Watermark | None = None, *, max_tracked_open: int = MAX_OPEN) -> Watermark:
+    bookmark = completed(
+        Checkpoint(coverage=coverage, walk=walk, walks=3), walk, at(5000), max_tracked_open=max_tracked_open
+    )
     assert bookmark.walk is None
     assert bookmark.walks == 4
     assert bookmark.finished_at == at(5000)
@@ -331,28 +333,28 @@ def end(walk: Walk, coverage: Coverage | None = None, *, named: int = MAX_OPEN) 
 
 
 def test_a_list_counts_as_newest_first_with_evidence_or_where_it_did_before() -> None:
-    assert end(Walk(steps=EVIDENCE)).ordered
-    assert not end(Walk(steps=EVIDENCE - 1)).ordered
-    assert end(Walk(steps=0, stop=at(1))).ordered
-    assert not end(Walk(steps=EVIDENCE, ordered=False)).ordered
-    assert not end(Walk(stop=at(1), ordered=False), covered()).ordered
+    assert end(Scan(steps=EVIDENCE)).ordered
+    assert not end(Scan(steps=EVIDENCE - 1)).ordered
+    assert end(Scan(steps=0, stop=at(1))).ordered
+    assert not end(Scan(steps=EVIDENCE, ordered=False)).ordered
+    assert not end(Scan(stop=at(1), ordered=False), covered()).ordered
 
 
 def test_the_time_that_a_walk_took_is_kept() -> None:
-    assert completed(Bookmark(), Walk(seconds=2.5), at(0)).seconds == 2.5
+    assert completed(Checkpoint(), Scan(seconds=2.5), at(0)).seconds == 2.5
 
 
 def test_what_a_walk_joins_on_to_stays_covered() -> None:
     before = replace(covered(), since=at(500))
 
-    assert end(Walk(stop=at(1000), since=at(600), newest=at(2000)), before).since == at(500)
-    assert end(Walk(stop=at(1000), since=at(1500), newest=at(2000)), before).since == at(1500)
-    assert end(Walk(since=at(600), newest=at(2000)), before).since == at(600)
-    assert end(Walk(newest=at(2000)), before).since is None
+    assert end(Scan(stop=at(1000), since=at(600), newest=at(2000)), before).since == at(500)
+    assert end(Scan(stop=at(1000), since=at(1500), newest=at(2000)), before).since == at(1500)
+    assert end(Scan(since=at(600), newest=at(2000)), before).since == at(600)
+    assert end(Scan(newest=at(2000)), before).since is None
 
 
 def test_open_rows_of_a_list_in_another_order_are_not_kept_as_it_is_walked_whole() -> None:
-    coverage = end(Walk(ordered=False, seen_open={"a": at(1)}))
+    coverage = end(Scan(ordered=False, seen_open={"a": at(1)}))
 
     assert coverage.open == {}
     assert coverage.oldest_open is None
@@ -360,7 +362,7 @@ def test_open_rows_of_a_list_in_another_order_are_not_kept_as_it_is_walked_whole
 
 def test_open_rows_before_since_are_kept_for_a_run_without_it() -> None:
     before = replace(covered(), open={"old": at(10), "young": at(600)})
-    walk = Walk(stop=at(1000), since=at(500), seen_open={"new": at(1100)})
+    walk = Scan(stop=at(1000), since=at(500), seen_open={"new": at(1100)})
 
     assert end(walk, before).open == {"old": at(10), "new": at(1100)}
 
@@ -368,21 +370,21 @@ def test_open_rows_before_since_are_kept_for_a_run_without_it() -> None:
 def test_the_oldest_open_row_before_since_is_kept_too() -> None:
     before = replace(covered(), oldest_open=at(10))
 
-    assert end(Walk(stop=at(500), since=at(500), seen_open={"new": at(1100)}), before).oldest_open == at(10)
-    assert end(Walk(stop=at(10), seen_open={"new": at(1100)}), before) == replace(covered(None), open={"new": at(1100)})
+    assert end(Scan(stop=at(500), since=at(500), seen_open={"new": at(1100)}), before).oldest_open == at(10)
+    assert end(Scan(stop=at(10), seen_open={"new": at(1100)}), before) == replace(covered(None), open={"new": at(1100)})
 
 
 def test_open_rows_that_became_too_many_to_name_are_found_by_walking() -> None:
     before = replace(covered(), open={"old": at(10)})
-    walk = Walk(stop=at(1000), since=at(500), seen_open={"new": at(1100)})
+    walk = Scan(stop=at(1000), since=at(500), seen_open={"new": at(1100)})
 
-    coverage = end(walk, before, named=1)
+    coverage = end(walk, before, max_tracked_open=1)
     assert coverage.open == {}
     assert coverage.oldest_open == at(10)
 
 
 def test_a_walk_that_could_not_name_its_open_rows_leaves_the_oldest() -> None:
-    assert end(Walk(steps=EVIDENCE, oldest_open=at(7))).oldest_open == at(7)
+    assert end(Scan(steps=EVIDENCE, oldest_open=at(7))).oldest_open == at(7)
 
 
 # A list that goes in circles
@@ -395,16 +397,16 @@ def test_a_token_that_comes_round_again_is_found_out_over_any_number_of_runs() -
     assert follow(tokens[:5]).pages == 5
 
 
-def follow(tokens: list[str]) -> Walk:
+def follow(tokens: list[str]) -> Scan:
     """Walk each page in a process of its own, with nothing but the bookmark from the one before."""
-    walk = Walk()
+    walk = Scan()
     for token in tokens:
         walk = resumed(after(walk, [], following=Cursor(token=token)))
     return walk
 
 
 def test_a_long_list_is_no_circle() -> None:
-    walk = Walk()
+    walk = Scan()
     for number in range(1000):
         walk = after(walk, [], following=Cursor(token=f"token {number}"))
 

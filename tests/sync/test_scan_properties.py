@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from amili_async._clock import SystemClock
-from amili_async.sync._list_sync import Course
-from amili_async.sync._progress import Tally
+from amili_async.sync._list_sync import ListSync
+from amili_async.sync._progress import Counter
 from amili_async.sync._scan import OVERLAP_ROWS
 from tests.sync.scripted import EPOCH, Crash, MemoryStore, Order, Paging, ScriptedList, row
 
@@ -68,9 +68,11 @@ def seconds_of(one: Row) -> float:
 class World:
     """A server that changes while it is read, and a store that survives whatever happens to the process."""
 
-    def __init__(self, *, order: Order, paging: Paging, page_size: int, named: int, rows: int, gap: int) -> None:
-        self.made = f"World({order=}, {paging=}, {page_size=}, {named=}, {rows=}, {gap=})"
-        self.list = ScriptedList(order=order, paging=paging, page_size=page_size, named=named)
+    def __init__(
+        self, *, order: Order, paging: Paging, page_size: int, max_tracked_open: int, rows: int, gap: int
+    ) -> None:
+        self.made = f"World({order=}, {paging=}, {page_size=}, {max_tracked_open=}, {rows=}, {gap=})"
+        self.list = ScriptedList(order=order, paging=paging, page_size=page_size, max_tracked_open=max_tracked_open)
         self.store = MemoryStore()
         self.now = 0
         self.count = 0
@@ -123,17 +125,17 @@ class World:
         if step is not None and (step.expire or step.order):
             self.list.expire_tokens()
             self.list.order = step.order or self.list.order
-        course = Course(
+        course = ListSync(
             self.list,
             self.store,
             self.store.bookmark,
             full=step is not None and step.full,
             since=None,
-            tally=Tally(),
+            tally=Counter(),
             clock=SystemClock(),
         )
         try:
-            assert asyncio.run(course.go(lambda: True))
+            assert asyncio.run(course.run(lambda: True))
         except Crash:
             return False
         finally:
@@ -150,7 +152,7 @@ worlds = st.builds(
     order=orders,
     paging=pagings,
     page_size=st.integers(1, 7),
-    named=st.sampled_from([0, 2, 200]),
+    max_tracked_open=st.sampled_from([0, 2, 200]),
     rows=st.integers(0, 30) | st.just(80),
     gap=st.sampled_from([1, 60, 1000]),
 )

@@ -44,7 +44,7 @@ class Database(Protocol):
         ...
 
 
-class UnfitRowsError(StoreError):
+class InvalidValueError(StoreError):
     """The database refuses a value: a text with a zero character, a number out of its range."""
 
 

@@ -1,7 +1,7 @@
-"""SqlSeenStore: which webhook deliveries were handled, in a table of the sync's database.
+"""SqlDeduplicationStore: which webhook deliveries were handled, in a table of the sync's database.
 
-It keeps the protocol `amili_async.integrations._deduplication.SeenStore` for any number of processes. A delivery is claimed by
-one of them; a process killed while it handles one leaves its claim, which another may take over once it has expired.
+It keeps the protocol `DeduplicationStore` for any number of processes. A delivery is claimed by one of them; a
+process killed while it handles one leaves its claim, which another may take over once it has expired.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SWEEP = 100
 """How many deliveries are confirmed between two clearings of what is no longer kept."""
 
 
-class SqlSeenStore:
+class SqlDeduplicationStore:
     """Remembers webhook deliveries by their keys, of at most 255 characters.
 
     Args:

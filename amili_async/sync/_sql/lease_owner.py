@@ -16,7 +16,7 @@ import msgspec
 _DEAD = frozenset("ZX")
 
 
-class Holder(msgspec.Struct, frozen=True, array_like=True):
+class LeaseOwner(msgspec.Struct, frozen=True, array_like=True):
     """A store in a process. Those of one run take leases over from each other at once."""
 
     run: str
@@ -27,7 +27,7 @@ class Holder(msgspec.Struct, frozen=True, array_like=True):
     store: str
 
     @classmethod
-    def here(cls, run: str | None = None) -> Holder:
+    def here(cls, run: str | None = None) -> LeaseOwner:
         """Return a new holder in this process."""
         store = uuid.uuid4().hex
         process = os.getpid()
@@ -38,15 +38,15 @@ class Holder(msgspec.Struct, frozen=True, array_like=True):
         return msgspec.json.encode(self).decode()
 
     @classmethod
-    def decode(cls, text: str) -> Holder:
+    def decode(cls, text: str) -> LeaseOwner:
         """Return the holder that `encode` wrote."""
-        return msgspec.json.decode(text, type=Holder)
+        return msgspec.json.decode(text, type=LeaseOwner)
 
     def gone(self) -> bool:
         """Return whether its process is known to have ended: on another machine that cannot be known."""
         return self.machine == _machine() and _started(self.process) != self.started
 
-    def yields_to(self, other: Holder) -> bool:
+    def yields_to(self, other: LeaseOwner) -> bool:
         """Return whether another may take its leases before they end."""
         return self.run == other.run or self.gone()
 

@@ -13,11 +13,11 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from amili_async.sync._checkpoint import Bookmark
-from amili_async.sync._sql.lease_owner import Holder
+from amili_async.sync._checkpoint import Checkpoint
+from amili_async.sync._sql.lease_owner import LeaseOwner
 from amili_async.sync._sql.schema import quarantine, walks
 from amili_async.sync._sql.statements import Statement
-from amili_async.sync._store import Held
+from amili_async.sync._store import LeaseConflict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +33,7 @@ Key = tuple[str, str]
 class Lease(NamedTuple):
     """A list taken on."""
 
-    bookmark: Bookmark
+    bookmark: Checkpoint
     number: int
     quarantined: bool
     """Whether rows of this list are in quarantine."""
@@ -52,7 +52,7 @@ class _Found(NamedTuple):
 class Leases:
     """Takes lists on, keeps their bookmarks, and gives them back, all for one holder."""
 
-    def __init__(self, dialect: Dialect, holder: Holder, *, seconds: float, values: Values) -> None:
+    def __init__(self, dialect: Dialect, holder: LeaseOwner, *, seconds: float, values: Values) -> None:
         self._holder = holder
         self._text = holder.encode()
         self._seconds = seconds
@@ -94,28 +94,28 @@ class Leases:
             dialect,
         )
 
-    def take(self, connection: sa.Connection, key: Key, now: float) -> Lease | Held:
+    def take(self, connection: sa.Connection, key: Key, now: float) -> Lease | LeaseConflict:
         """Take a list on, or tell how long somebody else has it."""
         organization_id, resource = key
         this = {"organization_id": organization_id, "resource": resource}
         mine = {"holder": self._text, "expires_at": now + self._seconds}
         rows = self._look.rows(connection, **this)
         if not rows:
-            made = self._first.run(connection, **this, **mine, bookmark=_encoded(Bookmark()))
-            return Lease(Bookmark(), 1, quarantined=False) if made else Held(self._seconds)
+            made = self._first.run(connection, **this, **mine, bookmark=_encoded(Checkpoint()))
+            return Lease(Checkpoint(), 1, quarantined=False) if made else LeaseConflict(self._seconds)
         found = msgspec.convert(rows[0], _Found, strict=False)
         if (
             found.holder is not None
             and found.expires_at > now
-            and not Holder.decode(found.holder).yields_to(self._holder)
+            and not LeaseOwner.decode(found.holder).yields_to(self._holder)
         ):
-            return Held(found.expires_at - now)
+            return LeaseConflict(found.expires_at - now)
         if not self._take.run(connection, **this, **mine, number=found.number):
-            return Held(self._seconds)
-        bookmark = msgspec.json.decode(found.bookmark, type=Bookmark)
+            return LeaseConflict(self._seconds)
+        bookmark = msgspec.json.decode(found.bookmark, type=Checkpoint)
         return Lease(bookmark, found.number + 1, quarantined=found.quarantined)
 
-    def save(self, connection: sa.Connection, key: Key, number: int, bookmark: Bookmark, now: float) -> bool:
+    def save(self, connection: sa.Connection, key: Key, number: int, bookmark: Checkpoint, now: float) -> bool:
         """Keep a bookmark; return whether the list is still ours. If not, nothing was kept."""
         saved = self._save.run(
             connection,
@@ -146,5 +146,5 @@ class Leases:
         self._finish.run(connection, organization_id=key[0], resource=key[1], number=number, error=error)
 
 
-def _encoded(bookmark: Bookmark) -> str:
+def _encoded(bookmark: Checkpoint) -> str:
     return msgspec.json.encode(bookmark).decode()

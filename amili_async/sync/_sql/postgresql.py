@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from amili_async import _clock as clock
 from amili_async.errors import StoreError
-from amili_async.sync._sql.database import UnfitRowsError, blames_a_value, sqlstate
+from amili_async.sync._sql.database import InvalidValueError, blames_a_value, sqlstate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -111,7 +111,7 @@ def _failure(error: Exception) -> StoreError:
         return StoreError(f"PostgreSQL cannot be reached ({type(error).__name__})")
     state = sqlstate(error)
     if blames_a_value(error):
-        return UnfitRowsError(f"PostgreSQL refused a value (SQLSTATE {state})")
+        return InvalidValueError(f"PostgreSQL refused a value (SQLSTATE {state})")
     otherwise = "PostgreSQL ended the connection" if error.connection_invalidated else "PostgreSQL failed"
     sentence = _SENTENCES.get(state[:2], otherwise)
     return StoreError(f"{sentence} (SQLSTATE {state})" if state else sentence)

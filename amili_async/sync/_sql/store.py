@@ -14,20 +14,20 @@ from sqlalchemy.exc import DBAPIError
 from amili_async.errors import ConfigurationError, StoreError
 from amili_async.events import QuarantinedRow
 from amili_async.sync._sql.columns import values_for
-from amili_async.sync._sql.database import UnfitRowsError, blames_a_value, database
-from amili_async.sync._sql.lease_owner import Holder
+from amili_async.sync._sql.database import InvalidValueError, blames_a_value, database
+from amili_async.sync._sql.lease_owner import LeaseOwner
 from amili_async.sync._sql.leases import Key, Leases
 from amili_async.sync._sql.quarantine import Quarantine
 from amili_async.sync._sql.schema import prepare
 from amili_async.sync._sql.tables import row_tables
-from amili_async.sync._store import Held, Portion, Row, Written
+from amili_async.sync._store import LeaseConflict, PageWrite, Row, WriteResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Self
 
-    from amili_async.sync._checkpoint import Bookmark
+    from amili_async.sync._checkpoint import Checkpoint
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ class SqlStore:
         dialect = self.database.dialect
         self._values = values_for(dialect)
         self._lease = lease
-        self._leases = Leases(dialect, Holder.here(run), seconds=lease, values=self._values)
+        self._leases = Leases(dialect, LeaseOwner.here(run), seconds=lease, values=self._values)
         self._tables = row_tables(dialect, self._values)
         self._quarantine = Quarantine(dialect)
         self._held: dict[Key, int] = {}
@@ -108,21 +108,21 @@ class SqlStore:
                 await self.database.run(lambda connection: self._give_back(connection, held))
         await self.database.close()
 
-    async def begin(self, organization_id: str, resource: str, /) -> Bookmark | Held:
+    async def begin(self, organization_id: str, resource: str, /) -> Checkpoint | LeaseConflict:
         """Lease a list and return its bookmark, or for how long another run has it."""
         if resource not in self._tables:
             raise ConfigurationError(f"resource {resource!r} is not one of {', '.join(self._tables)}")
         key = (organization_id, resource)
         now = self._now()
         lease = await self._run(lambda connection: self._leases.take(connection, key, now))
-        if isinstance(lease, Held):
+        if isinstance(lease, LeaseConflict):
             return lease
         self._held[key] = lease.number
         if lease.quarantined:
             self._quarantined.add(key)
         return lease.bookmark
 
-    async def write(self, portion: Portion, /) -> Written | Held:
+    async def write(self, portion: PageWrite, /) -> WriteResult | LeaseConflict:
         """Keep rows, quarantined rows and the bookmark in one transaction.
 
         A row with a value that the database refuses goes into quarantine, and the others are kept.
@@ -131,9 +131,9 @@ class SqlStore:
         number = self._number(key)
         try:
             written = await self._run(lambda connection: self._write(connection, portion, number, portion.rows))
-        except UnfitRowsError:
+        except InvalidValueError:
             written = await self._run(lambda connection: self._write_singly(connection, portion, number))
-        if isinstance(written, Held):
+        if isinstance(written, LeaseConflict):
             del self._held[key]
         return written
 
@@ -165,11 +165,13 @@ class SqlStore:
     def _now(self) -> float:
         return time.time() + self._ahead
 
-    def _write(self, connection: sa.Connection, portion: Portion, number: int, rows: Sequence[Row]) -> Written | Held:
+    def _write(
+        self, connection: sa.Connection, portion: PageWrite, number: int, rows: Sequence[Row]
+    ) -> WriteResult | LeaseConflict:
         key = (portion.organization_id, portion.resource)
         now = self._now()
         if not self._leases.save(connection, key, number, portion.bookmark, now):
-            return Held(self._lease)
+            return LeaseConflict(self._lease)
         synced_at = self._values.moment(datetime.fromtimestamp(now, UTC))
         written = self._tables[portion.resource].write(connection, portion.organization_id, rows, synced_at)
         if key in self._quarantined:
@@ -179,10 +181,10 @@ class SqlStore:
             self._quarantine.write(connection, key, portion.quarantined, synced_at)
         return written
 
-    def _write_singly(self, connection: sa.Connection, portion: Portion, number: int) -> Written | Held:
+    def _write_singly(self, connection: sa.Connection, portion: PageWrite, number: int) -> WriteResult | LeaseConflict:
         """Write a portion row by row, after the database refused a value in it without saying where."""
         total = self._write(connection, portion, number, ())
-        if isinstance(total, Held):
+        if isinstance(total, LeaseConflict):
             return total
         key = (portion.organization_id, portion.resource)
         synced_at = self._values.moment(datetime.fromtimestamp(self._now(), UTC))
@@ -198,7 +200,7 @@ class SqlStore:
                 self._quarantined.add(key)
                 self._quarantine.write(connection, key, (refused,), synced_at)
             else:
-                total = Written(total.new + written.new, total.changed + written.changed)
+                total = WriteResult(total.new + written.new, total.changed + written.changed)
         return total
 
     async def _renew(self) -> None:

@@ -16,7 +16,7 @@ from amili_async.sync._sql.columns import (
 )
 from amili_async.sync._sql.statements import Statement, Upsert, among, listed
 from amili_async.sync._sql.upserts import put_into
-from amili_async.sync._store import Written
+from amili_async.sync._store import WriteResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -40,17 +40,19 @@ class RowTable:
         self._dialect = dialect
         self._put = put_into(table, dialect)
 
-    def write(self, connection: sa.Connection, organization_id: str, rows: Sequence[Row], synced_at: object) -> Written:
+    def write(
+        self, connection: sa.Connection, organization_id: str, rows: Sequence[Row], synced_at: object
+    ) -> WriteResult:
         """Put rows in; those that are there with the same JSON are left alone."""
         if not rows:
-            return Written(0, 0)
+            return WriteResult(0, 0)
 
         def columns_of(row: Row, raw: str) -> Columns:
             return self._columns(organization_id, row, raw, synced_at, self._values)
 
         new, changed = self._put.run(connection, organization_id, rows, columns_of)
         self._write_parts(connection, organization_id, new, changed)
-        return Written(len(new), len(changed))
+        return WriteResult(len(new), len(changed))
 
     def _write_parts(
         self, connection: sa.Connection, organization_id: str, new: Sequence[Row], changed: Sequence[Row]

@@ -35,10 +35,10 @@ class Put(Protocol):
 
 def put_into(table: sa.Table, dialect: Dialect) -> Put:
     """Return what suits the database."""
-    return _AtOnce(table, dialect) if dialect.name == "postgresql" else _AfterLooking(table, dialect)
+    return _SingleUpsert(table, dialect) if dialect.name == "postgresql" else _SelectThenUpsert(table, dialect)
 
 
-class _AfterLooking:
+class _SelectThenUpsert:
     """For a database in the same process, where looking up costs next to nothing."""
 
     def __init__(self, table: sa.Table, dialect: Dialect) -> None:
@@ -69,7 +69,7 @@ class _AfterLooking:
         return new, changed
 
 
-class _AtOnce:
+class _SingleUpsert:
     """For a database that is a network away: one statement, which tells what it did."""
 
     def __init__(self, table: sa.Table, dialect: Dialect) -> None:

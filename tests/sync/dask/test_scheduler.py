@@ -338,12 +338,12 @@ async def test_workers_tell_each_other_to_wait_and_to_stop(postgresql_url: str) 
         await asyncio.wait(listening)
         assert not strange.done()
         await one.forget()
-        again = asyncio.create_task(other.listen())
+        refetch = asyncio.create_task(other.listen())
         await asyncio.sleep(0)
-        assert not again.done()
-        for task in (strange, again):
+        assert not refetch.done()
+        for task in (strange, refetch):
             task.cancel()
-        await asyncio.wait({strange, again})
+        await asyncio.wait({strange, refetch})
 
 
 async def test_a_store_out_of_reach_is_no_reason_to_stop_listening() -> None:

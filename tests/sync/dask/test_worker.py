@@ -7,12 +7,12 @@ from typing import Any
 
 import distributed
 import pytest
-from tests.sync.test_dask import served, stored
 
 from amili_async.sandbox import Sandbox
 from amili_async.sync import Progress, SqlStore
 from amili_async.sync._dask.signals import Signals
 from amili_async.sync._dask.worker import Shard, synced, topic, work
+from tests.sync.dask.test_scheduler import served, stored
 
 
 def shard(sandbox: Sandbox, url: str, patch: pytest.MonkeyPatch) -> Shard:

@@ -9,16 +9,16 @@ import pytest
 import sqlalchemy as sa
 
 from amili_async.errors import ConfigurationError
-from amili_async.sync import SqlSeenStore, SqlStore
+from amili_async.sync import SqlDeduplicationStore, SqlStore
 from tests.sync.samples import held
 
 if TYPE_CHECKING:
-    from amili_async.integrations._deduplication import SeenStore
+    from amili_async.integrations._deduplication import DeduplicationStore
 
 
 async def test_a_delivery_is_claimed_once_until_it_is_released(url: str) -> None:
-    async with SqlSeenStore(url) as seen:
-        store: SeenStore = seen
+    async with SqlDeduplicationStore(url) as seen:
+        store: DeduplicationStore = seen
         assert await store.claim("a") == "claimed"
         assert await store.claim("a") == "busy"
         assert await store.claim("b") == "claimed"
@@ -28,7 +28,7 @@ async def test_a_delivery_is_claimed_once_until_it_is_released(url: str) -> None
 
 
 async def test_a_confirmed_delivery_stays_seen_also_for_another_process(url: str) -> None:
-    async with SqlSeenStore(url) as one, SqlSeenStore(url) as other:
+    async with SqlDeduplicationStore(url) as one, SqlDeduplicationStore(url) as other:
         await one.claim("a")
         assert await other.claim("a") == "busy"
         await one.confirm("a")
@@ -39,7 +39,11 @@ async def test_a_confirmed_delivery_stays_seen_also_for_another_process(url: str
 
 
 async def test_a_claim_whose_process_died_is_taken_over_when_it_expires(url: str) -> None:
-    async with SqlSeenStore(url) as dead, SqlSeenStore(url) as other, SqlSeenStore(url, lease=-1) as later:
+    async with (
+        SqlDeduplicationStore(url) as dead,
+        SqlDeduplicationStore(url) as other,
+        SqlDeduplicationStore(url, lease=-1) as later,
+    ):
         await dead.claim("a")
         await dead.claim("b")
         await dead.confirm("b")
@@ -50,7 +54,7 @@ async def test_a_claim_whose_process_died_is_taken_over_when_it_expires(url: str
 
 
 async def test_many_that_claim_at_once_leave_it_to_one(url: str) -> None:
-    async with SqlSeenStore(url) as one, SqlSeenStore(url) as other:
+    async with SqlDeduplicationStore(url) as one, SqlDeduplicationStore(url) as other:
         claims = await asyncio.gather(*(store.claim("a") for store in (one, other) * 5))
 
         assert sorted(claims) == ["busy"] * 9 + ["claimed"]
@@ -58,20 +62,20 @@ async def test_many_that_claim_at_once_leave_it_to_one(url: str) -> None:
 
 async def test_what_was_handled_long_ago_is_forgotten(url: str) -> None:
     async with SqlStore(url) as store:
-        seen = SqlSeenStore(store, keep=1000)
+        seen = SqlDeduplicationStore(store, keep=1000)
         for key in ("old", "older"):
             await seen.claim(key)
             await seen.confirm(key)
         await store.database.run(lambda connection: connection.execute(sa.text("UPDATE webhook_seen SET at = 1")))
-        again = SqlSeenStore(store, keep=1000)
-        await again.claim("new")
-        await again.confirm("new")
+        refetch = SqlDeduplicationStore(store, keep=1000)
+        await refetch.claim("new")
+        await refetch.confirm("new")
 
         assert await held(store, "webhook_seen", "key") == [("new",)]
 
 
 async def test_confirming_and_releasing_what_nobody_claimed_is_no_error(url: str) -> None:
-    async with SqlSeenStore(url) as seen:
+    async with SqlDeduplicationStore(url) as seen:
         await seen.confirm("a")
         await seen.release("a")
 
@@ -80,7 +84,7 @@ async def test_confirming_and_releasing_what_nobody_claimed_is_no_error(url: str
 
 async def test_it_shares_the_database_of_an_open_store_and_leaves_it_open(url: str) -> None:
     async with SqlStore(url) as store:
-        async with SqlSeenStore(store) as seen:
+        async with SqlDeduplicationStore(store) as seen:
             assert await seen.claim("a") == "claimed"
 
         assert await store.count("batches") == 0
@@ -88,4 +92,4 @@ async def test_it_shares_the_database_of_an_open_store_and_leaves_it_open(url: s
 
 def test_a_url_that_names_no_database_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="the store's URL"):
-        SqlSeenStore("seen.db")
+        SqlDeduplicationStore("seen.db")

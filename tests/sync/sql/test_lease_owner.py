@@ -11,54 +11,54 @@ import pytest
 from msgspec.structs import replace
 
 from amili_async.sync._sql import lease_owner as holder_module
-from amili_async.sync._sql.lease_owner import Holder
+from amili_async.sync._sql.lease_owner import LeaseOwner
 
 ON_LINUX = Path("/proc/self/stat").exists()
 
 
 def test_a_holder_survives_its_text() -> None:
-    holder = Holder.here("run 1")
+    holder = LeaseOwner.here("run 1")
 
-    assert Holder.decode(holder.encode()) == holder
+    assert LeaseOwner.decode(holder.encode()) == holder
     assert holder.run == "run 1"
 
 
 def test_a_run_without_a_name_is_one_of_its_own() -> None:
-    one, other = Holder.here(), Holder.here()
+    one, other = LeaseOwner.here(), LeaseOwner.here()
 
     assert one.run != other.run
     assert not one.yields_to(other)
 
 
 def test_a_living_process_keeps_what_it_holds_from_other_runs_and_yields_to_its_own() -> None:
-    holder = Holder.here("run 1")
+    holder = LeaseOwner.here("run 1")
 
     assert not holder.gone()
-    assert not holder.yields_to(Holder.here("run 2"))
-    assert holder.yields_to(Holder.here("run 1"))
+    assert not holder.yields_to(LeaseOwner.here("run 2"))
+    assert holder.yields_to(LeaseOwner.here("run 1"))
 
 
-def in_another_process(statement: str) -> Holder:
-    code = f"from amili_async.sync._sql.lease_owner import Holder; {statement}"
+def in_another_process(statement: str) -> LeaseOwner:
+    code = f"from amili_async.sync._sql.lease_owner import LeaseOwner; {statement}"
     output = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603  # our own code
-    return Holder.decode(output)
+    return LeaseOwner.decode(output)
 
 
 @pytest.mark.skipif(not ON_LINUX, reason="only Linux tells when a process began; elsewhere leases run out")
 def test_a_process_that_has_ended_is_gone() -> None:
-    ended = in_another_process("print(Holder.here('run 1').encode())")
+    ended = in_another_process("print(LeaseOwner.here('run 1').encode())")
 
     assert ended.process != os.getpid()
     assert ended.gone()
-    assert ended.yields_to(Holder.here("run 2"))
+    assert ended.yields_to(LeaseOwner.here("run 2"))
 
 
 def test_a_number_used_again_is_another_process() -> None:
-    assert replace(Holder.here(), started="long ago").gone()
+    assert replace(LeaseOwner.here(), started="long ago").gone()
 
 
 def test_of_another_machine_nothing_is_known() -> None:
-    assert not replace(Holder.here(), machine="elsewhere", process=2**22 + 1).gone()
+    assert not replace(LeaseOwner.here(), machine="elsewhere", process=2**22 + 1).gone()
 
 
 def test_where_processes_cannot_be_asked_about_none_is_taken_for_gone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +67,7 @@ def test_where_processes_cannot_be_asked_about_none_is_taken_for_gone(monkeypatc
             raise FileNotFoundError
 
     monkeypatch.setattr(holder_module, "Path", Nowhere)
-    holder = Holder.here()
+    holder = LeaseOwner.here()
 
     assert holder.started == ""
     assert not replace(holder, process=2**22 + 1).gone()
@@ -75,7 +75,7 @@ def test_where_processes_cannot_be_asked_about_none_is_taken_for_gone(monkeypatc
 
 @pytest.mark.parametrize("state", ["Z", "X"])
 def test_a_process_that_nobody_has_buried_yet_is_gone(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    holder = Holder.here()
+    holder = LeaseOwner.here()
     living = Path(f"/proc/{os.getpid()}/stat").read_text("utf-8")
     before, _, after = living.rpartition(")")
     dead = f"{before}) {state}{after[2:]}"

@@ -10,8 +10,8 @@ import pytest
 
 from amili_async._clock import SystemClock, installed
 from amili_async.errors import StoreError
-from amili_async.sync import SqlStore, Written
-from amili_async.sync._sql.database import UnfitRowsError, database
+from amili_async.sync import SqlStore, WriteResult
+from amili_async.sync._sql.database import InvalidValueError, database
 from tests.sync.conftest import new_database
 from tests.sync.samples import batch, portion
 from tests.throwaway_postgresql import Server, throwaway_postgresql
@@ -54,9 +54,9 @@ async def test_a_url_as_providers_write_it_is_understood(postgresql: Server) -> 
 @pytest.mark.parametrize(
     ("statement", "error", "words"),
     [
-        ("SELECT 'secret'::int", UnfitRowsError, "refused a value .SQLSTATE 22P02"),
+        ("SELECT 'secret'::int", InvalidValueError, "refused a value .SQLSTATE 22P02"),
         ("SELECT * FROM nowhere", StoreError, "its tables were changed .SQLSTATE 42P01"),
-        ("SELECT 1 / 0", UnfitRowsError, "SQLSTATE 22012"),
+        ("SELECT 1 / 0", InvalidValueError, "SQLSTATE 22012"),
         ("DO $$ BEGIN RAISE EXCEPTION 'secret'; END $$", StoreError, "PostgreSQL failed .SQLSTATE P0001"),
     ],
 )
@@ -99,11 +99,11 @@ async def test_a_server_that_restarts_in_the_middle_is_waited_for(mortal: Server
         store = SqlStore(mortal.url())
     async with store:
         await store.begin("organization", "batches")
-        assert await store.write(portion(batch("a"))) == Written(1, 0)
+        assert await store.write(portion(batch("a"))) == WriteResult(1, 0)
         mortal.stop()
         clock.then = lambda: mortal.start() if len(clock.slept) == 3 else None
 
-        assert await store.write(portion(batch("b"))) == Written(1, 0)
+        assert await store.write(portion(batch("b"))) == WriteResult(1, 0)
         assert await store.count("batches") == 2
         assert clock.slept[:3] == [0.1, 0.2, 0.4]
 
@@ -135,7 +135,7 @@ async def test_a_session_that_an_operator_ends_costs_a_try(postgresql: Server) -
         )
         await connection.close()
 
-        assert await store.write(portion(batch("a"))) == Written(1, 0)
+        assert await store.write(portion(batch("a"))) == WriteResult(1, 0)
         assert len(clock.slept) <= 1
 
 

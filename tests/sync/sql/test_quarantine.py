@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from amili_async.sync import Bookmark, SqlStore
+from amili_async.sync import Checkpoint, SqlStore
 from tests.sync.samples import aside, held, portion
 
 
@@ -24,7 +24,7 @@ from tests.sync.samples import aside, held, portion
 )
 async def test_a_row_goes_by_its_id_and_without_one_by_its_bytes(raw: bytes, key: str | None) -> None:
     async with SqlStore("sqlite://") as store:
-        assert await store.begin("organization", "batches") == Bookmark()
+        assert await store.begin("organization", "batches") == Checkpoint()
         await store.write(replace(portion(), quarantined=(aside(raw),)))
 
         [(found,)] = await held(store, "quarantine", "key")

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from amili_async.errors import StoreError
-from amili_async.sync import Bookmark, SqlStore, Written
+from amili_async.sync import Checkpoint, SqlStore, WriteResult
 from amili_async.sync._sql.schema import VERSION, metadata, schema
 from tests.sync.samples import batch, held, portion
 
@@ -58,12 +58,12 @@ async def test_a_file_of_the_first_version_is_upgraded_in_place(tmp_path: Path, 
     async with SqlStore(sqlite_url) as store:
         assert await held(store, "amili_schema", "version") == [(VERSION,)]
         bookmark = await store.begin("organization", "batches")
-        assert isinstance(bookmark, Bookmark)
+        assert isinstance(bookmark, Checkpoint)
         assert bookmark.coverage is not None
         assert list(bookmark.coverage.open) == ["batch 2"]
         assert await held(store, "batches", "id", "state") == [("batch 1", "SUCCESS"), ("batch 2", "QUEUED")]
         assert len(await held(store, "batch_entries", "batch_id")) == 4
-        assert await store.write(portion(batch("batch 2"), batch("batch 3"))) == Written(1, 1)
+        assert await store.write(portion(batch("batch 2"), batch("batch 3"))) == WriteResult(1, 1)
         assert await held(store, "quarantine", "key") == []
         upgraded = await structure(store)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from amili_async.errors import StoreError
-from amili_async.sync import Bookmark, SqlStore, Written
+from amili_async.sync import Checkpoint, SqlStore, WriteResult
 from amili_async.sync._sql.sqlite import set_up
 from tests.sync.samples import batch, portion
 
@@ -45,7 +45,7 @@ async def test_a_file_that_another_program_keeps_locked_is_waited_for_and_then_t
         other.execute("COMMIT")
         other.close()
 
-        assert await store.write(portion(batch("a"))) == Written(1, 0)
+        assert await store.write(portion(batch("a"))) == WriteResult(1, 0)
 
 
 async def test_a_full_disk_is_told_and_what_was_written_stays(sqlite_url: str) -> None:
@@ -74,7 +74,7 @@ async def test_a_file_can_be_read_by_others_while_it_is_written(tmp_path: Path, 
 async def test_a_store_in_memory_serves_a_run() -> None:
     async with SqlStore("sqlite://") as store:
         await store.begin("organization", "batches")
-        assert await store.write(portion(batch("a"))) == Written(1, 0)
+        assert await store.write(portion(batch("a"))) == WriteResult(1, 0)
 
 
 WRITER = """
@@ -111,8 +111,8 @@ async def test_the_lease_of_a_process_that_was_killed_is_taken_over_at_once(sqli
 
     async with SqlStore(sqlite_url) as store:
         assert await store.count("batches") == 200
-        assert isinstance(await store.begin("organization", "batches"), Bookmark)
-        assert await store.write(portion(batch("new"))) == Written(1, 0)
+        assert isinstance(await store.begin("organization", "batches"), Checkpoint)
+        assert await store.write(portion(batch("new"))) == WriteResult(1, 0)
 
 
 class _Busy:

@@ -14,8 +14,8 @@ from amili_async.errors import ConfigurationError, StoreError
 from amili_async.models._cases import Case
 from amili_async.models._invoices import Invoice
 from amili_async.models._settlements import Settlement
-from amili_async.sync import Bookmark, Held, Portion, Row, SqlStore, Written
-from amili_async.sync._checkpoint import Coverage, Walk
+from amili_async.sync import Checkpoint, LeaseConflict, PageWrite, Row, SqlStore, WriteResult
+from amili_async.sync._checkpoint import Scan, Watermark
 from amili_async.sync._sql.leases import Key, Leases
 from amili_async.sync._sql.quarantine import Quarantine
 from amili_async.sync._sql.schema import batches
@@ -32,11 +32,11 @@ ENTRIES = ("batch_id", "outcome", "position", "type", "invoice_id", "invoice_num
 
 DAY = datetime(2025, 3, 9, tzinfo=UTC)
 
-BOOKMARK = Bookmark(
-    coverage=Coverage(
+BOOKMARK = Checkpoint(
+    coverage=Watermark(
         newest=datetime(2025, 3, 9, tzinfo=UTC), ordered=True, open={"a": datetime(2025, 3, 1, tzinfo=UTC)}
     ),
-    walk=Walk(cursor="cursor", pages=3, seconds=1.5),
+    walk=Scan(cursor="cursor", pages=3, seconds=1.5),
     walks=2,
     finished_at=DAY,
     seconds=0.25,
@@ -56,7 +56,7 @@ def returning(answer: Callable[[], object]) -> Callable[..., object]:
     return answering
 
 
-async def written(store: SqlStore, *rows: Row) -> Written | Held:
+async def written(store: SqlStore, *rows: Row) -> WriteResult | LeaseConflict:
     return await store.write(portion(*rows))
 
 
@@ -67,9 +67,11 @@ async def test_rows_are_new_then_the_same_then_changed(url: str) -> None:
     async with SqlStore(url) as store:
         await store.begin("organization", "batches")
 
-        assert await written(store, batch("a"), batch("b")) == Written(new=2, changed=0)
-        assert await written(store, batch("a"), batch("b")) == Written(new=0, changed=0)
-        assert await written(store, batch("a", status="FAILED"), batch("b"), batch("c")) == Written(new=1, changed=1)
+        assert await written(store, batch("a"), batch("b")) == WriteResult(new=2, changed=0)
+        assert await written(store, batch("a"), batch("b")) == WriteResult(new=0, changed=0)
+        assert await written(store, batch("a", status="FAILED"), batch("b"), batch("c")) == WriteResult(
+            new=1, changed=1
+        )
         assert await held(store, "batches", "id", "state") == [("a", "FAILED"), ("b", "SUCCESS"), ("c", "SUCCESS")]
         assert await store.count("batches") == 3
 
@@ -78,14 +80,14 @@ async def test_no_rows_are_nothing_to_write(url: str) -> None:
     async with SqlStore(url) as store:
         await store.begin("organization", "batches")
 
-        assert await written(store) == Written(0, 0)
+        assert await written(store) == WriteResult(0, 0)
 
 
 async def test_the_same_id_in_two_organizations_is_two_rows(url: str) -> None:
     async with SqlStore(url) as store:
         for organization_id in ("one", "other"):
             await store.begin(organization_id, "batches")
-            assert await store.write(portion(batch("a"), organization_id=organization_id)) == Written(1, 0)
+            assert await store.write(portion(batch("a"), organization_id=organization_id)) == WriteResult(1, 0)
 
         assert await held(store, "batches", "organization_id", "id") == [("one", "a"), ("other", "a")]
 
@@ -164,9 +166,9 @@ async def test_a_batch_that_changed_has_its_entries_of_this_moment_and_no_others
         ]
 
 
-def portion_of(resource: str, row_id: str, value: Model) -> Portion:
+def portion_of(resource: str, row_id: str, value: Model) -> PageWrite:
     row = Row(id=row_id, moment=None, final=True, value=value, raw=msgspec.json.encode(value))
-    return Portion(organization_id="organization", resource=resource, rows=(row,), bookmark=Bookmark())
+    return PageWrite(organization_id="organization", resource=resource, rows=(row,), bookmark=Checkpoint())
 
 
 async def test_invoices_cases_and_settlements_have_typed_columns(url: str) -> None:
@@ -190,7 +192,7 @@ async def test_invoices_cases_and_settlements_have_typed_columns(url: str) -> No
             ("settlements", "s", settlement),
         ):
             await store.begin("organization", resource)
-            assert await store.write(portion_of(resource, row_id, value)) == Written(1, 0)
+            assert await store.write(portion_of(resource, row_id, value)) == WriteResult(1, 0)
 
         assert await held(store, "invoices", "id", "invoice_number", "type", "status") == [("i", "7", "NOTICE", "OPEN")]
         assert await held(store, "cases", "id", "case_number", "sub_status", "closed_at", "invoices", "debtors") == [
@@ -205,7 +207,7 @@ async def test_invoices_cases_and_settlements_have_typed_columns(url: str) -> No
 
 async def test_a_list_that_nobody_walked_has_an_empty_bookmark(url: str) -> None:
     async with SqlStore(url) as store:
-        assert await store.begin("organization", "batches") == Bookmark()
+        assert await store.begin("organization", "batches") == Checkpoint()
 
 
 async def test_the_bookmark_last_written_is_where_the_next_run_begins(url: str) -> None:
@@ -216,7 +218,7 @@ async def test_the_bookmark_last_written_is_where_the_next_run_begins(url: str) 
 
         assert await held(store, "walks", "walks", "seconds", "error", "holder") == [(2, 0.25, "it broke", None)]
         assert await store.begin("organization", "batches") == BOOKMARK
-        assert await store.begin("organization", "cases") == Bookmark()
+        assert await store.begin("organization", "cases") == Checkpoint()
 
 
 async def test_rows_and_bookmark_are_written_together_or_not_at_all(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +235,7 @@ async def test_rows_and_bookmark_are_written_together_or_not_at_all(url: str, mo
 
         assert await store.count("batches") == 0
         await store.finish("organization", "batches", None)
-        assert await store.begin("organization", "batches") == Bookmark()
+        assert await store.begin("organization", "batches") == Checkpoint()
 
 
 # Quarantine
@@ -276,11 +278,11 @@ async def test_a_value_that_the_database_refuses_sets_its_row_aside_and_keeps_th
             store, batch("a"), batch("b", createdBy="zero \0 character"), batch("c", status="QUEUED")
         )
 
-        assert result == Written(2, 0)
+        assert result == WriteResult(2, 0)
         assert await held(store, "batches", "id") == [("a",), ("c",)]
         assert await held(store, "quarantine", "key", "reason") == [("b", "a value that the database refuses")]
 
-        assert await written(store, batch("c"), batch("b", createdBy="mended")) == Written(1, 1)
+        assert await written(store, batch("c"), batch("b", createdBy="mended")) == WriteResult(1, 1)
         assert await held(store, "quarantine", "key") == []
 
 
@@ -294,7 +296,7 @@ async def test_another_failure_row_by_row_is_no_matter_of_the_row(
 
         def without_the_table(
             table: RowTable, connection: sa.Connection, organization_id: str, rows: tuple[Row, ...], synced_at: object
-        ) -> Written:
+        ) -> WriteResult:
             if rows == (batch("a"),):
                 connection.exec_driver_sql("ALTER TABLE batches RENAME TO others")
             return write(table, connection, organization_id, rows, synced_at)
@@ -315,7 +317,7 @@ async def test_a_list_that_is_lost_after_a_value_was_refused_is_not_written(
         answers = iter((True, False))
         monkeypatch.setattr(Leases, "save", returning(lambda: next(answers)))
 
-        assert isinstance(await written(store, batch("a"), UNFIT), Held)
+        assert isinstance(await written(store, batch("a"), UNFIT), LeaseConflict)
         assert await store.count("batches") == 0
 
 
@@ -327,9 +329,9 @@ async def test_a_list_that_another_run_is_at_is_held(url: str) -> None:
         await one.begin("organization", "batches")
 
         answer = await other.begin("organization", "batches")
-        assert isinstance(answer, Held)
+        assert isinstance(answer, LeaseConflict)
         assert 50 < answer.seconds < 61  # each store measures for itself how far ahead the server is
-        assert await other.begin("another", "batches") == Bookmark()
+        assert await other.begin("another", "batches") == Checkpoint()
 
 
 async def test_a_list_that_was_finished_or_whose_store_was_closed_is_free(url: str) -> None:
@@ -337,10 +339,10 @@ async def test_a_list_that_was_finished_or_whose_store_was_closed_is_free(url: s
         async with SqlStore(url) as one:
             await one.begin("finished", "batches")
             await one.finish("finished", "batches", None)
-            assert await other.begin("finished", "batches") == Bookmark()
+            assert await other.begin("finished", "batches") == Checkpoint()
 
             await one.begin("left", "batches")
-        assert await other.begin("left", "batches") == Bookmark()
+        assert await other.begin("left", "batches") == Checkpoint()
 
 
 async def test_a_lease_that_ran_out_is_taken_over_and_whoever_had_it_writes_nothing_more(url: str) -> None:
@@ -348,14 +350,14 @@ async def test_a_lease_that_ran_out_is_taken_over_and_whoever_had_it_writes_noth
         await one.begin("organization", "batches")
         await expire(one)
 
-        assert await other.begin("organization", "batches") == Bookmark()
-        assert isinstance(await one.write(portion(batch("a"), bookmark=BOOKMARK)), Held)
+        assert await other.begin("organization", "batches") == Checkpoint()
+        assert isinstance(await one.write(portion(batch("a"), bookmark=BOOKMARK)), LeaseConflict)
         assert await one.count("batches") == 0
-        assert await other.write(portion(batch("b"))) == Written(1, 0)
+        assert await other.write(portion(batch("b"))) == WriteResult(1, 0)
 
         with pytest.raises(StoreError, match="between begin"):
             await one.finish("organization", "batches", None)
-        assert isinstance(await one.begin("organization", "batches"), Held)
+        assert isinstance(await one.begin("organization", "batches"), LeaseConflict)
 
 
 async def expire(store: SqlStore) -> None:
@@ -367,8 +369,8 @@ async def test_stores_of_one_run_take_over_from_each_other_at_once(url: str) -> 
     async with SqlStore(url, run="the run") as one, SqlStore(url, run="the run") as other:
         await one.begin("organization", "batches")
 
-        assert await other.begin("organization", "batches") == Bookmark()
-        assert isinstance(await one.write(portion(batch("a"))), Held)
+        assert await other.begin("organization", "batches") == Checkpoint()
+        assert isinstance(await one.write(portion(batch("a"))), LeaseConflict)
 
 
 async def test_two_that_take_a_list_on_in_the_same_moment_do_not_both_get_it(
@@ -380,13 +382,13 @@ async def test_two_that_take_a_list_on_in_the_same_moment_do_not_both_get_it(
         rows = Statement.rows
         before: list[tuple[object, ...]] = []
         monkeypatch.setattr(Statement, "rows", returning(lambda: before))
-        assert isinstance(await other.begin("organization", "batches"), Held)
+        assert isinstance(await other.begin("organization", "batches"), LeaseConflict)
 
         monkeypatch.setattr(Statement, "rows", rows)
         before = [("{}", 1, None, 0.0, False)]
         await one.begin("organization", "batches")
         monkeypatch.setattr(Statement, "rows", returning(lambda: before))
-        assert isinstance(await other.begin("organization", "batches"), Held)
+        assert isinstance(await other.begin("organization", "batches"), LeaseConflict)
 
 
 async def test_leases_are_renewed_while_the_store_is_open(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -441,7 +443,7 @@ async def test_a_store_that_cannot_renew_goes_on(url: str, monkeypatch: pytest.M
         await store.begin("organization", "batches")
         await asyncio.wait_for(tried.wait(), 10)
 
-        assert await written(store, batch("a")) == Written(1, 0)
+        assert await written(store, batch("a")) == WriteResult(1, 0)
 
 
 async def test_a_lease_that_cannot_be_given_back_does_not_keep_the_store_from_closing(
@@ -465,7 +467,7 @@ async def test_many_organizations_write_at_the_same_time(url: str) -> None:
         await store.begin(organization_id, "batches")
         for page in range(3):
             rows = [batch(f"{organization_id} {page} {number}") for number in range(5)]
-            assert await store.write(portion(*rows, organization_id=organization_id)) == Written(5, 0)
+            assert await store.write(portion(*rows, organization_id=organization_id)) == WriteResult(5, 0)
         await store.finish(organization_id, "batches", None)
 
     async with SqlStore(url) as store:

@@ -1,4 +1,4 @@
-"""The README is true: its snippets run, its tables are those of the code, its links lead somewhere."""
+"""The pages are true: their snippets run, their tables are those of the code, their links lead somewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import logging
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,14 +19,15 @@ from amili_async._http import endpoints as servers
 from amili_async._routes import ROUTES
 from amili_async.events import Hook
 from amili_async.sandbox import Sandbox
+from tests.support.documents import PAGES, ROOT, Block, blocks, text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+    from pathlib import Path
 
     from amili_async import Batch
 
-README = Path(__file__).parents[1] / "README.md"
-TEXT = README.read_text("utf-8")
+CLIENT = text("amili_async")
 
 SECRET = b"shared with Amili"
 
@@ -46,13 +46,7 @@ RUN_BY_THEIR_OWN_TESTS = {
 """Snippets that are whole files and need a server of their own: their first line, and where they are run."""
 
 
-def blocks(language: str) -> list[tuple[int, str]]:
-    """Return the README's code blocks in a language, each with the line that it begins at."""
-    found = re.finditer(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-    return [(TEXT.count("\n", 0, match.start(1)), match[1]) for match in found]
-
-
-SNIPPETS = [(line, code) for line, code in blocks("python") if code.partition("\n")[0] not in RUN_BY_THEIR_OWN_TESTS]
+SNIPPETS = [block for block in blocks("python") if block.title not in RUN_BY_THEIR_OWN_TESTS]
 
 
 def webhook(batch: Batch) -> bytes:
@@ -94,29 +88,29 @@ async def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Async
             }
 
 
-@pytest.mark.parametrize("line", [line for line, _ in SNIPPETS])
-async def test_a_snippet_runs_as_it_stands(line: int, surroundings: dict[str, object]) -> None:
-    code = "\n" * line + dict(SNIPPETS)[line]
-    compiled = compile(code, str(README), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    running: object = eval(compiled, surroundings)  # noqa: S307  # the README is ours
+@pytest.mark.parametrize("block", SNIPPETS, ids=str)
+async def test_a_snippet_runs_as_it_stands(block: Block, surroundings: dict[str, object]) -> None:
+    code = "\n" * block.line + block.code
+    compiled = compile(code, str(block.page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    running: object = eval(compiled, surroundings)  # noqa: S307  # the pages are ours
     if inspect.isawaitable(running):
         await running
 
 
 def test_the_store_that_is_shown_is_the_one_that_is_tested() -> None:
-    (code,) = (code for _, code in blocks("python") if code.startswith("# json_lines_store.py\n"))
-    assert code == (README.parent / "tests/sync/json_lines_store.py").read_text("utf-8")
+    (shown,) = (block.code for block in blocks("python") if block.title == "# json_lines_store.py")
+    assert shown == (ROOT / "tests/sync/json_lines_store.py").read_text("utf-8")
 
 
 def test_snippets_that_need_a_server_of_their_own_are_run_by_their_own_tests() -> None:
-    there = {code.partition("\n")[0] for _, code in blocks("python")}
+    there = {block.title for block in blocks("python")}
     for title, path in RUN_BY_THEIR_OWN_TESTS.items():
         assert title in there
-        assert title.removeprefix("# ").partition(".")[0] in (README.parent / path).read_text("utf-8")
+        assert title.removeprefix("# ").partition(".")[0] in (ROOT / path).read_text("utf-8")
 
 
 def test_the_first_two_lines_are_the_main_job_and_the_tests_and_need_only_python() -> None:
-    lines = [code.strip() for _, code in blocks("sh")][:2]
+    lines = [block.code.strip() for block in blocks("sh") if block.page == ROOT / "README.md"][:2]
     assert [line.count("\n") for line in lines] == [0, 0]
     assert all(line.startswith("python3 -m venv .venv && .venv/bin/pip install ") for line in lines)
     assert lines[0].endswith("&& .venv/bin/amili sync --sandbox")
@@ -135,7 +129,7 @@ def routes_table() -> str:
 
 def between(marker: str) -> str:
     """Return what stands between two markers."""
-    found = re.search(rf"<!-- {marker} -->\n(.*?)\n<!-- /{marker} -->", TEXT, re.DOTALL)
+    found = re.search(rf"<!-- {marker} -->\n(.*?)\n<!-- /{marker} -->", CLIENT, re.DOTALL)
     assert found is not None
     return found[1]
 
@@ -145,20 +139,29 @@ def test_the_route_table_is_that_of_the_code() -> None:
 
 
 def test_every_method_of_a_hook_is_listed_with_when_it_is_called() -> None:
-    listed = re.findall(r"^\| `(on_\w+)` \|", TEXT, re.MULTILINE)
+    listed = re.findall(r"^\| `(on_\w+)` \|", CLIENT, re.MULTILINE)
     assert listed == [name for name in vars(Hook) if name.startswith("on_")]
 
 
 def test_every_error_is_listed() -> None:
     import amili_async.errors  # noqa: PLC0415  # its names are what is tested
 
-    section = TEXT.partition("\n## Errors\n")[2].partition("\n## ")[0]
+    section = CLIENT.partition("\n## Errors\n")[2].partition("\n## ")[0]
     errors = [name for name in vars(amili_async.errors) if name.endswith("Error")]
     assert len(errors) > 15
     assert [name for name in errors if f"`{name}`" not in section] == []
 
 
-def test_links_inside_the_readme_lead_to_a_heading() -> None:
-    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", TEXT, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
-    anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    assert set(re.findall(r"\]\(#([^)]+)\)", TEXT)) <= anchors
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_a_page_and_a_heading_that_are_there(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\((?!\w+://)([^)#]*)(?:#([^)]+))?\)", page.read_text("utf-8")):
+        linked = (page.parent / target).resolve() if target else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked.read_text("utf-8")), anchor
+
+
+def anchors(content: str) -> set[str]:
+    """Return what links to the headings of a page are called."""
+    prose = re.sub(r"^```.*?^```$", "", content, flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

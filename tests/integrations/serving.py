@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
 from contextlib import asynccontextmanager
 from importlib.util import module_from_spec, spec_from_loader
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
 import uvicorn
 
+from tests.support.documents import titled
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable
+    from collections.abc import AsyncGenerator, Callable
     from types import ModuleType
 
     import pytest
@@ -22,24 +22,13 @@ if TYPE_CHECKING:
 
     from amili_async.sandbox import Sandbox
 
-README = Path(__file__).parents[2] / "README.md"
-
-
-def snippets(*titles: str) -> str:
-    """Return the README's code blocks that begin with these lines, joined."""
-    blocks: Iterable[str] = re.findall(
-        r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
-    titled = {block.partition("\n")[0]: block for block in blocks}
-    return "\n\n".join(titled[f"# {title}"] for title in titles)
-
 
 def executed(name: str, *titles: str) -> ModuleType:
     """Return the module that these code blocks make."""
     module = module_from_spec(spec_from_loader(name, loader=None, origin="README.md"))  # type: ignore[arg-type]  # a module without a loader
     # FastAPI and typing look a function's annotations up in its module.
     sys.modules[name] = module
-    exec(compile(snippets(*titles), "README.md", "exec"), module.__dict__)  # noqa: S102  # the README is ours
+    exec(compile(titled(*titles), "README.md", "exec"), module.__dict__)  # noqa: S102  # the README is ours
     return module
 
 

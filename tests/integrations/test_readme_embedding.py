@@ -19,7 +19,8 @@ from aiohttp import web
 
 from amili_async import AmiliClient
 from amili_async.sandbox import Fault, Sandbox
-from tests.integrations.serving import environment, executed, lines_until_broken_off, point_environment, snippets, until
+from tests.integrations.serving import environment, executed, lines_until_broken_off, point_environment, until
+from tests.support.documents import titled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -140,7 +141,7 @@ def test_the_logging_recipe_shows_retries_and_no_attempts() -> None:
 
 
 async def test_two_workers_have_a_client_each_and_end_in_order(sandbox: Sandbox, tmp_path: Path) -> None:
-    (tmp_path / "service.py").write_text(snippets("service.py", "service.py, continued"), encoding="utf-8")
+    (tmp_path / "service.py").write_text(titled("service.py", "service.py, continued"), encoding="utf-8")
     (tmp_path / "worker.py").write_text("import os\nfrom service import app\napp.get('/worker')(lambda: os.getpid())\n")
     uvicorn = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -7,17 +7,19 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from amili_async.sandbox import Fault
+from tests.support.documents import text, titled
 
-TEXT = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEXT = text("amili_async/sandbox")
 
 
 def test_the_recipe_passes_as_it_stands(tmp_path: Path) -> None:
-    recovery_hint = re.search(r"^```python\n(# test_chasing\.py\n.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-    assert recovery_hint is not None
-    (tmp_path / "test_chasing.py").write_text(recovery_hint[1], "utf-8")
+    (tmp_path / "test_chasing.py").write_text(titled("test_chasing.py"), "utf-8")
     done = subprocess.run(  # noqa: S603  # our own recipe
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "--strict-markers"),

@@ -1,4 +1,4 @@
-"""The table of what is repeated: the docstring of `decide` and the README show the same one, and the code keeps it.
+"""What is repeated: the docstring of `decide` and the client's page show one table, and the code keeps it.
 
 The table is read, not repeated here: each cell's words are turned into what `decide` must return. ``pytest -v`` on this
 module prints it, a line for each row and column.
@@ -9,14 +9,13 @@ from __future__ import annotations
 import inspect
 import re
 from itertools import product
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from amili_async._protocol.retry import Action, Decision, Failure, RetryPolicy, decide
+from tests.support.documents import text
 
-README = Path(__file__).parents[2] / "README.md"
 POLICY = RetryPolicy(attempts=3)
 
 
@@ -148,4 +147,4 @@ def test_a_401_is_replayed_once_and_then_raised() -> None:
 
 
 def test_the_readme_carries_the_same_table() -> None:
-    assert table_of(README.read_text(encoding="utf-8")) == TABLE
+    assert table_of(text("amili_async")) == TABLE

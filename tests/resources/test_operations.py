@@ -8,7 +8,6 @@ import warnings
 from contextlib import suppress
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,6 +23,7 @@ from amili_async import (
 )
 from amili_async._routes import ROUTES
 from amili_async.resources._base import Resource
+from tests.support.documents import text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from amili_async.sandbox import Sandbox
     from tests.call.calls import ClientMaker
 
-README = (Path(__file__).parent.parent.parent / "README.md").read_text("utf-8")
+README = text("amili_async")
 
 NO_ROUTE_OF_THEIR_OWN = {
     "batches.stream",

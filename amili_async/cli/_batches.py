@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from amili_async.cli._client_context import opened
-from amili_async.cli._console import say
-from amili_async.cli._listing import Listing
+from amili_async.cli._console import say, write_fields, write_json
 from amili_async.cli._options import All, AsJson, CursorText, Limit, OrganizationId, PageSize
-from amili_async.cli._output import write_fields, write_json
+from amili_async.cli._results import Listing, show_one
 from amili_async.cli._running import DONE, FAILED, command_line, run
-from amili_async.cli._single import show_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

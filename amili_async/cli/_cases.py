@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from amili_async.cli._listing import Listing
 from amili_async.cli._options import All, AsJson, CursorText, FromDay, Limit, OrganizationId, PageSize, ToDay
+from amili_async.cli._results import Listing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,11 +1,14 @@
-"""What is told on standard error: notes and errors, a line each, without secrets and without what steers a terminal."""
+"""What a command writes: results to standard output, notes and errors to standard error, a line each."""
 
 from __future__ import annotations
 
 import re
 import sys
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import msgspec
 from rich.console import Console
 from rich.text import Text
 
@@ -67,3 +70,38 @@ def without_password(text: str) -> str:
     return re.sub(
         r"(://[^:/@\s]*):\S+@|(?<=password=)[^&\s]+", lambda found: f"{found[1]}:***@" if found[1] else "***", text
     )
+
+
+def on_terminal() -> bool:
+    """Return whether a person is looking at standard output."""
+    return sys.stdout.isatty()
+
+
+def write_json(line: bytes | msgspec.Raw) -> None:
+    """Write one JSON value as one line, its members as they are, in UTF-8 whatever the terminal's encoding."""
+    sys.stdout.buffer.write(msgspec.json.format(line, indent=-1) + b"\n")
+
+
+def write_row(values: Iterable[object]) -> None:
+    """Write one row of tab-separated values, whole and without a heading."""
+    sys.stdout.write("\t".join(cell(value) for value in values) + "\n")
+
+
+def cell(value: object, *, short: bool = False) -> str:
+    """Return a value as text: whole for a shell, a moment to the minute (``short``) for a table. All times are UTC."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        value = value.astimezone(UTC)
+        return f"{value:%Y-%m-%d %H:%M}" if short else value.isoformat(timespec="seconds").replace("+00:00", "Z")
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return printable(str(value))
+
+
+def write_fields(fields: Iterable[tuple[str, object]]) -> None:
+    """Write names with their values, a line each: aligned for a person, tab-separated for a shell."""
+    pairs = list(fields)
+    width = max(len(name) for name, _ in pairs) + 2 if on_terminal() else 0
+    for name, value in pairs:
+        sys.stdout.write(f"{name:{width}}{cell(value)}\n" if width else f"{name}\t{cell(value)}\n")

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from amili_async._routes import ROUTES, Mark
-from amili_async.cli._output import on_terminal, write_json, write_row
+from amili_async.cli._console import on_terminal, write_json, write_row
 from amili_async.cli._running import DONE, run
 
 STYLES: dict[Mark, str] = {"D": "green", "I": "yellow", "U": "red"}

@@ -13,10 +13,9 @@ import msgspec
 import typer
 
 from amili_async.cli._client_context import opened
-from amili_async.cli._output import write_json
-from amili_async.cli._progress import shown_progress
+from amili_async.cli._console import write_json
 from amili_async.cli._running import DONE, FAILED, command_line, run
-from amili_async.cli._summary import tell
+from amili_async.cli._sync_output import shown_progress, tell_report
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -126,7 +125,7 @@ async def _concluded(report: SyncReport, store: str, kept: SqlStore, *, as_json:
     if as_json:
         write_json(msgspec.json.encode(report))
     else:
-        tell(report, store, {resource: await kept.count(resource) for resource in report.resources})
+        tell_report(report, store, {resource: await kept.count(resource) for resource in report.resources})
     sys.stdout.flush()  # before what goes to standard error from here on
     return DONE if report.ok else FAILED
 

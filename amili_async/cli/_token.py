@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from amili_async.cli._client_context import Waits, opened
-from amili_async.cli._progress import duration
 from amili_async.cli._running import DONE, run
+from amili_async.cli._sync_output import duration
 
 if TYPE_CHECKING:
     from amili_async.events import TokenRequested

@@ -46,7 +46,7 @@ def amili(monkeypatch: pytest.MonkeyPatch) -> Amili:
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let commands take standard output for a wide terminal."""
-    monkeypatch.setattr("amili_async.cli._output.on_terminal", lambda: True)
-    monkeypatch.setattr("amili_async.cli._listing.on_terminal", lambda: True)
+    monkeypatch.setattr("amili_async.cli._console.on_terminal", lambda: True)
+    monkeypatch.setattr("amili_async.cli._results.on_terminal", lambda: True)
     monkeypatch.setattr("amili_async.cli._routes.on_terminal", lambda: True)
     monkeypatch.setenv("COLUMNS", "140")

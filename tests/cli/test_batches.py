@@ -64,7 +64,7 @@ def test_a_long_table_is_shown_in_parts_while_it_streams(
     sandbox: Sandbox, amili: Amili, terminal: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert terminal is None
-    monkeypatch.setattr("amili_async.cli._listing.TABLE_ROWS", 20)
+    monkeypatch.setattr("amili_async.cli._results.TABLE_ROWS", 20)
     result = amili("batches", "list", sandbox.organization_ids[0], "--all")
     lines = result.stdout.splitlines()
     assert len(lines) == 32

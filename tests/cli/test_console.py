@@ -1,11 +1,39 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 
 import pytest
 
-from amili_async.cli import _console as telling
+from amili_async.cli import _console as console
 from amili_async.errors import NotFoundError
+from amili_async.models._batches import BatchState
+
+OSLO = timezone(timedelta(hours=2))
+
+
+@pytest.mark.parametrize(
+    ("value", "whole", "short"),
+    [
+        (None, "", ""),
+        ("Ola", "Ola", "Ola"),
+        (Decimal("4500.00"), "4500.00", "4500.00"),
+        (BatchState("QUEUED"), "QUEUED", "QUEUED"),
+        (0, "0", "0"),
+        (datetime(2026, 5, 17, 12, 30, 5, tzinfo=UTC), "2026-05-17T12:30:05Z", "2026-05-17 12:30"),
+        (datetime(2026, 5, 17, 12, 30, tzinfo=OSLO), "2026-05-17T10:30:00Z", "2026-05-17 10:30"),
+        ("a\tb\nc\x1b[2J", "a�b�c�[2J", "a�b�c�[2J"),
+    ],
+)
+def test_a_value_is_shown_as_one_cell(value: object, whole: str, short: str) -> None:
+    assert console.cell(value) == whole
+    assert console.cell(value, short=True) == short
+
+
+def test_json_is_one_line_with_its_members_as_they_are(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    console.write_json('{"b": 4500.00,\n "a": "Grünerløkka", "b": 1e3}'.encode())
+    assert capfdbinary.readouterr().out == '{"b":4500.00,"a":"Grünerløkka","b":1e3}\n'.encode()
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -15,7 +43,7 @@ def test_what_the_server_wrote_is_shown_to_a_person_and_to_no_log(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     error = NotFoundError("no such batch", status=404, body=b'{"message": "Ola Nordmann has\\u001b[31m none"}')
     said = "; the server says: Ola Nordmann has�[31m none"
-    assert telling.describe(error) == f"no such batch (status 404){said if terminal else ''}"
+    assert console.describe(error) == f"no such batch (status 404){said if terminal else ''}"
 
 
 @pytest.mark.parametrize(
@@ -30,11 +58,11 @@ def test_what_the_server_wrote_is_shown_to_a_person_and_to_no_log(
     ],
 )
 def test_the_password_of_a_store_is_never_printed(url: str, shown: str) -> None:
-    assert telling.without_password(url) == shown
+    assert console.without_password(url) == shown
 
 
 def test_where_a_program_finds_the_body_is_not_told_to_a_person() -> None:
     assert (
-        telling.without_hint("404 Not Found, HTML page (5 bytes, kept in .body)")
+        console.without_hint("404 Not Found, HTML page (5 bytes, kept in .body)")
         == "404 Not Found, HTML page (5 bytes)"
     )

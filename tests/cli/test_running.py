@@ -108,7 +108,7 @@ def test_output_that_nobody_captures_in_a_file_is_left_alone(
 
 WRITE_LINES = """
 import sys
-from amili_async.cli import _output as output
+from amili_async.cli import _console as output
 from amili_async.cli import _running as running
 async def work():
     for _ in range(int(sys.argv[1])):

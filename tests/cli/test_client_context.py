@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amili_async.cli._drift import DriftNotes
+from amili_async.cli._client_context import DriftNotes
 from amili_async.events import Drift, QuarantinedRow
 
 if TYPE_CHECKING:

@@ -1,24 +1,25 @@
-"""Shows a list as it streams in, and says how to go on where it stopped."""
+"""Shows what a read answers with: a list as it streams in and how to go on from there, or one object."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from amili_async._cursor import Cursor
 from amili_async.cli._client_context import opened
-from amili_async.cli._console import say
-from amili_async.cli._output import cell, on_terminal, write_json, write_row
+from amili_async.cli._console import cell, on_terminal, say, write_fields, write_json, write_row
 from amili_async.cli._running import DONE, FAILED, command_line, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from amili_async import AmiliClient, Page, Pager
+    from amili_async.models._base import Model
 
 T = TypeVar("T")
 
@@ -108,3 +109,33 @@ class Listing(Generic[T]):
         cursor = None if self._pager is None else self._pager.cursor
         begun = cursor is not None and (cursor.token is not None or cursor.row > 0)
         return command_line(cursor=cursor) if begun else None
+
+
+def show_one(
+    operation: str,
+    *ids: str,
+    row_type: type[T],
+    fields: Callable[[T], Iterable[tuple[str, object]]],
+    as_json: bool,
+) -> None:
+    """Write the one object that a read answers with, and leave with the exit status."""
+
+    async def work() -> int:
+        async with opened() as amili:
+            if as_json:
+                write_json(await amili.caller.get(operation, *ids, type=msgspec.Raw))
+            else:
+                write_fields(fields(await amili.caller.get(operation, *ids, type=row_type)))
+        return DONE
+
+    run(work)
+
+
+def members(model: Model) -> Iterator[tuple[str, object]]:
+    """Yield the members of an object by their names on the wire; one that has members itself as JSON."""
+    from amili_async import encode  # noqa: PLC0415  # only where there is an object
+    from amili_async.models._base import Model  # noqa: PLC0415  # the same
+
+    for field in msgspec.structs.fields(model):
+        value: object = getattr(model, field.name)
+        yield field.encode_name, encode(value).decode() if isinstance(value, Model) else value

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import platform
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from amili_async.cli._batches import batches
 from amili_async.cli._cases import cases
+from amili_async.cli._client_context import GlobalOptions, global_options
 from amili_async.cli._invoices import invoices
 from amili_async.cli._routes import routes
 from amili_async.cli._sandbox import sandbox
@@ -18,9 +20,9 @@ from amili_async.cli._token import token
 
 app = typer.Typer(
     help="Read, follow and bulk-sync what an Amili Collection API holds. Credentials come from AMILI_CLIENT_ID and "
-    "AMILI_CLIENT_SECRET, or AMILI_TOKEN; the server from AMILI_ENVIRONMENT, or AMILI_BASE_URL and AMILI_TOKEN_URL.",
+    "AMILI_CLIENT_SECRET, or AMILI_TOKEN; the server from AMILI_ENVIRONMENT, or AMILI_BASE_URL and AMILI_TOKEN_URL. "
+    "Options of `amili` itself stand before the command: amili --env staging batches list ORGANIZATION.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -34,15 +36,26 @@ app.command()(sandbox)
 
 def _print_version(*, asked: bool) -> None:
     if asked:
-        typer.echo(f"amili-async {version('amili-async')}")
+        parts = [f"{name} {version(name)}" for name in ("aiohttp", "msgspec")]
+        typer.echo(f"amili-async {version('amili-async')} ({', '.join(parts)}, Python {platform.python_version()})")
         raise typer.Exit
 
 
 @app.callback()
 def options(
     *,
+    env: Annotated[
+        Literal["production", "staging"] | None, typer.Option(help="Which servers, in place of AMILI_ENVIRONMENT.")
+    ] = None,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Tell each request and its answer, without ids, values and secrets.")
+    ] = False,
     _version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version.")
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Show the version, and what it is built on."
+        ),
     ] = False,
 ) -> None:
     """Take the options that stand before a command."""
+    global_options.set(GlobalOptions(environment=env, debug=debug))

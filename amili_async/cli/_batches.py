@@ -77,11 +77,12 @@ def get_batch(organization_id: OrganizationId, batch_id: BatchId, *, as_json: As
 
 @batches.command("wait")
 def wait_for_batch(
+    organization_id: OrganizationId,
     batch_id: BatchId,
     *,
-    organization_id: Annotated[
-        str | None, typer.Option("--org", help="Its organization; without it, the route of older servers is used.")
-    ] = None,
+    legacy: Annotated[
+        bool, typer.Option("--legacy", help="Ask as older servers want it, by the batch's id alone.")
+    ] = False,
     deadline: Annotated[float, typer.Option(min=0.1, help="Seconds to wait at most.")] = 300.0,
     as_json: AsJson = False,
 ) -> None:
@@ -91,7 +92,8 @@ def wait_for_batch(
         from amili_async import BatchState, encode  # noqa: PLC0415  # only where it is read
 
         async with opened() as amili:
-            changes = amili.batches.watch(batch_id, organization_id=organization_id, deadline=deadline)
+            owner = None if legacy else organization_id
+            changes = amili.batches.watch(batch_id, organization_id=owner, deadline=deadline)
             batch = await anext(changes)
             say(f"{batch.batch_id} is {batch.state}")
             async for batch in changes:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from amili_async.cli._console import say, say_each
+from amili_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from amili_async import AmiliClient
     from amili_async._client import ClientSettings
-    from amili_async.events import Drift, DriftKind, GateClosed, QuarantinedRow, RetryPlanned
+    from amili_async.events import (
+        AttemptEnded,
+        Drift,
+        DriftKind,
+        GateClosed,
+        QuarantinedRow,
+        RetryPlanned,
+        TokenRequested,
+    )
     from amili_async.sandbox import Sandbox
 
 
@@ -70,6 +81,32 @@ def _named(names: list[str]) -> str:
     return ", ".join(names[:NAMED]) + more
 
 
+class GlobalOptions(NamedTuple):
+    """What stands before a command: which servers, and whether each request is told."""
+
+    environment: str | None = None
+    debug: bool = False
+
+
+global_options: ContextVar[GlobalOptions] = ContextVar("global_options", default=GlobalOptions())  # noqa: B039  # frozen
+"""What stands before the command that runs."""
+
+
+class Requests:
+    """A hook that tells each request and what was answered, by the path's template."""
+
+    def on_attempt(self, record: AttemptEnded) -> None:
+        """Tell how a request ended."""
+        came = f"{record.status}, {record.received_bytes:,} bytes" if record.status else str(record.error)
+        known = f", request id {record.request_id}" if record.request_id else ""
+        say(f"{record.method} {record.route}: {came} in {record.seconds:.3f} s{known}")
+
+    def on_token(self, record: TokenRequested) -> None:
+        """Tell how a token request ended."""
+        status = f" ({record.status})" if record.status else ""
+        say(f"token {record.outcome}{status}")
+
+
 class Waits:
     """A hook that tells why a command takes its time."""
 
@@ -95,9 +132,13 @@ async def opened(
     """
     from amili_async import AmiliClient, ClientCredentials  # noqa: PLC0415  # what calls nothing starts without it
 
-    notes = DriftNotes()
-    settings: ClientSettings = {"hooks": (notes, *hooks), "concurrency": concurrency, "on_invalid": "skip"}
+    notes, options = DriftNotes(), global_options.get()
+    told = (Requests(),) if options.debug else ()
+    settings: ClientSettings = {"hooks": (notes, *hooks, *told), "concurrency": concurrency, "on_invalid": "skip"}
     if server is None:
+        if options.environment is not None:
+            _refuse_two_servers(options.environment)
+            settings["environment"] = options.environment
         client = AmiliClient.from_env(**settings)
     else:
         settings |= {"base_url": server.base_url, "token_url": server.token_url}
@@ -107,3 +148,11 @@ async def opened(
             yield amili
         finally:
             notes.tell()
+
+
+def _refuse_two_servers(environment: str) -> None:
+    for name in ("AMILI_BASE_URL", "AMILI_TOKEN_URL"):
+        if os.environ.get(name):
+            raise ConfigurationError(
+                f"--env {environment} and {name} name two servers; unset {name}, or leave --env out"
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
@@ -23,3 +24,36 @@ PageSize = Annotated[int | None, typer.Option("--page-size", min=1, help="Rows a
 FromDay = Annotated[str | None, typer.Option("--from", metavar="DATE", help="From this day or moment on, as ISO text.")]
 
 ToDay = Annotated[str | None, typer.Option("--to", metavar="DATE", help="Up to this day or moment, as ISO text.")]
+
+TYPED = {
+    "from_date": "--from",
+    "from_created_at": "--from",
+    "to_date": "--to",
+    "to_created_at": "--to",
+    "page_size": "--page-size",
+    "case_number": "--number",
+    "invoice_number": "--number",
+    "customer_number": "--customer",
+    "unique_source_invoice_id": "--source-id",
+    "search_term": "--search",
+    "subject_id": "--subject-id",
+    "idempotency_key": "--idempotency-key",
+    "max_failures": "--max-failures",
+    "organization_id": "ORGANIZATION",
+    "batch_id": "BATCH",
+    "invoice_id": "INVOICE",
+    "settlement_id": "SETTLEMENT",
+    "state": "--state",
+    "status": "--status",
+    "type": "--type",
+    "sort": "--sort",
+    "limit": "--limit",
+    "since": "--since",
+    "cursor": "--cursor",
+}
+"""The library's arguments, by what they are called on the command line."""
+
+
+def as_typed(message: str) -> str:
+    """Return a mistake's message with the argument that it begins with called as it was typed."""
+    return re.sub(r"\A\w+", lambda found: TYPED.get(found[0], found[0]), message)

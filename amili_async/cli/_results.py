@@ -6,8 +6,9 @@ import sys
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import msgspec
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from amili_async._cursor import Cursor
@@ -25,6 +26,9 @@ T = TypeVar("T")
 
 TABLE_ROWS = 200
 """How many rows are measured together to set the widths of a table."""
+
+GAP = 1
+"""Blanks between two columns."""
 
 
 class Bounds(NamedTuple):
@@ -57,6 +61,7 @@ class Listing(Generic[T]):
         self._pager: Pager[T] | None = None
         self._waiting: list[T] = []
         self._table = not as_json and on_terminal()
+        self._left_out: set[str] = set()
 
     def run(self) -> None:
         """Show the list and leave with its exit status."""
@@ -74,6 +79,11 @@ class Listing(Generic[T]):
                     left_out += len(page.quarantined)
             finally:
                 self._write_table()
+        if not shown and not left_out and not self._as_json and on_terminal():
+            say("Nothing found.")
+        if self._left_out:
+            names = ", ".join(name for name in self._columns if name in self._left_out)
+            say(f"Not shown, as the terminal is too narrow: {names}. A wider one shows them, and so does --json.")
         if shown == self._limit:
             say(
                 f"These are the first {shown:,}; --all shows every one, and this goes on from here:\n  {self._resume()}"
@@ -96,11 +106,16 @@ class Listing(Generic[T]):
     def _write_table(self) -> None:
         if not self._waiting:
             return
-        table = Table(*self._columns, box=None, pad_edge=False)
-        for item in self._waiting:
-            table.add_row(*(Text(cell(value, short=True)) for value in self._values(item)))
+        console = Console(highlight=False)
+        rows = [[cell(value, short=True) for value in self._values(item)] for item in self._waiting]
         self._waiting = []
-        Console(highlight=False).print(table)
+        names = fitting([*self._columns], rows, console.width)
+        self._left_out |= {*self._columns} - {*names}
+        # An id is there to be copied: where even the first column is too wide, it is folded, never cut.
+        table = Table(*(Column(name, overflow="fold") for name in names), box=None, pad_edge=False)
+        for row in rows:
+            table.add_row(*map(Text, row[: len(names)]))
+        console.print(table)
 
     def _values(self, item: T) -> Sequence[object]:
         return [value(item) for value in self._columns.values()]
@@ -109,6 +124,16 @@ class Listing(Generic[T]):
         cursor = None if self._pager is None else self._pager.cursor
         begun = cursor is not None and (cursor.token is not None or cursor.row > 0)
         return command_line(cursor=cursor) if begun else None
+
+
+def fitting(names: list[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Return the columns of a table that a terminal shows whole: the first always, the last ones first to go."""
+    used = 0
+    for index, name in enumerate(names):
+        used += max(cell_len(text) for text in (name, *(row[index] for row in rows))) + (GAP if index else 0)
+        if index and used > width:
+            return names[:index]
+    return names
 
 
 def show_one(

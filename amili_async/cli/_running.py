@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from amili_async.cli._console import describe, fail, say, without_password
+from amili_async.cli._options import as_typed
 from amili_async.errors import AmiliError, ConfigurationError, DeadlineExceededError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _status(work: Callable[[], Coroutine[object, object, int]], resume: Callable
         _close_standard_output()
         return DONE
     except ConfigurationError as error:
-        return _failed(error.message, USAGE)
+        return _failed(as_typed(error.message), USAGE)
     except AmiliError as error:
         status = _failed(describe(error))
         if _got_somewhere(error) and (line := resume()):

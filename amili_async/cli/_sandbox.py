@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import shlex
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ from amili_async.cli._console import say
 from amili_async.cli._running import run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from amili_async.sandbox import Sandbox
 
 
@@ -32,11 +35,14 @@ def sandbox(
     orgs_file: Annotated[
         Path | None, typer.Option(help="Write the organizations' ids there, for amili sync --orgs-file.")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --orgs-file where it is there.")] = False,
 ) -> None:
     """Serve a sandbox until Control-C, and print the lines that point every other command at it."""
     from amili_async.sandbox import Fault, Sandbox  # noqa: PLC0415  # the other commands start without it
     from amili_async.sandbox._faults import seconds  # noqa: PLC0415  # the same
 
+    if orgs_file is not None and orgs_file.exists() and not overwrite:
+        raise typer.BadParameter(f"--orgs-file {orgs_file} is there already; name another, or say --overwrite")
     try:
         server = Sandbox(
             organizations=organizations,
@@ -59,7 +65,17 @@ def sandbox(
                 orgs_file.write_text("".join(f"{id_}\n" for id_ in server.organization_ids), "utf-8")
             return await forever()
 
-    run(work)
+    run(lambda: _at_port(work, port))
+
+
+async def _at_port(work: Callable[[], Coroutine[object, object, int]], port: int) -> int:
+    try:
+        return await work()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        message = f"port {port} is in use already; --port names another, and --port 0 takes any that is free"
+        raise OSError(errno.EADDRINUSE, message) from None
 
 
 async def forever() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import asynccontextmanager, suppress
 from datetime import date, datetime
@@ -13,7 +14,7 @@ import msgspec
 import typer
 
 from amili_async.cli._client_context import opened
-from amili_async.cli._console import write_json
+from amili_async.cli._console import say, without_password, write_json
 from amili_async.cli._running import DONE, FAILED, command_line, run
 from amili_async.cli._sync_output import shown_progress, tell_report
 
@@ -36,11 +37,15 @@ class Resource(StrEnum):
 SANDBOX_ORGANIZATIONS = 20
 SANDBOX_BATCHES = 500
 
+COMMENT = re.compile(r"(?:^|\s)#.*")
+"""What is no id in a line of --orgs-file: a # that stands inside an id belongs to it."""
+
 CONNECTIONS = 16
 """Requests at once at least, as any client: pages read ahead and rows read again come on top of the lists."""
 
 
 def sync(
+    context: typer.Context,
     *,
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="Sync from a sandbox in this process; needs no account.")
@@ -49,7 +54,8 @@ def sync(
         list[str] | None, typer.Option("--org", metavar="ORGANIZATION", help="An id; may be given again.")
     ] = None,
     orgs_file: Annotated[
-        Path | None, typer.Option(help="A file with an id a line; # begins a comment, - is standard input.")
+        Path | None,
+        typer.Option(help="A file with an id a line; # after a blank begins a comment, - is standard input."),
     ] = None,
     store: Annotated[
         str,
@@ -78,7 +84,7 @@ def sync(
         raise typer.BadParameter("--sandbox is in this process alone: serve one with amili sandbox for --dask")
     ids = _organizations(sandbox=sandbox, given=organization_ids or [], file=orgs_file)
     beginning = _moment(since)
-    url = store if "://" in store else f"sqlite:///{store}"
+    url = store_url(context, store)
     resources = tuple(resource or [Resource.BATCHES])
 
     async def on_cluster(address: str) -> int:
@@ -120,6 +126,23 @@ def sync(
     run(here if dask is None else lambda: on_cluster(dask), resume=command_line)
 
 
+def store_url(context: typer.Context, store: str) -> str:
+    """Return the URL of a store that is named by a file or a URL.
+
+    Raises:
+        typer.BadParameter: it is empty.
+    """
+    if not store.strip():
+        raise typer.BadParameter("--store is empty; name a file, or postgresql://user@host/database")
+    typed = context.get_parameter_source("store")
+    if typed is not None and typed.name == "COMMANDLINE" and without_password(store) != store:
+        say(
+            "A password on a command line is seen by everyone on this machine and kept in the shell's history: "
+            "put it into ~/.pgpass, or the whole URL into AMILI_STORE."
+        )
+    return store if "://" in store else f"sqlite:///{store}"
+
+
 async def _concluded(report: SyncReport, store: str, kept: SqlStore, *, as_json: bool) -> int:
     """Tell what came of it and return the exit status."""
     if as_json:
@@ -159,7 +182,7 @@ def _organizations(*, sandbox: bool, given: list[str], file: Path | None) -> lis
         if given or file:
             raise typer.BadParameter("--sandbox brings its own organizations: leave --org and --orgs-file out")
         return []
-    ids = [*given, *_ids(file)] if file else given
+    ids = [*given, *read_ids(file)] if file else given
     if not ids:
         raise typer.BadParameter("name organizations with --org or --orgs-file, or try --sandbox")
     if not all(name.strip() for name in ids):
@@ -167,13 +190,18 @@ def _organizations(*, sandbox: bool, given: list[str], file: Path | None) -> lis
     return list(dict.fromkeys(ids))
 
 
-def _ids(file: Path) -> list[str]:
+def read_ids(file: Path) -> list[str]:
+    """Return the ids in a file, or in what standard input brings.
+
+    Raises:
+        typer.BadParameter: it cannot be read, or is no text.
+    """
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise typer.BadParameter(f"--orgs-file {file} cannot be read: {reason}") from None
-    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    lines = (COMMENT.sub("", line).strip() for line in text.removeprefix("\ufeff").splitlines())
     return [line for line in lines if line]
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from amili_async.cli._console import say, say_each, without_hint, without_password
 
@@ -31,23 +31,46 @@ def shown_progress() -> Generator[Callable[[SyncProgress], None], None, None]:
     with Progress(
         SpinnerColumn(),
         BarColumn(bar_width=None),
-        MofNCompleteColumn(),
         TextColumn("{task.description}"),
         console=Console(stderr=True),
         transient=True,
         expand=True,
     ) as bar:
         task = bar.add_task("organizations", total=None)
+        walked = Walked()
 
         def update(progress: SyncProgress) -> None:
             bar.update(
                 task,
-                total=progress.organizations_total,
-                completed=progress.organizations_done,
-                description=f"organizations, {figures(progress)}",
+                # Until one is done nothing is known of how large they are: the bar then only shows that it moves.
+                total=progress.organizations_total if progress.organizations_done else None,
+                completed=walked.organizations(progress),
+                description=f"{count(progress)} organizations, {figures(progress)}",
             )
 
         yield update
+
+
+class Walked:
+    """How many organizations are walked, those under way counted by their rows: a bar moves with each page."""
+
+    def __init__(self) -> None:
+        self._done = 0
+        self._rows = 0
+        """Rows that had been read when an organization was done last."""
+
+    def organizations(self, progress: SyncProgress) -> float:
+        """Return how many are walked, in parts; it never goes back, and never says that one is done before it is."""
+        if progress.organizations_done != self._done:
+            self._done, self._rows = progress.organizations_done, progress.rows
+        since, usual = progress.rows - self._rows, self._rows / self._done if self._done else 0
+        return self._done + (min(0.9, since / usual) if usual else 0.0)
+
+
+def count(progress: SyncProgress) -> str:
+    """Return how many organizations are done, of how many where that is known."""
+    total = "" if progress.organizations_total is None else f" of {progress.organizations_total:,}"
+    return f"{progress.organizations_done:,}{total}"
 
 
 class Lines:
@@ -62,8 +85,7 @@ class Lines:
         if self._now() - self._last < EVERY:
             return
         self._last = self._now()
-        total = "" if progress.organizations_total is None else f" of {progress.organizations_total:,}"
-        say(f"{progress.organizations_done:,}{total} organizations, {figures(progress)}")
+        say(f"{count(progress)} organizations, {figures(progress)}")
 
 
 def figures(progress: SyncProgress) -> str:

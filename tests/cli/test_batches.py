@@ -138,7 +138,7 @@ def test_a_row_that_cannot_be_read_is_among_the_json_lines_all_the_same(sandbox:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--cursor", "nonsense"], "Error: cursor is not a text that Cursor.encode() wrote"),
+        (["--cursor", "nonsense"], "Error: --cursor is not a text that Cursor.encode() wrote"),
         (["--limit", "0"], "--limit"),
         (["--sort", "sideways"], "--sort"),
     ],
@@ -212,7 +212,7 @@ def queued(sandbox: Sandbox) -> str:
 def test_wait_tells_each_change_and_shows_the_batch_once_it_is_final(
     form: list[str], sandbox: Sandbox, amili: Amili, queued: str
 ) -> None:
-    result = amili("batches", "wait", queued, "--org", sandbox.organization_ids[0], *form)
+    result = amili("batches", "wait", sandbox.organization_ids[0], queued, *form)
     assert result.exit_code == 0
     assert result.stderr.splitlines()[:2] == [f"{queued} is QUEUED", f"{queued} is SUCCESS"]
     if form:
@@ -223,17 +223,15 @@ def test_wait_tells_each_change_and_shows_the_batch_once_it_is_final(
 
 @pytest.mark.amili(finish_polls=1)
 @pytest.mark.usefixtures("amili_clock")
-def test_wait_without_an_organization_asks_the_route_of_older_servers(
-    sandbox: Sandbox, amili: Amili, queued: str
-) -> None:
-    assert amili("batches", "wait", queued).exit_code == 0
+def test_wait_can_ask_the_route_of_older_servers(sandbox: Sandbox, amili: Amili, queued: str) -> None:
+    assert amili("batches", "wait", sandbox.organization_ids[0], queued, "--legacy").exit_code == 0
     assert sandbox.requests.count("batches.get_by_id") > 0
 
 
 @pytest.mark.parametrize(("state", "status"), [("SUCCESS", 0), ("PARTIAL", 1), ("FAILED", 1)])
 def test_the_status_of_wait_is_that_of_the_batch(state: str, status: int, sandbox: Sandbox, amili: Amili) -> None:
     batch = sandbox.add_batch(entries=state != "FAILED", failures=state != "SUCCESS")
-    result = amili("batches", "wait", batch, "--org", sandbox.organization_ids[0])
+    result = amili("batches", "wait", sandbox.organization_ids[0], batch)
     assert result.exit_code == status
     assert f"state\t{state}\n" in result.stdout
 
@@ -241,7 +239,7 @@ def test_the_status_of_wait_is_that_of_the_batch(state: str, status: int, sandbo
 @pytest.mark.amili(finish_after=None)
 @pytest.mark.usefixtures("amili_clock")
 def test_a_wait_that_takes_too_long_prints_the_line_that_goes_on(sandbox: Sandbox, amili: Amili, queued: str) -> None:
-    words = ("batches", "wait", queued, "--org", sandbox.organization_ids[0], "--deadline", "30")
+    words = ("batches", "wait", sandbox.organization_ids[0], queued, "--deadline", "30")
     result = amili(*words)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.splitlines() == [

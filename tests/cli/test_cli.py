@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -73,4 +74,14 @@ def test_control_c_before_a_command_runs_is_status_130(monkeypatch: pytest.Monke
 
 
 def test_the_version_is_that_of_the_package(amili: Callable[..., Result]) -> None:
-    assert amili("--version").stdout == f"amili-async {version('amili-async')}\n"
+    parts = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "msgspec"))
+    assert amili("--version").stdout.startswith(f"amili-async {version('amili-async')} ({parts}, Python 3.")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_there_for_each_shell(shell: str) -> None:
+    environment = {**os.environ, "_AMILI_COMPLETE": f"source_{shell}"}
+    script = subprocess.check_output(  # our own code
+        [sys.executable, "-c", "from amili_async.cli import main; main()"], text=True, env=environment
+    )
+    assert "_AMILI_COMPLETE" in script

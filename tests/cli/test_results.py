@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from amili_async._http import endpoints
+from amili_async._http.endpoints import Environment
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -101,7 +104,7 @@ def test_get_shows_one_object_by_its_members_or_as_it_came(resource: str, sandbo
 def test_a_date_without_a_zone_is_refused_by_its_name(sandbox: Sandbox, amili: Amili) -> None:
     result = amili("cases", "list", sandbox.organization_ids[0], "--from", "2026-01-01T00:00")
     assert result.exit_code == 2
-    assert result.stderr.startswith("Error: from_created_at has no time zone")
+    assert result.stderr.startswith("Error: --from has no time zone")
 
 
 def test_an_unknown_object_is_one_line(sandbox: Sandbox, amili: Amili) -> None:
@@ -109,3 +112,72 @@ def test_an_unknown_object_is_one_line(sandbox: Sandbox, amili: Amili) -> None:
     assert (result.exit_code, result.stdout) == (1, "")
     (line,) = result.stderr.splitlines()
     assert line.startswith("Error: invoices.get: 404 Not Found")
+
+
+def test_a_narrow_terminal_loses_columns_and_no_id_is_ever_cut(
+    sandbox: Sandbox, amili: Amili, terminal: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert terminal is None
+    for width in (140, 80, 60, 20):
+        monkeypatch.setenv("COLUMNS", str(width))
+        result = amili("batches", "list", sandbox.organization_ids[0], "--limit", "5")
+        lines = result.stdout.splitlines()
+        assert max(map(len, lines)) <= width
+        assert ("Not shown" in result.stderr) == (width < 100)
+        shown = "".join(line[:20].strip() for line in lines[1:]) if width == 20 else result.stdout
+        listed = amili("batches", "list", sandbox.organization_ids[0], "--limit", "5", "--json").stdout
+        for row in listed.splitlines():
+            assert json.loads(row)["batchId"] in shown
+
+
+def test_nothing_found_is_told_to_a_person_and_to_nobody_else(
+    sandbox: Sandbox, amili: Amili, terminal: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert terminal is None
+    words = ("invoices", "list", sandbox.organization_ids[0], "--number", "there-is-none")
+    assert amili(*words).stderr == "Nothing found.\n"
+    assert amili(*words, "--json").stderr == ""
+    monkeypatch.setattr("amili_async.cli._results.on_terminal", lambda: False)
+    assert (amili(*words).stdout, amili(*words).stderr) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (["cases", "list", "ORG", "--from", "2026-02-30"], "--from"),
+        (["invoices", "list", "ORG", "--to", "soon"], "--to"),
+        (["settlements", "list", "ORG", "--cursor", "x"], "--cursor"),
+        (["batches", "get", "..", "x"], "ORGANIZATION"),
+        (["batches", "get", "x", ""], "BATCH"),
+        (["invoices", "get", "x", "."], "INVOICE"),
+    ],
+)
+def test_a_mistake_is_named_as_it_was_typed(words: list[str], option: str, sandbox: Sandbox, amili: Amili) -> None:
+    result = amili(*words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"Error: {option} ")
+    assert len(sandbox.requests) == 0
+
+
+def test_debug_tells_each_request_by_its_template_and_no_id_and_no_secret(sandbox: Sandbox, amili: Amili) -> None:
+    organization = sandbox.organization_ids[0]
+    result = amili("--debug", "invoices", "list", organization, "--number", "secret-number", "--limit", "1")
+    token, request = result.stderr.splitlines()[:2]
+    assert token == "token renewed (200)"
+    assert request.startswith("GET /orgs/{organization_id}/invoices: 200, ")
+    for secret in (organization, "secret-number", *sandbox.credentials):
+        assert secret not in result.stderr
+
+
+def test_env_names_the_servers_and_nothing_else_may(
+    sandbox: Sandbox, amili: Amili, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = amili("--env", "staging", "batches", "list", "ORG")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("Error: --env staging and AMILI_BASE_URL name two servers")
+    there = Environment(sandbox.base_url, sandbox.token_url)
+    monkeypatch.setitem(endpoints.ENVIRONMENTS, "staging", there)
+    for name in ("AMILI_BASE_URL", "AMILI_TOKEN_URL"):
+        monkeypatch.delenv(name)
+    assert amili("--env", "staging", "batches", "list", sandbox.organization_ids[0]).exit_code == 0
+    assert amili("--env", "moon", "batches", "list", "ORG").exit_code == 2

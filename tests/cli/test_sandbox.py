@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
@@ -128,3 +129,29 @@ async def interrupt() -> int:
     os.kill(os.getpid(), signal.SIGINT)
     await asyncio.sleep(60)
     return 0
+
+
+def test_a_file_of_ids_is_replaced_only_where_that_is_said(
+    amili: Amili, interrupted: list[int], tmp_path: Path
+) -> None:
+    there = tmp_path / "organizations.txt"
+    there.write_text("mine", "utf-8")
+    words = ("sandbox", "--port", "0", "--orgs-file", str(there))
+    refused = amili(*words)
+    assert refused.exit_code == 2
+    assert "is there already" in refused.stderr
+    assert (there.read_text("utf-8"), interrupted) == ("mine", [])
+    assert amili(*words, "--overwrite").exit_code == 130
+    assert len(there.read_text("utf-8").split()) == 20
+
+
+def test_a_port_in_use_is_named_with_the_way_out(amili: Amili) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = amili("sandbox", "--port", str(port))
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"Error: port {port} is in use already; --port names another, and --port 0 takes any that is free\n"
+    )

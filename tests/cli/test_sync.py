@@ -93,11 +93,37 @@ def test_the_report_as_json_holds_every_number(sandbox: Sandbox, amili: Amili) -
 
 def test_organizations_come_from_options_and_a_file_each_once(sandbox: Sandbox, amili: Amili, folder: Path) -> None:
     one, two, three = sandbox.organization_ids
-    (folder / "ids").write_text(f"# ours\n\n{two}  # the second\n{one}\n{three}\n", "utf-8")
+    (folder / "ids").write_text(f"# ours\n\n{two}  # the second\n{one}\n{three}\n", "utf-8-sig")
     result = amili("sync", "--org", one, "--org", two, "--orgs-file", "ids")
     assert result.exit_code == 0
     assert result.stdout.startswith("Synced 3 organizations ")
     assert sandbox.requests.count("batches.list") == 9
+
+
+def test_a_sharp_inside_an_id_belongs_to_it_and_a_byte_order_mark_to_none(folder: Path) -> None:
+    (folder / "ids").write_text("one#1\ntwo # two\n #three\n", "utf-8-sig")
+    assert command.read_ids(folder / "ids") == ["one#1", "two"]
+
+
+def test_a_password_that_was_typed_is_warned_of_and_one_from_the_environment_is_not(
+    amili: Amili, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "postgresql://me:secret@127.0.0.1:1/amili"
+    warned = "A password on a command line is seen by everyone"
+    typed = amili("sync", "--org", "one", "--store", url)
+    assert warned in typed.stderr
+    monkeypatch.setenv("AMILI_STORE", url)
+    kept = amili("sync", "--org", "one")
+    assert warned not in kept.stderr
+    for result in (typed, kept):
+        assert result.exit_code == 2  # there are no credentials
+        assert "secret" not in result.output
+
+
+def test_a_store_without_a_name_is_refused(amili: Amili) -> None:
+    result = amili("sync", "--org", "one", "--store", "")
+    assert result.exit_code == 2
+    assert "--store is empty" in result.stderr
 
 
 def test_organizations_come_from_standard_input(sandbox: Sandbox) -> None:

@@ -86,9 +86,16 @@ def test_on_a_terminal_a_bar_moves_and_is_gone_at_the_end(
     with sync_output.shown_progress() as update:
         update(state(done=12, rows=6_000, retries=1))
     drawn = capsys.readouterr().err
-    assert "12/20" in drawn
-    assert "organizations, 6,000 rows" in drawn
+    assert "12 of 20 organizations, 6,000 rows" in drawn
     assert "1 retries" in drawn
+
+
+def test_the_bar_moves_with_rows_and_never_back() -> None:
+    walked = sync_output.Walked()
+    steps = [(0, 0), (0, 500), (1, 1_000), (1, 1_500), (1, 9_000), (2, 9_500), (3, 9_500)]
+    seen = [walked.organizations(state(done=done, rows=rows)) for done, rows in steps]
+    assert seen == sorted(seen)
+    assert seen == [0, 0, 1, 1.5, 1.9, 2, 3]
 
 
 def test_numbers_go_to_standard_output_and_trouble_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from amili_async.models._payments import NewPayment, PaymentType
     from amili_async.models._raw_value import RawValue
     from amili_async.models._settlements import CollectionType, Settlement
-    from amili_async.resources._bulk import ChunkOutcome
+    from amili_async.resources import ChunkOutcome
 
 __all__ = [
     "APIError",
@@ -174,7 +174,7 @@ _HOMES = {
     "models._settlements": ("CollectionType", "Settlement"),
     "_protocol.options": ("Timeout",),
     "_lists.pager": ("Page", "Pager"),
-    "resources._bulk": ("ChunkOutcome",),
+    "resources": ("ChunkOutcome",),
     "_protocol.retry": ("RetryPolicy",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

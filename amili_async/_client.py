@@ -20,20 +20,21 @@ from amili_async._protocol.options import Options, Timeout, merge_options
 from amili_async._protocol.requests import check_headers
 from amili_async._protocol.retry import Budget, RetryPolicy
 from amili_async.errors import ConfigurationError
-from amili_async.resources._autocollect import AutoCollect
-from amili_async.resources._banqsoft import Banqsoft
-from amili_async.resources._base import check_key, whole
-from amili_async.resources._batches import Batches
-from amili_async.resources._cases import Cases
-from amili_async.resources._corrections import Corrections
-from amili_async.resources._invoices import Invoices
-from amili_async.resources._operation_client import OperationClient, Readers
-from amili_async.resources._organizations import Organizations
-from amili_async.resources._payments import Payments
-from amili_async.resources._raw_request import encode_body, raw_request
+from amili_async.resources import (
+    AutoCollect,
+    Banqsoft,
+    Batches,
+    Cases,
+    Corrections,
+    Invoices,
+    Organizations,
+    Payments,
+    Settlements,
+    Status,
+)
+from amili_async.resources._arguments import check_key, whole
+from amili_async.resources._operation_client import OperationClient, Readers, encode_body, raw_request
 from amili_async.resources._route_registry import RouteRegistry
-from amili_async.resources._settlements import Settlements
-from amili_async.resources._status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -12,9 +12,10 @@ from amili_async.models._encoding import encode
 from amili_async.models._legacy_status import LegacyStatus
 from amili_async.models._moments import query_date
 from amili_async.models._raw_value import RawValue
-from amili_async.resources._base import Resource, text
+from amili_async.resources._arguments import text
+from amili_async.resources._base import Resource
 from amili_async.resources._downloads import save, target_of
-from amili_async.resources._raw_request import encode_body
+from amili_async.resources._operation_client import encode_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,13 +1,27 @@
-"""Resource: the base of every resource, and the checks that its methods make of their arguments."""
+"""The bases of the resources: those that read, those that write, and those whose answers nobody has documented."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from amili_async.errors import ConfigurationError
+from amili_async._protocol.requests import identifier
+from amili_async.errors import ConfigurationError, DecodeError
+from amili_async.models._accepted import Accepted, AcceptedBody
+from amili_async.models._encoding import encode
+from amili_async.models._raw_value import RawValue
+from amili_async.resources._operation_client import encode_body
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from amili_async._protocol.requests import Body, Identifier
+    from amili_async.models._base import Model
     from amili_async.resources._operation_client import OperationClient
+
+BY_KEY = "batches.list(organization_id, idempotency_key=...) lists the batch of a write by its key (G3 servers)"
+"""How to find out whether a write took effect, for an error's ``recovery_hint``."""
+
+M = TypeVar("M", bound="Model")
 
 
 class Resource:
@@ -17,53 +31,89 @@ class Resource:
         self._caller = caller
 
 
-def count(value: object, name: str, *, least: int) -> int | None:
-    """Return a whole number that a caller gave, or ``None`` where none was given.
+class WritingResource(Resource):
+    """A resource with operations that change something."""
+
+    async def _create(
+        self,
+        operation: str,
+        organization_id: Identifier,
+        *,
+        body: bytes,
+        idempotency_key: str | None,
+        recovery_hint: str,
+    ) -> Accepted:
+        """Return the batch that a write becomes; without a readable batch id it is an `OutcomeUnknownError`."""
+        return await self._caller.send(
+            operation,
+            organization_id,
+            read=self._accepted(operation, organization_id),
+            body=body,
+            idempotency_key=idempotency_key,
+            recovery_hint=recovery_hint,
+        )
+
+    async def _act(
+        self,
+        operation: str,
+        organization_id: Identifier,
+        subject_id: Identifier,
+        *,
+        json: object = None,
+        recovery_hint: str,
+    ) -> Accepted | None:
+        """Do something to one invoice or case; return its batch, ``None`` where the answer names none."""
+        accepted = self._accepted(operation, organization_id)
+
+        def read(body: Body) -> Accepted | None:
+            try:
+                return accepted(body) if body.strip() else None
+            except DecodeError as error:
+                # JSON of another shape has a path: the action was taken, and no batch is due.
+                if error.path is None:
+                    raise
+                return None
+
+        sent = None if json is None else encode_body(json)
+        return await self._caller.send(
+            operation, organization_id, subject_id, read=read, body=sent, recovery_hint=recovery_hint
+        )
+
+    def _accepted(self, operation: str, organization_id: Identifier) -> Callable[[Body], Accepted]:
+        reader, drift = self._caller.readers.of(AcceptedBody), self._caller.drift(operation)
+        owner = identifier(organization_id, "organization_id")
+
+        def read(body: Body) -> Accepted:
+            accepted = reader.one(body, drift)
+            return Accepted(batch_id=accepted.batch_id, batch_url=accepted.batch_url, organization_id=owner)
+
+        return read
+
+
+class OpenResource(Resource):
+    """A resource whose answers have no documented shape."""
+
+    async def _open(
+        self, operation: str, *ids: Identifier, body: bytes | None = None, recovery_hint: str | None = None
+    ) -> RawValue:
+        return await self._caller.send(
+            operation, *ids, read=lambda answer: RawValue(raw=bytes(answer)), body=body, recovery_hint=recovery_hint
+        )
+
+
+def body_of(models: Any, kind: type[M], name: str) -> bytes:
+    """Return the body that sends several models under one name.
 
     Raises:
-        ConfigurationError: it is no whole number, or below the least.
+        ConfigurationError: it is a single one, none at all, or something else.
     """
-    return None if value is None else whole(value, name, least=least)
-
-
-def whole(value: object, name: str, *, least: int) -> int:
-    """Return a whole number that a caller has to give.
-
-    Raises:
-        ConfigurationError: it is no whole number, or below the least.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigurationError(f"{name} must be a whole number of at least {least}, not {value!r}")
-    return value
-
-
-def text(value: object, name: str) -> str | None:
-    """Return a filter's value as it is sent.
-
-    Raises:
-        ConfigurationError: it is empty or no text.
-    """
-    if value is None:
-        return None
-    if not isinstance(value, str) or not value:
-        raise ConfigurationError(f"{name} must be text that is not empty, not {type(value).__name__}")
-    return str(value)
-
-
-def number(value: object, name: str) -> str | None:
-    """Return a count, such as a page size, as it is sent."""
-    checked = count(value, name, least=1)
-    return None if checked is None else str(checked)
-
-
-def check_key(key: object) -> str | None:
-    """Return an idempotency key.
-
-    Raises:
-        ConfigurationError: it is empty, or no text of one line.
-    """
-    if key is None:
-        return None
-    if not isinstance(key, str) or not key.strip() or not key.isascii() or not key.isprintable():
-        raise ConfigurationError("idempotency_key must be one line of ASCII text that is not empty")
-    return key
+    if isinstance(models, kind):
+        raise ConfigurationError(f"{name} must be several, such as [{kind.__name__}(...)], not one {kind.__name__}")
+    try:
+        given: list[object] = [*models]
+    except TypeError:
+        raise ConfigurationError(f"{name} must be a list of {kind.__name__}, not {type(models).__name__}") from None
+    checked = [model for model in given if isinstance(model, kind)]
+    if not checked or len(checked) < len(given):
+        raise ConfigurationError(f"{name} must hold at least one {kind.__name__}, and nothing else")
+    return b'{"' + name.encode() + b'":' + encode(checked) + b"}"

@@ -10,7 +10,8 @@ import msgspec
 from amili_async._protocol.options import seconds
 from amili_async.errors import APIError, NotFoundError
 from amili_async.models._batches import Batch
-from amili_async.resources._base import Resource, number, text
+from amili_async.resources._arguments import number, text
+from amili_async.resources._base import Resource
 from amili_async.resources._polling import batch_and_organization, watched
 from amili_async.resources._streaming import merged
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from amili_async.models._cases import Case
 from amili_async.models._moments import query_date
-from amili_async.resources._base import number, text
-from amili_async.resources._writing import WritingResource
+from amili_async.resources._arguments import number, text
+from amili_async.resources._base import WritingResource
 
 if TYPE_CHECKING:
     from amili_async._cursor import Cursor

@@ -8,10 +8,10 @@ from amili_async.errors import ConfigurationError
 from amili_async.models._invoices import Invoice, NewInvoice
 from amili_async.models._moments import query_date
 from amili_async.models._raw_value import RawValue
-from amili_async.resources._base import check_key, text, whole
+from amili_async.resources._arguments import check_key, text, whole
+from amili_async.resources._base import BY_KEY, WritingResource, body_of
 from amili_async.resources._bulk import in_chunks
 from amili_async.resources._downloads import save, target_of
-from amili_async.resources._writing import BY_KEY, WritingResource, body_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence

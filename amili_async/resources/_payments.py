@@ -1,11 +1,12 @@
-"""Payments: what a creditor received directly, told to Amili."""
+"""Payments and corrections: what a creditor received directly, and changes of what is owed, told to Amili."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from amili_async.models._corrections import NewCorrection
 from amili_async.models._payments import NewPayment
-from amili_async.resources._writing import BY_KEY, WritingResource, body_of
+from amili_async.resources._base import BY_KEY, WritingResource, body_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Payments(WritingResource):
-    """``client.payments``."""
+    """``client.payments``: what a creditor received directly."""
 
     async def create(
         self, organization_id: Identifier, payments: Sequence[NewPayment], *, idempotency_key: str | None = None
@@ -29,6 +30,26 @@ class Payments(WritingResource):
             "payments.create",
             organization_id,
             body=body_of(payments, NewPayment, "payments"),
+            idempotency_key=idempotency_key,
+            recovery_hint=f"{BY_KEY}; cases.list shows what is left to pay",
+        )
+
+
+class Corrections(WritingResource):
+    """``client.corrections``: changes of what is owed, such as credit notes."""
+
+    async def create(
+        self, organization_id: Identifier, corrections: Sequence[NewCorrection], *, idempotency_key: str | None = None
+    ) -> Accepted:
+        """Tell Amili of corrections in one write; return the batch that they become. G3 only.
+
+        Documented (D), answer included: createcorrections-4148074e0. Repetition, key and errors as for
+        ``invoices.create``.
+        """
+        return await self._create(
+            "corrections.create",
+            organization_id,
+            body=body_of(corrections, NewCorrection, "corrections"),
             idempotency_key=idempotency_key,
             recovery_hint=f"{BY_KEY}; cases.list shows what is left to pay",
         )

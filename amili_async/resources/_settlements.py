@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from amili_async.models._moments import query_date
 from amili_async.models._settlements import Settlement
-from amili_async.resources._base import Resource, number
+from amili_async.resources._arguments import number
+from amili_async.resources._base import Resource
 
 if TYPE_CHECKING:
     from amili_async._cursor import Cursor

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from amili_async._protocol.requests import identifier
 from amili_async.errors import ConfigurationError
-from amili_async.resources._base import whole
+from amili_async.resources._arguments import whole
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable

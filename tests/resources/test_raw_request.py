@@ -21,7 +21,7 @@ from amili_async import (
     NotFoundError,
 )
 from amili_async.models._entries import UnknownEntry
-from amili_async.resources._raw_request import METHODS, encode_body, raw_request
+from amili_async.resources._operation_client import METHODS, encode_body, raw_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from amili_async.errors import ConfigurationError
 from amili_async.models._batches import BatchState
-from amili_async.resources._base import check_key, count, number, text
+from amili_async.resources._arguments import check_key, count, number, text
 
 
 @pytest.mark.parametrize(("value", "least"), [(None, 1), (1, 1), (0, 0), (10**9, 1)])

@@ -19,15 +19,27 @@ if TYPE_CHECKING:
     from amili_async.sync._report import Counts, Failure, Progress, Restart, SyncReport
     from amili_async.sync._sql.deduplication import SqlDeduplicationStore
     from amili_async.sync._sql.store import SqlStore
-    from amili_async.sync._store import LeaseConflict, PageWrite, Row, Store, WriteResult
+    from amili_async.sync._store import (
+        Absences,
+        AbsentRow,
+        LeaseConflict,
+        PageWrite,
+        ReconcilingStore,
+        Row,
+        Store,
+        WriteResult,
+    )
 
 _MODULES = {
+    "Absences": "_store",
+    "AbsentRow": "_store",
     "Checkpoint": "_checkpoint",
     "Counts": "_report",
     "Failure": "_report",
     "LeaseConflict": "_store",
     "PageWrite": "_store",
     "Progress": "_report",
+    "ReconcilingStore": "_store",
     "Restart": "_report",
     "Row": "_store",
     "SqlDeduplicationStore": "_sql.deduplication",
@@ -40,12 +52,15 @@ _MODULES = {
 }
 
 __all__ = [
+    "Absences",
+    "AbsentRow",
     "Checkpoint",
     "Counts",
     "Failure",
     "LeaseConflict",
     "PageWrite",
     "Progress",
+    "ReconcilingStore",
     "Restart",
     "Row",
     "SqlDeduplicationStore",

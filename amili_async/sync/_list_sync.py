@@ -190,7 +190,7 @@ class ListSync:
                 resource=self._source.resource,
                 rows=rows,
                 quarantined=aside,
-                bookmark=bookmark,
+                checkpoint=bookmark,
             )
         )
         if isinstance(written, LeaseConflict):

@@ -41,7 +41,7 @@ class JsonLinesStore:
             os.fsync(file.fileno())
             size = file.tell()
         new = mark.with_suffix(".new")
-        new.write_bytes(msgspec.json.encode(Mark(size, portion.bookmark)))
+        new.write_bytes(msgspec.json.encode(Mark(size, portion.checkpoint)))
         new.replace(mark)  # in this moment, and not before, rows and bookmark count
         return WriteResult(len(portion.rows), 0)
 

@@ -44,7 +44,9 @@ def batch(row_id: str, **members: object) -> Row:
 
 def portion(*rows: Row, organization_id: str = "organization", bookmark: Checkpoint | None = None) -> PageWrite:
     """Return rows with a bookmark that says nothing."""
-    return PageWrite(organization_id=organization_id, resource="batches", rows=rows, bookmark=bookmark or Checkpoint())
+    return PageWrite(
+        organization_id=organization_id, resource="batches", rows=rows, checkpoint=bookmark or Checkpoint()
+    )
 
 
 def aside(raw: bytes) -> QuarantinedRow:

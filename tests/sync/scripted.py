@@ -167,7 +167,7 @@ class MemoryStore:
         before = {one.id: self.rows.get(one.id) for one in portion.rows}
         self.rows.update({one.id: one for one in portion.rows})
         # Through JSON, as every store keeps it.
-        self.bookmark = msgspec.json.decode(msgspec.json.encode(portion.bookmark), type=Checkpoint)
+        self.bookmark = msgspec.json.decode(msgspec.json.encode(portion.checkpoint), type=Checkpoint)
         new = sum(one is None for one in before.values())
         changed = sum(before[one.id] not in {None, one} for one in portion.rows)
         return WriteResult(new, changed)

@@ -170,7 +170,7 @@ class SqlStore:
     ) -> WriteResult | LeaseConflict:
         key = (portion.organization_id, portion.resource)
         now = self._now()
-        if not self._leases.save(connection, key, number, portion.bookmark, now):
+        if not self._leases.save(connection, key, number, portion.checkpoint, now):
             return LeaseConflict(self._lease)
         synced_at = self._values.moment(datetime.fromtimestamp(now, UTC))
         written = self._tables[portion.resource].write(connection, portion.organization_id, rows, synced_at)

@@ -168,7 +168,7 @@ async def test_a_batch_that_changed_has_its_entries_of_this_moment_and_no_others
 
 def portion_of(resource: str, row_id: str, value: Model) -> PageWrite:
     row = Row(id=row_id, moment=None, final=True, value=value, raw=msgspec.json.encode(value))
-    return PageWrite(organization_id="organization", resource=resource, rows=(row,), bookmark=Checkpoint())
+    return PageWrite(organization_id="organization", resource=resource, rows=(row,), checkpoint=Checkpoint())
 
 
 async def test_invoices_cases_and_settlements_have_typed_columns(url: str) -> None:

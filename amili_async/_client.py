@@ -16,7 +16,7 @@ from amili_async._http import endpoints
 from amili_async._http.client import HTTPClient
 from amili_async._http.endpoints import Endpoints
 from amili_async._http.session import Connection
-from amili_async._protocol.options import Options, Timeout, merge_options
+from amili_async._protocol.options import Options, Timeout, merge_options, seconds
 from amili_async._protocol.requests import check_headers
 from amili_async._protocol.retry import Budget, RetryPolicy
 from amili_async.errors import ConfigurationError
@@ -69,6 +69,7 @@ class ClientSettings(TypedDict, total=False):
     on_invalid: OnInvalid
     user_agent: str | None
     trust_env: bool
+    write_keepalive: float
 
 
 class AmiliClient:
@@ -95,6 +96,9 @@ class AmiliClient:
         hooks: objects with methods of `amili_async.events.Hook`.
         on_invalid: what becomes of rows that cannot be read: ``"raise"``, ``"skip"``, or a function.
         user_agent: put before this package's own.
+        write_keepalive: seconds for which a kept-alive connection may have been idle and still carry a write. A server
+            that closes it meanwhile leaves nobody knowing whether the write arrived; where it announces for how long it
+            keeps connections (``Keep-Alive: timeout=``), that counts. 0 opens one for each write.
         trust_env: read ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY``, once. ``.netrc`` is never read.
 
     Raises:
@@ -132,6 +136,7 @@ class AmiliClient:
         on_invalid: OnInvalid = "raise",
         user_agent: str | None = None,
         trust_env: bool = True,
+        write_keepalive: float = 0.5,
     ) -> None:
         provider = as_provider(auth)
         options = merge_options(Options(), deadline=deadline, timeout=timeout, retry=retry, on_invalid=on_invalid)
@@ -143,7 +148,9 @@ class AmiliClient:
             )
         limit = whole(concurrency, "concurrency", least=1)
         time = clock.current()
-        connection = Connection(session, limit=limit, label=type(self).__name__)
+        connection = Connection(
+            session, limit=limit, label=type(self).__name__, write_keepalive=_idle(write_keepalive, "write_keepalive")
+        )
         roots = Endpoints(
             base_url=base_url or place.base_url,
             token_url=token_url or place.token_url,
@@ -346,6 +353,11 @@ def _auth_from_environment() -> TokenProvider:
             "set AMILI_CLIENT_ID and AMILI_CLIENT_SECRET, or AMILI_TOKEN"
         )
     return ClientCredentials(os.environ[names[0]], os.environ[names[1]])
+
+
+def _idle(value: object, name: str) -> float:
+    """Return a duration that may be 0."""
+    return 0.0 if value == 0 and not isinstance(value, bool) else seconds(value, name)
 
 
 def _agent(user_agent: str | None) -> str:

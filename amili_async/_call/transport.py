@@ -18,7 +18,6 @@ import aiohttp
 from amili_async._call.auth import StaticToken
 from amili_async._call.timeouts import TimeoutScheduler
 from amili_async._http.client import NEVER_SENT
-from amili_async._http.session import request_sent_signal
 from amili_async._protocol.call_state import AttemptFailure, CallState
 from amili_async._protocol.outcomes import (
     SUCCESS,
@@ -30,6 +29,7 @@ from amili_async._protocol.outcomes import (
     unreadable,
 )
 from amili_async._protocol.retry import Action, Failure, backoff_delays, decide, parse_retry_after
+from amili_async._upstream.aiohttp import request_sent_signal
 from amili_async.errors import (
     AmiliError,
     ConnectError,
@@ -50,10 +50,11 @@ if TYPE_CHECKING:
     from amili_async._clock import Clock
     from amili_async._http.client import HTTPClient
     from amili_async._http.endpoints import Endpoints
-    from amili_async._http.session import Connection, RequestSentSignal
+    from amili_async._http.session import Connection
     from amili_async._protocol.options import Options, Timeout
     from amili_async._protocol.requests import Body, Call
     from amili_async._protocol.retry import Budget
+    from amili_async._upstream.aiohttp import RequestSentSignal
 
 T = TypeVar("T")
 

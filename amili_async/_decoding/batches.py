@@ -19,6 +19,7 @@ from amili_async._decoding.lenient import JSON, Coercer, Members
 from amili_async._decoding.placeholders import Placeholders
 from amili_async._decoding.rows import PageBody, Rows
 from amili_async._decoding.search import Tagged, entries_with
+from amili_async._upstream.msgspec import set_frozen
 from amili_async.models._batches import Batch, batch_of
 from amili_async.models._entries import SucceededEntry, read_failed, types_by_tag
 
@@ -126,7 +127,7 @@ class BatchRows(Rows[Batch]):
             row = _by_entry.decode(raw)
         except msgspec.ValidationError:
             row = _by_entry.decode(self.shape.coerce(raw, "$", kept))
-        msgspec.structs.force_setattr(row, "succeeded", self._entries.read_all(row.succeeded, kept))
+        set_frozen(row, "succeeded", self._entries.read_all(row.succeeded, kept))
         if row.failed:
             _keep_failed(row)
         kept.pass_on(note)
@@ -213,4 +214,4 @@ class BatchRows(Rows[Batch]):
 
 def _keep_failed(row: Batch) -> None:
     raws: tuple[Any, ...] = row.failed
-    msgspec.structs.force_setattr(row, "failed", tuple(read_failed(bytes(raw)) for raw in raws))
+    set_frozen(row, "failed", tuple(read_failed(bytes(raw)) for raw in raws))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from amili_async._upstream.msgspec import set_frozen
 from amili_async.models._entries import UnknownEntry
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Placeholders:
         for index, kind in enumerate(map(type, entries)):
             if kind in tags:
                 entries[index] = UnknownEntry(type=tags[kind], raw=bytes(raws[index]))
-        _set(row, "succeeded", tuple(entries))
+        set_frozen(row, "succeeded", tuple(entries))
 
     def fill(self, row: Batch, jsons: Iterator[bytes]) -> None:
         """Put unknown entries where the placeholders of a batch stand, with the next of these as their JSON."""
@@ -74,10 +75,7 @@ class Placeholders:
             UnknownEntry(type=tags[type(entry)], raw=next(jsons)) if type(entry) in tags else entry
             for entry in row.succeeded
         )
-        _set(row, "succeeded", tuple(entries))
-
-
-_set = msgspec.structs.force_setattr
+        set_frozen(row, "succeeded", tuple(entries))
 
 
 def _learn(tag: str) -> _Learnt:

@@ -125,6 +125,7 @@ class HTTPClient:
         ) as response:
             state.status = response.status
             state.answer_headers = response.headers
+            self._connection.note_keep_alive(response)
             return await self._receive(state, response)
 
     async def _receive(self, state: CallState, response: aiohttp.ClientResponse) -> Body:

@@ -3,54 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import warnings
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 
+from amili_async._upstream.aiohttp import Connector, RequestSentSignal, Response, abandon, never_resend
 from amili_async.errors import ClientClosedError, ConfigurationError, WrongLoopError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from ssl import SSLContext
 
 _TURNS_TO_CONNECT = 8
 _READ_BUFFER = 2**20
 """Bytes that aiohttp takes in before it stops reading from a connection; every ordinary page is smaller."""
 
-
-class RequestSentSignal:
-    """Tells when a request is on the wire: ``done``, to be looked at for at most ``turns`` turns of the event loop."""
-
-    __slots__ = ("done", "turns")
-
-    def __init__(self, turns: int) -> None:
-        self.done = False
-        self.turns = turns
-
-
-request_sent_signal: ContextVar[RequestSentSignal | None] = ContextVar("handing_over", default=None)
-"""The handover of the request that the running task makes."""
-
-
-class _Response(aiohttp.ClientResponse):
-    """A response, which aiohttp starts to wait for in the moment that it has written the request."""
-
-    # Not `__init__`, whose many arguments would be packed and unpacked for every request; nor a coroutine on top.
-    def start(  # pyright: ignore[reportIncompatibleMethodOverride]  # the coroutine of an `async def`, handed on
-        self, connection: aiohttp.connector.Connection
-    ) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
-        sent_signal = request_sent_signal.get()
-        if sent_signal is not None:
-            sent_signal.done = True
-        return super().start(connection)
+_ANNOUNCED = re.compile(r"\btimeout\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 
 
 class Connection:
     """The session of one client and all its copies."""
 
-    def __init__(self, session: aiohttp.ClientSession | None, *, limit: int, label: str) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession | None,
+        *,
+        limit: int,
+        label: str,
+        write_keepalive: float,
+        ssl: SSLContext | None = None,
+    ) -> None:
         self._given = session
+        self._ssl = ssl
+        self._write_keepalive = write_keepalive
+        self._connector: Connector | None = None
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._limit = limit
@@ -89,22 +76,26 @@ class Connection:
             return self._given
         # Above the client's own concurrency, so that no call waits for a connection that the limit let through; token
         # requests and downloads hold no slot and need some more.
-        connector = aiohttp.TCPConnector(limit=self._limit + 16)
+        self._connector = Connector(limit=self._limit + 16, write_keepalive=self._write_keepalive, ssl=self._ssl)
         session = aiohttp.ClientSession(
-            connector=connector,
+            connector=self._connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            response_class=_Response,
+            response_class=Response,
             read_bufsize=_READ_BUFFER,
             timeout=aiohttp.ClientTimeout(total=None),
         )
-        # aiohttp sends a GET whose connection dropped a second time by itself; our count of attempts would be wrong,
-        # and there is no public switch.
-        session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # no public switch
+        never_resend(session)
         self._session = session
         return session
 
+    def note_keep_alive(self, response: aiohttp.ClientResponse) -> None:
+        """Heed for how long the server says that it keeps a connection open."""
+        said = response.headers.get("Keep-Alive")
+        if said is not None and self._connector is not None and (seconds := read_keep_alive(said)) is not None:
+            self._connector.announce(response, seconds)
+
     def sent_signal(self) -> RequestSentSignal:
-        """Return what tells when a request is on the wire; a given session cannot tell, so it gets two turns."""
+        """Return a signal set once the request is written; a given session cannot tell, so it gets two turns."""
         return RequestSentSignal(_TURNS_TO_CONNECT if self._given is None else 2)
 
     async def close(self) -> None:
@@ -116,7 +107,7 @@ class Connection:
         if asyncio.get_running_loop() is self._loop:
             await session.close()
         else:
-            _abandon(session)
+            abandon(session)
 
     def __del__(self) -> None:
         session = self._session
@@ -128,16 +119,13 @@ class Connection:
             source=self,
             stacklevel=1,
         )
-        _abandon(session)
+        abandon(session)
 
 
-def _abandon(session: aiohttp.ClientSession) -> None:
-    """Close a session without awaiting, as a finaliser or another event loop must.
+def read_keep_alive(value: str) -> float | None:
+    """Return for how long a connection may idle and still carry a write, by its ``Keep-Alive: timeout=``.
 
-    `connector.close()` is a coroutine, and `_close()` is what it runs. Without it aiohttp warns of its own connector,
-    which the user never made.
+    A second less than announced, half of it where that is more: what is on its way when the time is up is lost.
     """
-    connector = session.connector
-    session.detach()
-    if connector is not None:
-        connector._close()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the only way without awaiting
+    found = _ANNOUNCED.search(value)
+    return None if found is None else max(int(found[1]) - 1.0, int(found[1]) / 2)

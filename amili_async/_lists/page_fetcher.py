@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from amili_async._call.transport import Transport
     from amili_async._decoding import DriftSink, Reader
-    from amili_async._http.session import RequestSentSignal
     from amili_async._protocol.options import Options
     from amili_async._protocol.requests import Body
     from amili_async._routes import Route
+    from amili_async._upstream.aiohttp import RequestSentSignal
     from amili_async.events import Drift, QuarantinedRow
     from amili_async.models._envelope import Summary
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-import msgspec
-
+from amili_async._upstream.msgspec import set_frozen
 from amili_async.models._base import Model
 
 if TYPE_CHECKING:
@@ -24,4 +23,4 @@ class StringifiedInts(Model, frozen=True, kw_only=True):
         for name in self.numbers:
             value: object = getattr(self, name)
             if isinstance(value, int):
-                msgspec.structs.force_setattr(self, name, str(value))
+                set_frozen(self, name, str(value))

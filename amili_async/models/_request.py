@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import msgspec
 
+from amili_async._upstream.msgspec import set_frozen
 from amili_async.errors import ConfigurationError
 from amili_async.models._base import Model
 from amili_async.models._encoding import members_of
@@ -40,14 +41,14 @@ class Request(Model, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         for name in self.amounts:
-            _set(self, name, to_decimal(getattr(self, name), name))
+            set_frozen(self, name, to_decimal(getattr(self, name), name))
         for name in self.moments:
             if getattr(self, name) is not None:
-                _set(self, name, moment(getattr(self, name), name))
+                set_frozen(self, name, moment(getattr(self, name), name))
         for name, kind in self.enums:
             if getattr(self, name) is not None:
-                _set(self, name, kind(getattr(self, name)))
-        _set(self, "extra", self._checked_extra())
+                set_frozen(self, name, kind(getattr(self, name)))
+        set_frozen(self, "extra", self._checked_extra())
 
     def _checked_extra(self) -> dict[str, object]:
         for field, name in zip(self.__struct_fields__, self.__struct_encode_fields__, strict=True):
@@ -62,6 +63,3 @@ class Request(Model, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if not self.extra:
             return self
         return {**members_of(msgspec.structs.replace(self, extra={})), **self.extra}
-
-
-_set = msgspec.structs.force_setattr

@@ -16,6 +16,7 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from amili_async import AmiliClient, ClientCredentials
+from amili_async._http.session import read_keep_alive
 from amili_async.errors import (
     ClientClosedError,
     ConfigurationError,
@@ -24,13 +25,14 @@ from amili_async.errors import (
     TransportError,
     WrongLoopError,
 )
-from amili_async.sandbox import Sandbox
+from amili_async.sandbox import Fault, Sandbox
 from tests.call.calls import ACCEPTED, READ, WRITE
 from tests.turns import turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
+    from amili_async._client import ClientSettings
     from tests.call.calls import Calls, ClientMaker
     from tests.virtual_time import VirtualClock
 
@@ -253,6 +255,75 @@ async def test_a_write_after_a_connection_was_closed_goes_out_on_another_once(
     await asyncio.sleep(0.1)
     await calls.write(client)
     assert sandbox.requests.count(WRITE) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("timeout=5", 4.0),
+        ("timeout=5, max=1000", 4.0),
+        ('max=3, Timeout = "60"', 59.0),
+        ("timeout=1", 0.5),
+        ("timeout=0", 0.0),
+        ("max=100", None),
+        ("timeout=soon", None),
+        ("timeout=-1", None),
+        ("", None),
+    ],
+)
+def test_a_connection_is_trusted_a_second_less_than_the_server_announces(header: str, seconds: float | None) -> None:
+    assert read_keep_alive(header) == seconds
+
+
+class Idle:
+    """Lets kept-alive connections grow older."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1_000.0
+        monkeypatch.setattr("amili_async._upstream.aiohttp.monotonic", lambda: self.now)
+        monkeypatch.setattr("aiohttp.connector.monotonic", lambda: self.now)
+
+
+@pytest.mark.parametrize(
+    ("settings", "announced", "idle", "connections"),
+    [
+        ({}, None, 0.4, 1),
+        ({}, None, 0.6, 2),
+        ({"write_keepalive": 10}, None, 9.9, 1),
+        ({"write_keepalive": 0}, None, 0.01, 2),
+        ({"write_keepalive": 0}, "timeout=60", 0.01, 2),
+        ({}, "timeout=5", 3.9, 1),
+        ({}, "timeout=5", 4.1, 2),
+        ({"write_keepalive": 10}, "timeout=5", 4.1, 2),
+        ({}, "nonsense", 0.6, 2),
+    ],
+)
+async def test_a_write_goes_out_on_a_connection_that_was_not_idle_for_too_long(
+    settings: ClientSettings,
+    announced: str | None,
+    idle: float,
+    connections: int,
+    *,
+    make_client: ClientMaker,
+    sandbox: Sandbox,
+    calls: Calls,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moments = Idle(monkeypatch)
+    client = make_client(sandbox.issue_token(), **settings)
+    if announced is not None:
+        sandbox.faults.add(Fault(READ, headers={"Keep-Alive": announced}))
+    sandbox.faults.add(ACCEPTED)
+    await calls.read(client)
+    moments.now += idle
+    await calls.write(client)
+    assert len({request.connection for request in sandbox.requests}) == connections
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "1", True, None])
+def test_a_time_that_is_none_is_refused_by_name(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^write_keepalive"):
+        AmiliClient("token", write_keepalive=value)
 
 
 async def test_a_dropped_get_is_counted_as_often_as_it_was_sent(

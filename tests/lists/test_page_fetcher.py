@@ -24,8 +24,8 @@ from amili_async.models._base import Model
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from amili_async._http.session import RequestSentSignal
     from amili_async._protocol.requests import Body, Call
+    from amili_async._upstream.aiohttp import RequestSentSignal
 
 T = TypeVar("T")
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from amili_async import Batch, Pager
-    from amili_async._http.session import RequestSentSignal
+    from amili_async._upstream.aiohttp import RequestSentSignal
     from amili_async.events import CallStarted
 
 FEW = 3

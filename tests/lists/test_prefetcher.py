@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from amili_async._http.session import RequestSentSignal
 from amili_async._lists.prefetcher import Prefetcher
+from amili_async._upstream.aiohttp import RequestSentSignal
 from amili_async.errors import DeadlineExceededError
 from tests.turns import running, turns
 

@@ -22,8 +22,8 @@ from amili_async.sync import SqlStore, sync, sync_on_dask
 from benchmarks.measuring import Row, Sample, Settings, Stopwatch, figure, interleave, rates, ratio
 from benchmarks.report import main
 from benchmarks.server import TOKEN, Listing, Server, serving
-from tests.throwaway_postgresql import Server as Postgres
-from tests.throwaway_postgresql import throwaway_postgresql
+from tests.support.postgresql import Server as Postgres
+from tests.support.postgresql import throwaway_postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -52,7 +52,7 @@ from benchmarks.peers.peer import in_tasks
 from benchmarks.peers.rows import DECODER, Batch, InvoiceSuccess
 from benchmarks.report import main
 from benchmarks.server import TOKEN, Listing, Server, serving
-from tests.throwaway_postgresql import throwaway_postgresql
+from tests.support.postgresql import throwaway_postgresql
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator

@@ -1,54 +1,122 @@
-"""What all tests share: aioresponses made to work with this aiohttp, and Control-C.
+"""What all tests share: a sandbox, clients of it, and the clock of the test's event loop.
 
-aioresponses 0.7.9 breaks on aiohttp 3.14 in two places. Each half of the shim looks first whether its fault is still
-there, so a release that mends it turns that half off; then delete it.
+A folder or a module says what its ``sandbox`` is like in ``sandbox_settings``, a test with ``@pytest.mark.amili(...)``,
+as it does for the plugin's own fixture; ``auth`` says how its clients are let in. More of either come from
+``make_sandbox`` and ``make_client``. All of them run in the test's loop, and end with the test.
 """
 
 from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import AsyncExitStack, ExitStack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import pytest
-from aiohttp import ClientResponse, StreamReader
-from aiohttp.client_proto import ResponseHandler
-from aioresponses import core
-from yarl import URL
+
+from amili_async import AmiliClient, ClientCredentials
+from amili_async import _clock as clock_module
+from amili_async.sandbox import Sandbox
+from tests.support import aioresponses_shim as aioresponses_shim  # noqa: PLC0414  # imported for what it mends
+from tests.support.virtual_time import VirtualLoop
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from amili_async import TokenProvider
+    from amili_async._client import ClientSettings
+    from amili_async._clock import Clock
+    from tests.support.factories import ClientFactory, SandboxFactory
 
 # A shell starts what it puts into the background with Control-C ignored, and so would be all that the tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-
-class _NothingSent:
-    """The request writer that a scripted answer never had."""
-
-    output_size = 0
-
-
-class ScriptedResponse(ClientResponse):
-    """A response that does not need its request's writer, which aiohttp asks for and aioresponses does not pass."""
-
-    def __init__(self, *arguments: object, **options: object) -> None:
-        super().__init__(*arguments, **{"stream_writer": _NothingSent(), **options})  # type: ignore[arg-type]  # passed on as they come
+_ENVIRONMENT = (
+    *(f"AMILI_{name}" for name in ("CLIENT_ID", "CLIENT_SECRET", "TOKEN", "ENVIRONMENT", "BASE_URL", "TOKEN_URL")),
+    *("AMILI_AUTOCOLLECT_URL", "AMILI_STORE"),
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+)
 
 
-def unlimited_reader(loop: asyncio.AbstractEventLoop) -> StreamReader:
-    """Return a reader that is never full: a full one pauses its connection, and a scripted answer has none."""
-    return StreamReader(ResponseHandler(loop=loop), limit=2**62, loop=loop)
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the machine's own settings and proxies out of the tests."""
+    for name in _ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
 
 
-def _builds_a_response_of(size: int) -> bool:
-    url = URL("http://127.0.0.1/")
-    try:
-        asyncio.run(core.RequestMatch(url, body=bytes(size)).build_response(url))
-    except (TypeError, AssertionError):
-        return False
-    return True
+@pytest.fixture
+async def clock() -> AsyncIterator[Clock]:
+    """The clock of clients and sandboxes: the loop's own where time is virtual, else the machine's."""
+    loop = asyncio.get_running_loop()
+    with ExitStack() as stack:
+        if isinstance(loop, VirtualLoop):
+            stack.enter_context(clock_module.installed(loop.clock))
+        yield clock_module.current()
 
 
-_patch = pytest.MonkeyPatch()
-if not _builds_a_response_of(0):
-    _patch.setattr(core, "ClientResponse", ScriptedResponse)
-if not _builds_a_response_of(2**18):
-    _patch.setattr(core, "stream_reader_factory", unlimited_reader)
+@pytest.fixture
+def sandbox_settings() -> dict[str, object]:
+    """What the sandbox is like."""
+    return {"organizations": 2, "batches": 8, "entries": 1, "page_size": 3}
+
+
+@pytest.fixture
+async def make_sandbox(clock: Clock) -> AsyncIterator[SandboxFactory]:
+    """Start sandboxes."""
+    async with AsyncExitStack() as running:
+
+        async def make(**settings: Any) -> Sandbox:
+            given: dict[str, Any] = {"clock": clock.time, **settings}
+            return await running.enter_async_context(Sandbox(**given))
+
+        yield make
+
+
+@pytest.fixture
+async def sandbox(
+    request: pytest.FixtureRequest, make_sandbox: SandboxFactory, sandbox_settings: dict[str, object]
+) -> Sandbox:
+    """A sandbox as ``sandbox_settings`` and the test's marker have it."""
+    marks = reversed(list(request.node.iter_markers("amili")))
+    return await make_sandbox(
+        **{**sandbox_settings, **{name: mark.kwargs[name] for mark in marks for name in mark.kwargs}}
+    )
+
+
+@pytest.fixture
+def auth(sandbox: Sandbox) -> TokenProvider | str:
+    """How clients are let in: with the sandbox's credentials."""
+    return ClientCredentials(*sandbox.credentials)
+
+
+@pytest.fixture
+async def make_client(sandbox: Sandbox, auth: TokenProvider | str, clock: Clock) -> AsyncIterator[ClientFactory]:  # noqa: ARG001  # clients take the clock that is in force
+    """Make clients of the sandbox."""
+    async with AsyncExitStack() as open_clients:
+
+        def make(other: TokenProvider | str | None = None, /, **settings: Unpack[ClientSettings]) -> AmiliClient:
+            given: ClientSettings = {
+                "base_url": sandbox.base_url,
+                "token_url": sandbox.token_url,
+                "autocollect_url": sandbox.autocollect_url,
+                **settings,
+            }
+            client = AmiliClient(auth if other is None else other, **given)
+            open_clients.push_async_callback(client.aclose)
+            return client
+
+        yield make
+
+
+@pytest.fixture
+def client(make_client: ClientFactory) -> AmiliClient:
+    """A client of the sandbox."""
+    return make_client()
+
+
+@pytest.fixture
+def organization(sandbox: Sandbox) -> str:
+    """The sandbox's first organization."""
+    return sandbox.organization_ids[0]

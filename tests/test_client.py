@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib.metadata import PackageNotFoundError
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import pytest
@@ -23,9 +23,6 @@ from amili_async.errors import (
 from amili_async.models._entries import SucceededEntry
 from amili_async.sandbox import Fault, Sandbox
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
 VARIABLES = (
     "AMILI_CLIENT_ID",
     "AMILI_CLIENT_SECRET",
@@ -38,22 +35,14 @@ VARIABLES = (
 CREDENTIALS = ClientCredentials("id", "secret")
 
 
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*VARIABLES, "HTTP_PROXY", "http_proxy"):
-        monkeypatch.delenv(name, raising=False)
+@pytest.fixture
+def sandbox_settings() -> dict[str, object]:
+    return {"organizations": 1, "batches": 2, "entries": 1}
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(organizations=1, batches=2, entries=1) as served:
-        yield served
-
-
-@pytest.fixture
-async def client(sandbox: Sandbox) -> AsyncIterator[AmiliClient]:
-    async with AmiliClient(sandbox.issue_token(), base_url=sandbox.base_url) as made:
-        yield made
+def auth(sandbox: Sandbox) -> str:
+    return sandbox.issue_token()
 
 
 # -- settings

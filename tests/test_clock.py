@@ -8,7 +8,7 @@ import time
 import pytest
 
 from amili_async import _clock as clock
-from tests.virtual_time import VirtualClock
+from amili_async.sandbox import VirtualClock
 
 
 async def test_the_machines_clock_tells_the_time_and_waits() -> None:
@@ -28,7 +28,7 @@ async def test_a_sleep_of_nothing_lets_other_tasks_have_a_turn() -> None:
 
 async def test_the_machines_clock_is_in_force_unless_another_is_installed() -> None:
     assert isinstance(clock.current(), clock.SystemClock)
-    outer, inner = (VirtualClock(asyncio.get_running_loop()) for _ in range(2))
+    outer, inner = (VirtualClock() for _ in range(2))
     with clock.installed(outer):
         assert clock.current() is outer
         with clock.installed(inner):
@@ -38,6 +38,6 @@ async def test_the_machines_clock_is_in_force_unless_another_is_installed() -> N
 
 
 async def test_a_clock_is_taken_out_when_its_block_fails() -> None:
-    with pytest.raises(LookupError), clock.installed(VirtualClock(asyncio.get_running_loop())):
+    with pytest.raises(LookupError), clock.installed(VirtualClock()):
         raise LookupError
     assert isinstance(clock.current(), clock.SystemClock)

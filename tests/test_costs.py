@@ -12,7 +12,7 @@ import pytest
 
 from amili_async import AmiliClient
 from amili_async.sandbox import Sandbox
-from tests.turns import running, turns
+from tests.support.turns import running, turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator

@@ -44,7 +44,7 @@ from amili_async import (
 from amili_async._decoding import Reader
 from amili_async.models._accepted import AcceptedBody
 from amili_async.webhooks import BatchCompleted, CaseCreated, CaseUpdated, SettlementCreated, parse_event
-from tests.examples import FOLDER, example
+from tests.support.examples import FOLDER, example
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -99,7 +99,7 @@ async def test_a_snippet_runs_as_it_stands(block: Block, surroundings: dict[str,
 
 def test_the_store_that_is_shown_is_the_one_that_is_tested() -> None:
     (shown,) = (block.code for block in blocks("python") if block.title == "# json_lines_store.py")
-    assert shown == (ROOT / "tests/sync/json_lines_store.py").read_text("utf-8")
+    assert shown == (ROOT / "tests/support/json_lines_store.py").read_text("utf-8")
 
 
 def test_snippets_that_need_a_server_of_their_own_are_run_by_their_own_tests() -> None:

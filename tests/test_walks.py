@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from amili_async import AmiliClient, AmiliError, Batch, ClientCredentials, Cursor, PaginationLoopError
 from amili_async import _clock as clock_module
-from amili_async.sandbox import Fault, Sandbox
+from amili_async.sandbox import Fault, Sandbox, VirtualClock
 from amili_async.sandbox._shapes import Generation, LastPage
 from amili_async.sandbox._state import Order
-from tests.turns import until
-from tests.virtual_time import VirtualClock, run
+from tests.support.turns import until
+from tests.support.virtual_time import run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -286,7 +286,7 @@ def note(what: str) -> None:
 def check(walk: Walk) -> None:
     with pytest.MonkeyPatch.context() as patch:
         # Client and server share a loop, so what one sends is there for the other at once.
-        patch.setattr("tests.virtual_time.IN_THE_KERNEL", 0.001)
+        patch.setattr("tests.support.virtual_time.IN_THE_KERNEL", 0.001)
         if not walk.whole:
             patch.setattr("amili_async._lists.page_fetcher.LARGE", 100)
         run(lambda clock: walk_through(walk, clock))

@@ -8,5 +8,6 @@ from amili_async.sandbox._active_faults import Faults
 from amili_async.sandbox._faults import Fault
 from amili_async.sandbox._log import LoggedRequest, RequestLog
 from amili_async.sandbox._sandbox import Sandbox
+from amili_async.sandbox._virtual_clock import VirtualClock
 
-__all__ = ["Credentials", "Fault", "Faults", "LoggedRequest", "RequestLog", "Sandbox"]
+__all__ = ["Credentials", "Fault", "Faults", "LoggedRequest", "RequestLog", "Sandbox", "VirtualClock"]

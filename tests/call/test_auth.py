@@ -35,10 +35,12 @@ from amili_async.errors import (
     TransportError,
     WrongLoopError,
 )
-from tests.virtual_time import START, UNIX_START, VirtualClock, VirtualLoop, run
+from tests.support.virtual_time import START, UNIX_START, VirtualLoop, clock_of, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
+
+    from amili_async.sandbox import VirtualClock
 
 SECRET = "hush-hush-4711"
 HOUR = 3600.0
@@ -233,7 +235,7 @@ def test_a_life_shorter_than_the_request_is_served_once_and_asked_for_anew() -> 
 def test_a_step_of_the_wall_clock_changes_nothing(step: float) -> None:
     async def main(credentials: ClientCredentials, endpoint: Endpoint, clock: VirtualClock) -> None:
         await credentials.token(endpoint)
-        clock.step = step
+        clock.step(step)
         assert await credentials.token(endpoint) == "t1"
         await clock.sleep(HOUR + 1.0)
         assert await credentials.token(endpoint) == "t2"
@@ -447,8 +449,8 @@ def test_a_client_that_ends_while_it_asks_does_not_fail_the_callers_of_another(k
 def test_a_request_left_behind_in_a_loop_that_ended_does_not_keep_the_next_loop_waiting() -> None:
     credentials = ClientCredentials("id", SECRET)
     left = VirtualLoop()
-    with clock_module.installed(VirtualClock(left)):
-        asking = left.create_task(credentials.token(Endpoint(VirtualClock(left))))
+    with clock_module.installed(clock_of(left)):
+        asking = left.create_task(credentials.token(Endpoint(clock_of(left))))
         left.run_until_complete(asyncio.sleep(0.05))
 
     async def main(clock: VirtualClock) -> str:

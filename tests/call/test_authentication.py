@@ -11,12 +11,11 @@ from amili_async import ClientClosedError, DeadlineExceededError, TokenError, Tr
 from amili_async.sandbox import Fault
 
 if TYPE_CHECKING:
-    from amili_async.sandbox import Sandbox
-    from tests.call.calls import ClientMaker
-    from tests.virtual_time import VirtualClock
+    from amili_async.sandbox import Sandbox, VirtualClock
+    from tests.support.factories import ClientFactory
 
 
-async def test_a_token_is_asked_for_once_and_the_api_not_at_all(sandbox: Sandbox, make_client: ClientMaker) -> None:
+async def test_a_token_is_asked_for_once_and_the_api_not_at_all(sandbox: Sandbox, make_client: ClientFactory) -> None:
     client = make_client()
 
     for _ in range(3):
@@ -25,13 +24,13 @@ async def test_a_token_is_asked_for_once_and_the_api_not_at_all(sandbox: Sandbox
     assert [request.operation for request in sandbox.requests] == ["token"]
 
 
-async def test_a_token_of_the_callers_own_needs_no_request(sandbox: Sandbox, make_client: ClientMaker) -> None:
+async def test_a_token_of_the_callers_own_needs_no_request(sandbox: Sandbox, make_client: ClientFactory) -> None:
     await make_client("a-token").authenticate()
 
     assert len(sandbox.requests) == 0
 
 
-async def test_refused_credentials_are_a_token_error(sandbox: Sandbox, make_client: ClientMaker) -> None:
+async def test_refused_credentials_are_a_token_error(sandbox: Sandbox, make_client: ClientFactory) -> None:
     sandbox.faults.add(Fault("token", status=401, body='{"error": "invalid_client"}'))
 
     with pytest.raises(TokenError) as caught:
@@ -41,7 +40,7 @@ async def test_refused_credentials_are_a_token_error(sandbox: Sandbox, make_clie
 
 
 async def test_a_token_endpoint_that_breaks_is_asked_once_and_may_recover(
-    sandbox: Sandbox, make_client: ClientMaker
+    sandbox: Sandbox, make_client: ClientFactory
 ) -> None:
     sandbox.faults.add(Fault("token", "reset"))
 
@@ -55,7 +54,7 @@ async def test_a_token_endpoint_that_breaks_is_asked_once_and_may_recover(
 
 @pytest.mark.parametrize(("deadline", "ends"), [(3.0, 3.0), (None, 7.0)])
 async def test_a_token_endpoint_that_hangs_is_given_up_at_the_deadline_or_after_one_attempt(
-    sandbox: Sandbox, make_client: ClientMaker, clock: VirtualClock, deadline: float | None, ends: float
+    sandbox: Sandbox, make_client: ClientFactory, clock: VirtualClock, deadline: float | None, ends: float
 ) -> None:
     sandbox.faults.add(Fault("token", "hang"))
     begun = clock.monotonic()
@@ -66,7 +65,7 @@ async def test_a_token_endpoint_that_hangs_is_given_up_at_the_deadline_or_after_
     assert clock.monotonic() - begun == pytest.approx(ends)
 
 
-async def test_a_closed_client_has_no_token_to_check(make_client: ClientMaker) -> None:
+async def test_a_closed_client_has_no_token_to_check(make_client: ClientFactory) -> None:
     client = make_client()
     await client.aclose()
 
@@ -74,7 +73,7 @@ async def test_a_closed_client_has_no_token_to_check(make_client: ClientMaker) -
         await client.authenticate()
 
 
-async def test_closing_ends_a_check_that_is_under_way(sandbox: Sandbox, make_client: ClientMaker) -> None:
+async def test_closing_ends_a_check_that_is_under_way(sandbox: Sandbox, make_client: ClientFactory) -> None:
     sandbox.faults.add(Fault("token", "hang"))
     client = make_client()
     check = asyncio.create_task(client.authenticate())

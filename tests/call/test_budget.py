@@ -9,12 +9,13 @@ import pytest
 
 from amili_async import RetryPolicy
 from amili_async.errors import AmiliError
-from tests.call.calls import READ
+from tests.support.calls import READ
 
 if TYPE_CHECKING:
     from amili_async import AmiliClient
     from amili_async.sandbox import Sandbox
-    from tests.call.calls import Calls, ClientMaker
+    from tests.support.calls import Calls
+    from tests.support.factories import ClientFactory
 
 AT_ONCE = RetryPolicy(attempts=3, max_wait=0.0)
 
@@ -27,7 +28,7 @@ async def fail(client: AmiliClient, calls: Calls, times: int) -> None:
 
 @pytest.mark.parametrize("fault", ["status=500", "close", "status=503,retry_after=0", "status=429", "truncate"])
 async def test_a_thousand_calls_to_a_server_that_fails_everything_cause_at_most_1200_requests(
-    fault: str, make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    fault: str, make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     client = make_client(retry=AT_ONCE)
     sandbox.faults.add(f"{READ}:{fault}")
@@ -37,7 +38,7 @@ async def test_a_thousand_calls_to_a_server_that_fails_everything_cause_at_most_
     assert 1_000 <= sandbox.requests.count(READ) <= 1_200
 
 
-async def test_when_the_server_heals_retries_return(make_client: ClientMaker, sandbox: Sandbox, calls: Calls) -> None:
+async def test_when_the_server_heals_retries_return(make_client: ClientFactory, sandbox: Sandbox, calls: Calls) -> None:
     client = make_client(retry=AT_ONCE)
     with sandbox.faults.during(f"{READ}:status=500"):
         await fail(client, calls, 400)
@@ -50,14 +51,14 @@ async def test_when_the_server_heals_retries_return(make_client: ClientMaker, sa
 
 
 async def test_a_lone_hiccup_is_repeated_from_the_first_call_on(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     sandbox.faults.add(f"{READ}:status=500,count=16")
     client = make_client(retry=AT_ONCE)
     await asyncio.gather(*(calls.read(client) for _ in range(16)))
 
 
-async def test_copies_share_the_budget(make_client: ClientMaker, sandbox: Sandbox, calls: Calls) -> None:
+async def test_copies_share_the_budget(make_client: ClientFactory, sandbox: Sandbox, calls: Calls) -> None:
     client = make_client(retry=AT_ONCE)
     sandbox.faults.add(f"{READ}:status=500")
     await fail(client, calls, 200)
@@ -69,7 +70,7 @@ async def test_copies_share_the_budget(make_client: ClientMaker, sandbox: Sandbo
 
 
 async def test_repeats_that_a_429_scheduled_are_not_charged(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     client = make_client(retry=AT_ONCE)
     with sandbox.faults.during(f"{READ}:status=500"):

@@ -12,14 +12,14 @@ import aiohttp
 import pytest
 
 from amili_async import AmiliClient, ClientCredentials, RetryPolicy
-from tests.call.calls import ACCEPTED, READ, WRITE
-from tests.turns import turns
+from tests.support.calls import ACCEPTED, READ, WRITE
+from tests.support.turns import turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 
     from amili_async.sandbox import Sandbox
-    from tests.call.calls import Calls
+    from tests.support.calls import Calls
 
 T = TypeVar("T")
 

@@ -17,15 +17,15 @@ from amili_async.errors import (
     ServerError,
     TransportError,
 )
-from tests.call.calls import READ, WRITE
+from tests.support.calls import READ, WRITE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from amili_async import AmiliClient
-    from amili_async.sandbox import Sandbox
-    from tests.call.calls import Calls, ClientMaker
-    from tests.virtual_time import VirtualClock
+    from amili_async.sandbox import Sandbox, VirtualClock
+    from tests.support.calls import Calls
+    from tests.support.factories import ClientFactory
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def silent() -> Iterator[str]:
 
 
 async def test_waiting_for_a_slot_counts(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, elapsed: Callable[[], float]
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, elapsed: Callable[[], float]
 ) -> None:
     client = make_client(sandbox.issue_token(), concurrency=1, deadline=20.0)
     sandbox.faults.add(f"{READ}:hang")
@@ -76,7 +76,7 @@ async def test_waiting_at_the_gate_counts(
 
 
 async def test_waiting_for_a_token_counts_and_a_write_that_waited_for_one_was_not_sent(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, elapsed: Callable[[], float]
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, elapsed: Callable[[], float]
 ) -> None:
     sandbox.faults.add("token:hang")
     with pytest.raises(DeadlineExceededError) as caught:
@@ -88,7 +88,7 @@ async def test_waiting_for_a_token_counts_and_a_write_that_waited_for_one_was_no
 
 
 async def test_a_write_whose_connection_was_still_being_made_was_not_sent(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, silent: str
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, silent: str
 ) -> None:
     client = make_client(sandbox.issue_token(), base_url=silent, deadline=3.0)
     with pytest.raises(DeadlineExceededError):
@@ -96,7 +96,7 @@ async def test_a_write_whose_connection_was_still_being_made_was_not_sent(
 
 
 async def test_a_token_that_takes_longer_than_an_attempt_may_is_waited_for_again(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, elapsed: Callable[[], float]
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, elapsed: Callable[[], float]
 ) -> None:
     sandbox.faults.add("token:latency=3")
     await calls.read(make_client().with_options(timeout=2.0))
@@ -105,7 +105,7 @@ async def test_a_token_that_takes_longer_than_an_attempt_may_is_waited_for_again
 
 
 async def test_all_attempts_count_and_the_last_one_is_cut_to_what_is_left(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, elapsed: Callable[[], float]
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, elapsed: Callable[[], float]
 ) -> None:
     client = make_client(deadline=27.3, timeout=10.0, retry=RetryPolicy(attempts=9))
     sandbox.faults.add(f"{READ}:hang")
@@ -118,7 +118,7 @@ async def test_all_attempts_count_and_the_last_one_is_cut_to_what_is_left(
 
 @pytest.mark.parametrize("seconds", [0.3, 5.05, 7.3])
 async def test_a_timeout_ends_an_attempt_to_the_moment(
-    seconds: float, make_client: ClientMaker, sandbox: Sandbox, calls: Calls, elapsed: Callable[[], float]
+    seconds: float, make_client: ClientFactory, sandbox: Sandbox, calls: Calls, elapsed: Callable[[], float]
 ) -> None:
     client = make_client(timeout=seconds, retry=RetryPolicy(attempts=1))
     sandbox.faults.add(f"{READ}:hang")
@@ -128,7 +128,7 @@ async def test_a_timeout_ends_an_attempt_to_the_moment(
 
 
 async def test_the_body_counts_however_steadily_it_drips(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, elapsed: Callable[[], float]
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, elapsed: Callable[[], float]
 ) -> None:
     sandbox.faults.add(f"{READ}:dribble,seconds=100")
     with pytest.raises(DeadlineExceededError) as caught:
@@ -138,7 +138,7 @@ async def test_the_body_counts_however_steadily_it_drips(
 
 
 async def test_an_attempts_timeout_bounds_the_body_too(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, elapsed: Callable[[], float]
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, elapsed: Callable[[], float]
 ) -> None:
     client = make_client(timeout=2.0, retry=RetryPolicy(attempts=1))
     sandbox.faults.add(f"{READ}:dribble,seconds=100")
@@ -148,7 +148,7 @@ async def test_an_attempts_timeout_bounds_the_body_too(
 
 
 async def test_no_wait_begins_that_cannot_end_in_time(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, elapsed: Callable[[], float]
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, elapsed: Callable[[], float]
 ) -> None:
     sandbox.faults.add("*:status=503,retry_after=10")
     with pytest.raises(ServerError) as caught:
@@ -159,7 +159,7 @@ async def test_no_wait_begins_that_cannot_end_in_time(
 
 
 async def test_a_wait_of_our_own_that_cannot_end_in_time_does_not_begin_either(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, elapsed: Callable[[], float]
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, elapsed: Callable[[], float]
 ) -> None:
     sandbox.faults.add(f"{READ}:status=500,latency=1.999999")
     with pytest.raises(ServerError) as caught:
@@ -184,7 +184,7 @@ async def test_a_call_that_meets_a_gate_closed_past_its_deadline_ends_at_once_an
 
 
 async def test_without_a_deadline_there_is_no_limit(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, elapsed: Callable[[], float]
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, elapsed: Callable[[], float]
 ) -> None:
     client = make_client(deadline=None, timeout=1_000.0)
     sandbox.faults.add(f"{READ}:latency=900,count=1")
@@ -193,7 +193,7 @@ async def test_without_a_deadline_there_is_no_limit(
 
 
 async def test_a_write_that_was_refused_and_waits_for_another_token_has_no_unknown_outcome(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     sandbox.faults.add(f"{WRITE}:status=401,count=1", "token:hang,skip=1")
     with pytest.raises(DeadlineExceededError) as caught:
@@ -202,7 +202,7 @@ async def test_a_write_that_was_refused_and_waits_for_another_token_has_no_unkno
 
 
 async def test_connecting_has_a_timeout_of_its_own(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, silent: str, elapsed: Callable[[], float]
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, silent: str, elapsed: Callable[[], float]
 ) -> None:
     client = make_client(
         sandbox.issue_token(),
@@ -216,7 +216,7 @@ async def test_connecting_has_a_timeout_of_its_own(
 
 
 async def test_a_deadline_in_flight_names_what_was_in_flight(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     sandbox.faults.add(f"{WRITE}:hang")
     with pytest.raises(OutcomeUnknownError) as caught:

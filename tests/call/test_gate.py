@@ -12,14 +12,14 @@ from amili_async import RetryPolicy
 from amili_async._call.limits import GATE_JITTER
 from amili_async.errors import RateLimitedError
 from amili_async.sandbox import Fault
-from tests.call.calls import ACCEPTED, READ
+from tests.support.calls import ACCEPTED, READ
 
 if TYPE_CHECKING:
     from amili_async import AmiliClient, ClientCredentials
     from amili_async.events import AttemptEnded, GateClosed
-    from amili_async.sandbox import Sandbox
-    from tests.call.calls import Calls, ClientMaker
-    from tests.virtual_time import VirtualClock
+    from amili_async.sandbox import Sandbox, VirtualClock
+    from tests.support.calls import Calls
+    from tests.support.factories import ClientFactory
 
 LIMITED = f"{READ}:status=429,retry_after=30,count=1"
 
@@ -49,7 +49,7 @@ def watch(clock: VirtualClock, calls: Calls) -> Watch:  # noqa: ARG001  # its re
 
 
 @pytest.fixture
-def client(make_client: ClientMaker, watch: Watch, sandbox: Sandbox) -> AmiliClient:
+def client(make_client: ClientFactory, watch: Watch, sandbox: Sandbox) -> AmiliClient:
     return make_client(sandbox.issue_token(), hooks=[watch])
 
 
@@ -130,7 +130,7 @@ async def test_a_429_without_a_moment_closes_the_gate_for_that_calls_own_wait(
 async def test_a_date_is_kept_to_by_the_servers_own_clock(
     client: AmiliClient, sandbox: Sandbox, calls: Calls, watch: Watch, clock: VirtualClock
 ) -> None:
-    clock.step = 300.0  # ours runs ahead: by it the moment named has long passed
+    clock.step(300.0)  # ours runs ahead: by it the moment named has long passed
     server_now = clock.time() - 300.0
     headers = {"Date": formatdate(server_now, usegmt=True)}
     sandbox.faults.add(
@@ -157,7 +157,7 @@ async def test_a_429_for_longer_than_the_policy_allows_ends_the_call_at_once_and
 
 
 async def test_no_slot_is_held_at_the_gate(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, watch: Watch
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, watch: Watch
 ) -> None:
     client = make_client(sandbox.issue_token(), hooks=[watch], concurrency=1)
     sandbox.faults.add(LIMITED)
@@ -170,7 +170,7 @@ async def test_no_slot_is_held_at_the_gate(
 
 
 async def test_calls_that_wait_for_a_slot_while_the_gate_closes_wait_at_the_gate_too(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, watch: Watch
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, watch: Watch
 ) -> None:
     client = make_client(sandbox.issue_token(), hooks=[watch], concurrency=1)
     sandbox.faults.add(f"{READ}:status=429,retry_after=30,latency=2,count=1", ACCEPTED)
@@ -183,12 +183,12 @@ async def test_calls_that_wait_for_a_slot_while_the_gate_closes_wait_at_the_gate
 
 
 async def test_token_requests_do_not_wait_at_the_gate(
-    make_client: ClientMaker, credentials: ClientCredentials, sandbox: Sandbox, calls: Calls, watch: Watch
+    make_client: ClientFactory, auth: ClientCredentials, sandbox: Sandbox, calls: Calls, watch: Watch
 ) -> None:
     client = make_client(hooks=[watch])
     sandbox.faults.add(LIMITED)
     first = await meet_the_429(client, calls)
-    credentials.reject(sandbox.requests.last(READ).headers["authorization"].removeprefix("Bearer "))
+    auth.reject(sandbox.requests.last(READ).headers["authorization"].removeprefix("Bearer "))
     before = watch.clock.monotonic()
     await client.authenticate()
     assert sandbox.requests.count("token") == 2
@@ -197,7 +197,7 @@ async def test_token_requests_do_not_wait_at_the_gate(
 
 
 async def test_a_gate_closed_by_one_client_holds_no_other_back(
-    client: AmiliClient, make_client: ClientMaker, sandbox: Sandbox, calls: Calls, clock: VirtualClock
+    client: AmiliClient, make_client: ClientFactory, sandbox: Sandbox, calls: Calls, clock: VirtualClock
 ) -> None:
     sandbox.faults.add(LIMITED)
     first = await meet_the_429(client, calls)
@@ -220,7 +220,7 @@ async def test_a_503_with_a_moment_holds_only_its_own_call_back(
 
 
 async def test_a_429_closes_the_gate_even_where_its_own_call_is_not_repeated(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, watch: Watch
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, watch: Watch
 ) -> None:
     client = make_client(sandbox.issue_token(), hooks=[watch], retry=RetryPolicy(attempts=1))
     sandbox.faults.add(LIMITED)

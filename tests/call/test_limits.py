@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from amili_async._call.limits import GATE_JITTER, ConcurrencyLimiter, Gate
-from tests.virtual_time import START, VirtualClock, run
+from tests.support.virtual_time import START, run
+
+if TYPE_CHECKING:
+    from amili_async.sandbox import VirtualClock
 
 moments = st.integers(min_value=0, max_value=400).map(lambda tenths: tenths / 10)
 

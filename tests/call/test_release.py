@@ -13,14 +13,13 @@ import pytest
 from amili_async import AmiliClient, RetryPolicy
 from amili_async.errors import AmiliError, APIError, TransportError
 from amili_async.sandbox import Fault
-from tests.call.calls import READ
+from tests.support.calls import READ
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from amili_async.sandbox import Sandbox
-    from tests.call.calls import Calls
-    from tests.virtual_time import VirtualClock
+    from amili_async.sandbox import Sandbox, VirtualClock
+    from tests.support.calls import Calls
 
 FAULTS = [
     *(f"status={status}" for status in (300, 400, 401, 403, 404, 408, 409, 422, 423, 425, 429, 500, 501, 502, 503)),

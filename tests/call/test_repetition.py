@@ -25,14 +25,14 @@ from amili_async.errors import (
     UnauthorizedError,
 )
 from amili_async.sandbox import Fault
-from tests.call.calls import ACCEPTED, READ, WRITE
+from tests.support.calls import ACCEPTED, READ, WRITE
 
 if TYPE_CHECKING:
     from aiohttp.abc import ResolveResult
 
-    from amili_async.sandbox import Sandbox
-    from tests.call.calls import Calls, ClientMaker
-    from tests.virtual_time import VirtualClock
+    from amili_async.sandbox import Sandbox, VirtualClock
+    from tests.support.calls import Calls
+    from tests.support.factories import ClientFactory
 
 
 class Row(NamedTuple):
@@ -103,7 +103,7 @@ def of_a_write(fault: str) -> Fault:
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.fault)
-async def test_a_read_that_fails_for_good(row: Row, make_client: ClientMaker, sandbox: Sandbox, calls: Calls) -> None:
+async def test_a_read_that_fails_for_good(row: Row, make_client: ClientFactory, sandbox: Sandbox, calls: Calls) -> None:
     client = make_client(deadline=None)
     sandbox.faults.add(f"{READ}:{row.fault}")
     with pytest.raises(AmiliError) as caught:
@@ -114,7 +114,9 @@ async def test_a_read_that_fails_for_good(row: Row, make_client: ClientMaker, sa
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.fault)
-async def test_a_write_that_fails_for_good(row: Row, make_client: ClientMaker, sandbox: Sandbox, calls: Calls) -> None:
+async def test_a_write_that_fails_for_good(
+    row: Row, make_client: ClientFactory, sandbox: Sandbox, calls: Calls
+) -> None:
     client = make_client(deadline=None)
     sandbox.faults.add(of_a_write(row.fault))
     with pytest.raises(AmiliError) as caught:
@@ -133,7 +135,7 @@ async def test_a_write_that_fails_for_good(row: Row, make_client: ClientMaker, s
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.fault)
 async def test_a_write_with_a_key_that_is_trusted_follows_the_column_of_reads(
-    row: Row, make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    row: Row, make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     client = make_client(deadline=None, retry=RetryPolicy(trust_idempotency_key=True))
     sandbox.faults.add(of_a_write(row.fault))
@@ -158,7 +160,7 @@ async def test_a_write_with_a_key_that_is_trusted_follows_the_column_of_reads(
 async def test_a_write_is_repeated_only_with_a_trusted_key_or_the_callers_word(
     key: str | None,
     requests: int,
-    make_client: ClientMaker,
+    make_client: ClientFactory,
     sandbox: Sandbox,
     calls: Calls,
     *,
@@ -175,7 +177,7 @@ async def test_a_write_is_repeated_only_with_a_trusted_key_or_the_callers_word(
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("repeatable", [None, True])
 async def test_other_methods_count_as_writes_unless_said_to_be_repeatable(
-    method: str, make_client: ClientMaker, sandbox: Sandbox, *, repeatable: bool | None
+    method: str, make_client: ClientFactory, sandbox: Sandbox, *, repeatable: bool | None
 ) -> None:
     sandbox.faults.add("*:status=500")
     with pytest.raises(ServerError if repeatable else OutcomeUnknownError):
@@ -183,7 +185,7 @@ async def test_other_methods_count_as_writes_unless_said_to_be_repeatable(
     assert len(sandbox.requests) == (3 if repeatable else 1)
 
 
-async def test_a_get_may_be_said_not_to_be_repeatable(make_client: ClientMaker, sandbox: Sandbox) -> None:
+async def test_a_get_may_be_said_not_to_be_repeatable(make_client: ClientFactory, sandbox: Sandbox) -> None:
     sandbox.faults.add("*:status=500")
     with pytest.raises(OutcomeUnknownError):
         await make_client(sandbox.issue_token()).request("GET", "/things/7", repeatable=False)
@@ -198,7 +200,7 @@ HEALING = ["hang", "close", "reset", "status=500", "status=429", "truncate", "cu
 
 @pytest.mark.parametrize("fault", HEALING)
 async def test_a_read_that_fails_twice_and_then_heals_has_its_value(
-    fault: str, make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    fault: str, make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     sandbox.faults.add(f"{READ}:{fault},count=2")
     assert (await calls.read(make_client(deadline=None))).batch_id == calls.batch
@@ -244,7 +246,7 @@ async def test_a_body_with_the_wrong_content_type_is_read_all_the_same(
 
 
 async def test_a_revoked_token_costs_a_write_one_replay_and_no_attempt(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     client = make_client(retry=RetryPolicy(attempts=1))
     sandbox.faults.add(f"{WRITE}:status=401,count=1", ACCEPTED)
@@ -312,7 +314,7 @@ async def test_a_host_that_cannot_be_found_is_never_sent_to(
 
 @pytest.mark.parametrize("operation", [READ, WRITE])
 async def test_a_port_that_refuses_is_never_sent_to(
-    operation: str, make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    operation: str, make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     client = make_client(sandbox.issue_token())
     with sandbox.faults.during("*:refuse"), pytest.raises(ConnectError) as caught:
@@ -323,7 +325,7 @@ async def test_a_port_that_refuses_is_never_sent_to(
 
 
 async def test_a_write_to_a_port_that_refused_and_opens_again_is_made_once(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     sandbox.faults.add("*:refuse,seconds=0", ACCEPTED)
     assert await calls.write(make_client(sandbox.issue_token())) == "b-1"
@@ -362,7 +364,7 @@ async def test_a_wait_for_the_pool_that_is_too_long_is_never_sent(
 
 @pytest.mark.parametrize("fault", ["hang", "dribble,seconds=100"])
 async def test_a_deadline_in_flight_ends_a_read_with_itself_and_a_write_with_an_unknown_outcome(
-    fault: str, make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    fault: str, make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     client = make_client(deadline=2.0)
     sandbox.faults.add(f"{READ}:{fault}", of_a_write(fault))
@@ -376,7 +378,7 @@ async def test_a_deadline_in_flight_ends_a_read_with_itself_and_a_write_with_an_
 
 
 async def test_closing_the_client_ends_a_read_as_closed_and_a_write_with_an_unknown_outcome(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     client = make_client()
     sandbox.faults.add("*.*:hang")

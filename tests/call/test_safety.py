@@ -16,23 +16,20 @@ from amili_async import AmiliClient
 from amili_async._protocol.requests import fill
 from amili_async.errors import APIError, ConfigurationError, DecodeError, OutcomeUnknownError, TransportError
 from amili_async.sandbox import Fault, Sandbox
-from tests.call.calls import ACCEPTED, READ, WRITE
+from tests.support.calls import ACCEPTED, READ, WRITE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from amili_async.events import CallStarted
-    from tests.call.calls import Calls, ClientMaker
-    from tests.virtual_time import VirtualClock
+    from tests.support.calls import Calls
+    from tests.support.factories import ClientFactory, SandboxFactory
 
 MIB = 2**20
 
 
 @pytest.fixture
-async def elsewhere(clock: VirtualClock) -> AsyncIterator[Sandbox]:
+async def elsewhere(make_sandbox: SandboxFactory) -> Sandbox:
     """A server that is not the client's own."""
-    async with Sandbox(organizations=1, batches=1, entries=1, seed=2, clock=clock.time) as other:
-        yield other
+    return await make_sandbox(organizations=1, batches=1, entries=1, seed=2)
 
 
 # -- redirects and origins
@@ -212,7 +209,7 @@ async def test_a_key_that_no_header_can_carry_is_refused(
 
 
 async def test_headers_reach_the_server_and_the_clients_own_come_last(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     class Adding:
         def on_call_start(self, record: CallStarted) -> dict[str, str]:
@@ -229,7 +226,7 @@ async def test_headers_reach_the_server_and_the_clients_own_come_last(
 
 
 async def test_how_answers_may_be_packed_is_the_callers_to_choose(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     client = make_client()
     await calls.read(client)
@@ -243,7 +240,7 @@ async def test_how_answers_may_be_packed_is_the_callers_to_choose(
 
 @pytest.mark.parametrize("kind", ["oversize", "bomb"])
 async def test_an_answer_larger_than_the_limit_is_refused_before_it_fills_the_memory(
-    kind: str, make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    kind: str, make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     client = make_client(max_response_bytes=2 * MIB)
     sandbox.faults.add(f"{READ}:{kind},size=200MiB")
@@ -260,7 +257,7 @@ async def test_an_answer_larger_than_the_limit_is_refused_before_it_fills_the_me
 
 
 async def test_an_answer_too_large_for_a_write_leaves_its_outcome_unknown(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     sandbox.faults.add(Fault(WRITE, "oversize", status=202, body=ACCEPTED.body, size=3 * MIB))
     with pytest.raises(OutcomeUnknownError) as caught:
@@ -269,7 +266,7 @@ async def test_an_answer_too_large_for_a_write_leaves_its_outcome_unknown(
     assert sandbox.requests.count(WRITE) == 1
 
 
-async def test_an_answer_as_large_as_the_limit_is_read(make_client: ClientMaker, sandbox: Sandbox) -> None:
+async def test_an_answer_as_large_as_the_limit_is_read(make_client: ClientFactory, sandbox: Sandbox) -> None:
     sandbox.faults.add(Fault("*", status=200, body=b"x" * MIB))
     token = sandbox.issue_token()
     assert len(await make_client(token, max_response_bytes=MIB).request("GET", "/x")) == MIB

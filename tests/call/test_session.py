@@ -26,15 +26,16 @@ from amili_async.errors import (
     WrongLoopError,
 )
 from amili_async.sandbox import Fault, Sandbox
-from tests.call.calls import ACCEPTED, READ, WRITE
-from tests.turns import turns
+from tests.support.calls import ACCEPTED, READ, WRITE
+from tests.support.turns import turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
     from amili_async._client import ClientSettings
-    from tests.call.calls import Calls, ClientMaker
-    from tests.virtual_time import VirtualClock
+    from amili_async.sandbox import VirtualClock
+    from tests.support.calls import Calls
+    from tests.support.factories import ClientFactory
 
 CERTIFICATE = Path(__file__).with_name("loopback.pem")
 """A key and a certificate for 127.0.0.1, made up for these tests."""
@@ -169,7 +170,7 @@ async def test_a_subclass_is_named_in_the_messages(sandbox: Sandbox, calls: Call
 async def test_closing_ends_calls_wherever_they_wait_and_leaves_nothing_running(
     faults: list[str],
     concurrency: int,
-    make_client: ClientMaker,
+    make_client: ClientFactory,
     sandbox: Sandbox,
     calls: Calls,
     *,
@@ -304,7 +305,7 @@ async def test_a_write_goes_out_on_a_connection_that_was_not_idle_for_too_long(
     idle: float,
     connections: int,
     *,
-    make_client: ClientMaker,
+    make_client: ClientFactory,
     sandbox: Sandbox,
     calls: Calls,
     monkeypatch: pytest.MonkeyPatch,
@@ -517,7 +518,7 @@ async def test_a_proxy_that_refuses_the_tunnel_means_that_nothing_was_sent(
 
 
 async def test_http_goes_through_the_environments_proxy_which_is_read_once(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, monkeypatch: pytest.MonkeyPatch
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The sandbox is its own proxy here: nothing listens at the address that the client is told.
     client = make_client(sandbox.issue_token(), base_url="http://127.0.0.1:9/collection/v1")
@@ -531,7 +532,7 @@ async def test_http_goes_through_the_environments_proxy_which_is_read_once(
 
 
 async def test_no_proxy_and_trust_env_keep_the_proxy_out(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, monkeypatch: pytest.MonkeyPatch
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     await calls.read(make_client(trust_env=False))
@@ -541,7 +542,7 @@ async def test_no_proxy_and_trust_env_keep_the_proxy_out(
 
 
 async def test_a_netrc_with_an_entry_for_the_host_changes_nothing(
-    make_client: ClientMaker,
+    make_client: ClientFactory,
     sandbox: Sandbox,
     calls: Calls,
     monkeypatch: pytest.MonkeyPatch,
@@ -569,7 +570,7 @@ class Loopback(AbstractResolver):
 
 
 async def test_cookies_are_neither_kept_nor_sent(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, monkeypatch: pytest.MonkeyPatch
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aiohttp.connector.DefaultResolver", Loopback)
     client = make_client(sandbox.issue_token(), base_url=f"http://amili.localhost:{sandbox.port}/collection/v1")

@@ -9,16 +9,16 @@ import pytest
 
 from amili_async import RetryPolicy
 from amili_async.errors import OutcomeUnknownError
-from tests.call.calls import ACCEPTED, READ, WRITE
+from tests.support.calls import ACCEPTED, READ, WRITE
 
 if TYPE_CHECKING:
-    from amili_async.sandbox import Sandbox
-    from tests.call.calls import Calls, ClientMaker
-    from tests.virtual_time import VirtualClock
+    from amili_async.sandbox import Sandbox, VirtualClock
+    from tests.support.calls import Calls
+    from tests.support.factories import ClientFactory
 
 
 async def test_no_more_requests_than_the_limit_are_in_flight(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     client = make_client(concurrency=3)
     sandbox.faults.add(f"{READ}:latency=1")
@@ -26,7 +26,7 @@ async def test_no_more_requests_than_the_limit_are_in_flight(
     assert sandbox.requests.overlapping(READ) == 3
 
 
-async def test_copies_share_the_limit(make_client: ClientMaker, sandbox: Sandbox, calls: Calls) -> None:
+async def test_copies_share_the_limit(make_client: ClientFactory, sandbox: Sandbox, calls: Calls) -> None:
     client = make_client(concurrency=2)
     sandbox.faults.add(f"{READ}:latency=1")
     copies = [client.with_options(deadline=30.0 + number) for number in range(6)]
@@ -35,7 +35,7 @@ async def test_copies_share_the_limit(make_client: ClientMaker, sandbox: Sandbox
 
 
 async def test_waiting_for_a_slot_does_not_count_against_an_attempts_timeout(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, clock: VirtualClock
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, clock: VirtualClock
 ) -> None:
     client = make_client(concurrency=1, timeout=2.0)
     sandbox.faults.add(f"{READ}:latency=1.9")
@@ -46,7 +46,7 @@ async def test_waiting_for_a_slot_does_not_count_against_an_attempts_timeout(
 
 
 async def test_an_attempt_that_waited_for_its_slot_has_its_timeout_from_then_on(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, clock: VirtualClock
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, clock: VirtualClock
 ) -> None:
     client = make_client(sandbox.issue_token(), concurrency=1, timeout=2.0, retry=RetryPolicy(attempts=1))
     sandbox.faults.add(f"{READ}:latency=1.5", f"{WRITE}:hang")
@@ -60,7 +60,7 @@ async def test_an_attempt_that_waited_for_its_slot_has_its_timeout_from_then_on(
 
 
 async def test_no_slot_is_held_while_a_call_waits_to_repeat(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, clock: VirtualClock
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, clock: VirtualClock
 ) -> None:
     client = make_client(sandbox.issue_token(), concurrency=1)
     sandbox.faults.add(f"{READ}:status=503,retry_after=30,count=1", ACCEPTED)
@@ -74,7 +74,7 @@ async def test_no_slot_is_held_while_a_call_waits_to_repeat(
 
 
 async def test_calls_that_hold_every_slot_and_wait_for_a_token_get_it(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     client = make_client(concurrency=16)
     sandbox.faults.add("token:latency=1")
@@ -84,7 +84,7 @@ async def test_calls_that_hold_every_slot_and_wait_for_a_token_get_it(
 
 
 async def test_a_token_request_needs_no_connection_that_calls_in_flight_hold(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, clock: VirtualClock
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, clock: VirtualClock
 ) -> None:
     client = make_client(concurrency=4)
     await calls.read(client)
@@ -99,7 +99,7 @@ async def test_a_token_request_needs_no_connection_that_calls_in_flight_hold(
     await asyncio.gather(*held)
 
 
-async def test_calls_are_served_in_the_order_they_came(make_client: ClientMaker, sandbox: Sandbox) -> None:
+async def test_calls_are_served_in_the_order_they_came(make_client: ClientFactory, sandbox: Sandbox) -> None:
     client = make_client(sandbox.issue_token(), concurrency=1)
     sandbox.faults.add("*:status=200,body={},latency=0.1")
     await asyncio.gather(*(client.request("GET", f"/things/{number}") for number in range(30)))
@@ -107,7 +107,7 @@ async def test_calls_are_served_in_the_order_they_came(make_client: ClientMaker,
 
 
 async def test_a_call_cancelled_in_the_queue_leaves_its_place_to_the_next(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     client = make_client(sandbox.issue_token(), concurrency=1)
     sandbox.faults.add(f"{READ}:latency=1", ACCEPTED)

@@ -11,7 +11,7 @@ import pytest
 from amili_async import RetryPolicy
 from amili_async.errors import AmiliError, ConfigurationError, ServerError
 from amili_async.sandbox import Fault
-from tests.call.calls import ACCEPTED, READ, WRITE
+from tests.support.calls import ACCEPTED, READ, WRITE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
         TokenRequested,
     )
     from amili_async.sandbox import Sandbox
-    from tests.call.calls import Calls, ClientMaker
+    from tests.support.calls import Calls
+    from tests.support.factories import ClientFactory
 
 
 class Everything:
@@ -66,7 +67,7 @@ def hook() -> Everything:
 
 
 async def test_a_call_is_told_from_its_start_to_its_end(
-    hook: Everything, make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    hook: Everything, make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     sandbox.faults.add(
         f"{READ}:status=429,retry_after=7,count=1,latency=2", f"{READ}:reset,count=1", f"{READ}:latency=3,skip=2"
@@ -114,7 +115,7 @@ async def test_a_call_is_told_from_its_start_to_its_end(
 
 
 async def test_a_call_that_fails_is_told_with_its_errors_class(
-    hook: Everything, make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    hook: Everything, make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     sandbox.faults.add(f"{WRITE}:status=500")
     with pytest.raises(AmiliError):
@@ -126,7 +127,7 @@ async def test_a_call_that_fails_is_told_with_its_errors_class(
 
 
 async def test_where_the_time_went_is_told(
-    hook: Everything, make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    hook: Everything, make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     sandbox.faults.add("token:latency=4", f"{READ}:latency=1")
     await calls.read(make_client(hooks=[hook]))
@@ -137,7 +138,7 @@ async def test_where_the_time_went_is_told(
 
 
 async def test_records_cannot_be_changed(
-    hook: Everything, make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    hook: Everything, make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     sandbox.faults.add(f"{READ}:status=429,count=1")
     await calls.read(make_client(hooks=[hook]))
@@ -148,7 +149,7 @@ async def test_records_cannot_be_changed(
 
 
 async def test_a_hook_of_one_method_is_told_that_and_costs_no_other(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     waits: list[float] = []
 
@@ -161,7 +162,7 @@ async def test_a_hook_of_one_method_is_told_that_and_costs_no_other(
     assert len(waits) == 2
 
 
-def test_a_hook_without_a_method_of_a_hook_is_refused(make_client: ClientMaker) -> None:
+def test_a_hook_without_a_method_of_a_hook_is_refused(make_client: ClientFactory) -> None:
     with pytest.raises(ConfigurationError, match=r"^hooks: object has no method of a hook"):
         make_client(hooks=[object()])
 
@@ -181,7 +182,7 @@ class Raising:
 
 async def test_a_hook_that_raises_is_logged_once_for_each_method_and_ignored(
     hook: Everything,
-    make_client: ClientMaker,
+    make_client: ClientFactory,
     sandbox: Sandbox,
     calls: Calls,
     caplog: pytest.LogCaptureFixture,
@@ -198,7 +199,7 @@ async def test_a_hook_that_raises_is_logged_once_for_each_method_and_ignored(
 
 
 async def test_a_hook_that_lets_through_what_is_no_exception_ends_the_call_and_leaks_nothing(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     class Interrupting:
         armed = True
@@ -228,7 +229,7 @@ async def test_a_hook_that_lets_through_what_is_no_exception_ends_the_call_and_l
     ],
 )
 async def test_headers_that_a_hook_may_not_add_are_ignored_and_the_call_goes_on(
-    returned: Any, make_client: ClientMaker, sandbox: Sandbox, calls: Calls, caplog: pytest.LogCaptureFixture
+    returned: Any, make_client: ClientFactory, sandbox: Sandbox, calls: Calls, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Adding:
         def on_call_start(self, _record: CallStarted) -> Any:
@@ -243,7 +244,7 @@ async def test_headers_that_a_hook_may_not_add_are_ignored_and_the_call_goes_on(
 
 
 async def test_headers_of_hooks_are_sent_with_every_attempt(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     class Tracing:
         def on_call_start(self, record: CallStarted) -> dict[str, str]:
@@ -261,7 +262,7 @@ async def test_headers_of_hooks_are_sent_with_every_attempt(
 
 
 async def test_the_log_has_a_line_for_each_attempt_and_for_each_repeat(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, caplog: pytest.LogCaptureFixture
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox.faults.add(f"{READ}:status=503,retry_after=4,count=1")
     client = make_client(sandbox.issue_token())
@@ -276,7 +277,7 @@ async def test_the_log_has_a_line_for_each_attempt_and_for_each_repeat(
 
 
 async def test_at_info_a_call_without_trouble_logs_nothing(
-    make_client: ClientMaker, calls: Calls, caplog: pytest.LogCaptureFixture
+    make_client: ClientFactory, calls: Calls, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "amili_async"):
         await calls.read(make_client())
@@ -284,7 +285,7 @@ async def test_at_info_a_call_without_trouble_logs_nothing(
 
 
 async def test_neither_log_nor_records_hold_a_query_value_a_body_or_a_debtor(
-    hook: Everything, make_client: ClientMaker, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+    hook: Everything, make_client: ClientFactory, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     hidden = "Kari-Nordmann"
     client = make_client(hooks=[hook], retry=RetryPolicy(max_wait=0.0))
@@ -313,7 +314,7 @@ async def test_neither_log_nor_records_hold_a_query_value_a_body_or_a_debtor(
 
 
 async def test_nobody_listening_costs_no_record(
-    make_client: ClientMaker, calls: Calls, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    make_client: ClientFactory, calls: Calls, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     made: list[str] = []
 
@@ -331,7 +332,7 @@ async def test_nobody_listening_costs_no_record(
 
 
 async def test_the_write_that_is_accepted_is_told_with_its_status(
-    hook: Everything, make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    hook: Everything, make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     sandbox.faults.add(ACCEPTED)
     await calls.write(make_client(hooks=[hook]))

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from amili_async._call.timeouts import TimeoutScheduler
-from tests.virtual_time import run
+from amili_async.sandbox import VirtualClock
+from tests.support.virtual_time import run
 
 if TYPE_CHECKING:
-    from tests.virtual_time import VirtualClock
+    from amili_async.sandbox import VirtualClock
 
 
 def near(expected: float | list[float]) -> object:

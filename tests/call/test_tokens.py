@@ -22,19 +22,19 @@ from amili_async.errors import (
     UnauthorizedError,
 )
 from amili_async.sandbox import Fault
-from tests.call.calls import ACCEPTED, READ, WRITE
+from tests.support.calls import ACCEPTED, READ, WRITE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from amili_async.events import TokenRequested
-    from amili_async.sandbox import Sandbox
-    from tests.call.calls import Calls, ClientMaker
-    from tests.virtual_time import VirtualClock
+    from amili_async.sandbox import Sandbox, VirtualClock
+    from tests.support.calls import Calls
+    from tests.support.factories import ClientFactory
 
 
 async def test_two_hundred_calls_with_no_token_make_one_token_request(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     client = make_client(concurrency=200)
     await asyncio.gather(*(calls.read(client) for _ in range(200)))
@@ -43,7 +43,7 @@ async def test_two_hundred_calls_with_no_token_make_one_token_request(
 
 
 async def test_cancelling_199_of_the_callers_leaves_the_last_one_served(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     client = make_client(concurrency=200)
     sandbox.faults.add("token:latency=5")
@@ -57,7 +57,7 @@ async def test_cancelling_199_of_the_callers_leaves_the_last_one_served(
 
 
 async def test_a_token_revoked_while_unexpired_is_replaced_once_with_one_replay_each(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     client = make_client(concurrency=200, retry=RetryPolicy(attempts=1))
     await calls.read(client)
@@ -70,7 +70,7 @@ async def test_a_token_revoked_while_unexpired_is_replaced_once_with_one_replay_
 
 
 async def test_a_token_given_as_text_is_not_sent_again_once_refused(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     client = make_client(sandbox.issue_token())
     sandbox.revoke_tokens()
@@ -110,7 +110,7 @@ async def test_a_token_endpoint_that_fails_keeps_the_valid_token_in_use_and_is_n
 
 @pytest.mark.parametrize("fault", ["status=503,count=2", "reset,count=2", "hang,count=1", "truncate,count=2"])
 async def test_a_token_endpoint_that_fails_for_a_moment_fails_no_call_not_even_a_write(
-    fault: str, make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    fault: str, make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     sandbox.faults.add(f"token:{fault}", ACCEPTED)
     assert await calls.write(make_client(timeout=5.0)) == "b-1"
@@ -132,7 +132,7 @@ async def test_a_token_endpoint_that_keeps_failing_ends_a_call_that_was_never_se
 
 
 async def test_the_wait_for_a_token_does_not_count_against_the_attempts_timeout(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     sandbox.faults.add("token:latency=1.5", f"{READ}:latency=1.5")
     await calls.read(make_client(timeout=2.0, retry=RetryPolicy(attempts=1)))
@@ -140,7 +140,7 @@ async def test_the_wait_for_a_token_does_not_count_against_the_attempts_timeout(
 
 
 async def test_a_client_that_closes_while_it_asks_does_not_fail_another_with_the_same_credentials(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     closing, staying = make_client(), make_client(retry=RetryPolicy(attempts=1))
     sandbox.faults.add("token:latency=5")
@@ -156,7 +156,7 @@ async def test_a_client_that_closes_while_it_asks_does_not_fail_another_with_the
 
 
 async def test_refused_credentials_end_every_call_at_once(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, clock: VirtualClock
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, clock: VirtualClock
 ) -> None:
     sandbox.faults.add(Fault("token", status=401, body=b'{"error": "invalid_client"}'))
     client = make_client()
@@ -172,7 +172,7 @@ async def test_refused_credentials_end_every_call_at_once(
 
 
 async def test_a_retry_after_of_the_token_endpoint_is_waited_for(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, clock: VirtualClock
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, clock: VirtualClock
 ) -> None:
     sandbox.faults.add("token:status=429,retry_after=30,count=1")
     before = clock.monotonic()
@@ -227,7 +227,7 @@ def test_a_token_url_that_is_not_https_is_refused() -> None:
 
 
 async def test_authenticate_says_in_time_that_no_token_comes(
-    make_client: ClientMaker, sandbox: Sandbox, clock: VirtualClock
+    make_client: ClientFactory, sandbox: Sandbox, clock: VirtualClock
 ) -> None:
     sandbox.faults.add("token:hang")
     before = clock.monotonic()
@@ -237,7 +237,7 @@ async def test_authenticate_says_in_time_that_no_token_comes(
 
 
 async def test_the_hook_is_told_how_each_token_request_ended_and_what_was_refused(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
     told: list[TokenRequested] = []
 
@@ -258,7 +258,7 @@ async def test_the_hook_is_told_how_each_token_request_ended_and_what_was_refuse
 
 
 async def test_no_secret_and_no_token_in_any_error_log_or_pickle(
-    make_client: ClientMaker, sandbox: Sandbox, calls: Calls, caplog: pytest.LogCaptureFixture
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox.faults.add(
         "token:status=400,count=1",

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from amili_async import Batch, FailedEntry, InvoiceSuccess, SucceededEntry, UnknownEntry
 from amili_async._decoding.batches import BatchRows
 from amili_async._decoding.placeholders import MAX_LEARNT
-from tests.decoding.told import Told
+from tests.support.recorded_drift import RecordedDrift
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -195,17 +195,17 @@ def test_batches_are_plain_however_they_were_read() -> None:
 
 
 def test_a_bent_batch_tells_of_it_only_where_that_helped() -> None:
-    rows, told = BatchRows(()), Told()
-    assert rows.bent(b'{"batchId":5,"succeeded":null,"failed":{}}', told) == Batch(batch_id="5")
-    assert told == [
+    rows, drift = BatchRows(()), RecordedDrift()
+    assert rows.bent(b'{"batchId":5,"succeeded":null,"failed":{}}', drift) == Batch(batch_id="5")
+    assert drift == [
         ("leniency", "$.batchId", "a number taken as text"),
         ("leniency", "$.succeeded", "null taken as absent"),
         ("leniency", "$.failed", "{} taken as absent"),
     ]
-    told.clear()
+    drift.clear()
     with pytest.raises(msgspec.ValidationError):
-        rows.bent(b'{"batchId":5,"succeeded":[{"$type":"invoiceSuccess"}]}', told)
-    assert told == []
+        rows.bent(b'{"batchId":5,"succeeded":[{"$type":"invoiceSuccess"}]}', drift)
+    assert drift == []
 
 
 def test_a_page_that_failed_is_not_kept_alive_by_its_error() -> None:

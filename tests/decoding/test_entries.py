@@ -8,7 +8,7 @@ import pytest
 from amili_async import InvoiceSuccess, OpenEnum, SucceededEntry, UnknownEntry
 from amili_async._decoding.entries import Entries, EntryReader
 from amili_async.models._entries import types_by_tag
-from tests.decoding.told import Told
+from tests.support.recorded_drift import RecordedDrift
 
 
 class Kind(OpenEnum):
@@ -33,10 +33,10 @@ class DriftReporter(SucceededEntry, tag="note", frozen=True, kw_only=True):
 READER = EntryReader(types_by_tag((Payment, Correction, DriftReporter)))
 
 
-def read(*raws: bytes) -> tuple[tuple[SucceededEntry, ...], Told]:
-    told = Told()
-    entries = READER.read_all(tuple(msgspec.Raw(raw) for raw in raws), told)
-    return entries, told
+def read(*raws: bytes) -> tuple[tuple[SucceededEntry, ...], RecordedDrift]:
+    drift = RecordedDrift()
+    entries = READER.read_all(tuple(msgspec.Raw(raw) for raw in raws), drift)
+    return entries, drift
 
 
 @pytest.mark.parametrize(
@@ -86,16 +86,16 @@ def test_without_a_tag_it_is_the_type_that_leaves_the_fewest_members_unread(
     ],
 )
 def test_anything_else_is_unknown_and_kept(raw: bytes, tag: str | None) -> None:
-    entries, told = read(raw)
+    entries, drift = read(raw)
     assert entries == (UnknownEntry(type=tag, raw=raw),)
     found = "no tag, and members that fit no known type" if tag is None else tag
-    assert told == [("type", "$.succeeded[...].$type", found)]
+    assert drift == [("type", "$.succeeded[...].$type", found)]
 
 
 def test_an_entry_is_bent_where_it_almost_fits() -> None:
-    entries, told = read(b'{"$type":"payment","invoiceId":1,"paymentId":"p"}')
+    entries, drift = read(b'{"$type":"payment","invoiceId":1,"paymentId":"p"}')
     assert entries == (Payment(invoice_id="1", payment_id="p"),)
-    assert told == [("leniency", "$.succeeded[...].invoiceId", "a number taken as text")]
+    assert drift == [("leniency", "$.succeeded[...].invoiceId", "a number taken as text")]
 
 
 def test_an_entry_of_a_known_tag_that_does_not_fit_makes_the_batch_invalid() -> None:
@@ -120,28 +120,28 @@ def test_a_type_is_possible_where_its_required_members_occur(data: bytes, types:
 
 
 def test_members_are_looked_for_in_entries_of_known_types_alone() -> None:
-    told = Told()
+    drift = RecordedDrift()
     raw = b'[{"$type":"note","a":1},{"$type":"new","b":1},{"invoiceId":"i","c":1},{"d":1},null]'
-    Entries(READER).report_unknown_fields(raw, "$.succeeded", told)
-    assert told == [("member", "$.succeeded[...].a", "a"), ("member", "$.succeeded[...].c", "c")]
+    Entries(READER).report_unknown_fields(raw, "$.succeeded", drift)
+    assert drift == [("member", "$.succeeded[...].a", "a"), ("member", "$.succeeded[...].c", "c")]
 
 
 def test_unknown_values_are_looked_for_in_entries_of_known_types() -> None:
-    told = Told()
+    drift = RecordedDrift()
     entries = (
         UnknownEntry(type="new", raw=b"{}"),
         Payment(invoice_id="i", payment_id="p", kind=Kind("WHOLE")),
         Payment(invoice_id="i", payment_id="p", kind=Kind.PART),
         InvoiceSuccess(invoice_id="i"),
     )
-    Entries(READER).report_unknown_values(entries, "$.succeeded", told)
-    assert told == [("value", "$.succeeded[...].kind", "WHOLE")]
+    Entries(READER).report_unknown_values(entries, "$.succeeded", drift)
+    assert drift == [("value", "$.succeeded[...].kind", "WHOLE")]
     assert Entries(READER).open
 
 
 def test_types_without_enums_are_not_looked_into() -> None:
-    told = Told()
+    drift = RecordedDrift()
     entries = Entries(EntryReader(types_by_tag(())))
     assert not entries.open
-    entries.report_unknown_values((InvoiceSuccess(invoice_id="i"),), "$.succeeded", told)
-    assert told == []
+    entries.report_unknown_values((InvoiceSuccess(invoice_id="i"),), "$.succeeded", drift)
+    assert drift == []

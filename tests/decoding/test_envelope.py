@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from amili_async import DecodeError, Summary
 from amili_async._decoding.drift import DriftBuffer
 from amili_async._decoding.envelope import FIRST_ROW_WITHIN, first_row, unwrap_list, unwrap_one
-from tests.decoding.told import Told
+from tests.support.recorded_drift import RecordedDrift
 
 
 @pytest.mark.parametrize(
@@ -73,19 +73,19 @@ def test_a_body_cut_behind_what_does_not_fit_is_cut_all_the_same() -> None:
 
 @pytest.mark.parametrize("status", [b"", b'"summary": {"status": "SUCCESS"}, '])
 def test_null_is_an_empty_list_unless_the_summary_tells_of_a_failure(status: bytes) -> None:
-    told = Told()
-    page = unwrap_list(b"{" + status + b'"data": null}', told)
+    drift = RecordedDrift()
+    page = unwrap_list(b"{" + status + b'"data": null}', drift)
     assert page.rows == []
-    assert told == [("leniency", "$.data", "null taken as an empty list")]
+    assert drift == [("leniency", "$.data", "null taken as an empty list")]
     assert unwrap_list(b"{" + status + b'"data": null}', None).rows == []
 
 
 def test_an_odd_summary_is_read_leniently() -> None:
-    told = Told()
-    page = unwrap_list(b'{"summary": {"nextPageToken": 12}, "data": [{ }]}', told)
+    drift = RecordedDrift()
+    page = unwrap_list(b'{"summary": {"nextPageToken": 12}, "data": [{ }]}', drift)
     assert page.summary == Summary(next_page_token="12")  # a page token
     assert [bytes(raw) for raw in page.rows] == [b"{ }"]
-    assert told == [("leniency", "$.summary.nextPageToken", "a number taken as text")]
+    assert drift == [("leniency", "$.summary.nextPageToken", "a number taken as text")]
     assert unwrap_list(b'{"summary": {}, "data": []}', DriftBuffer()).summary == Summary()
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from amili_async._decoding.drift import DriftBuffer
 from amili_async._decoding.lenient import shape_of
 from amili_async.models._open_enum import OpenEnum
-from tests.decoding.told import Told
+from tests.support.recorded_drift import RecordedDrift
 
 Aware = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -54,10 +54,10 @@ class Row(msgspec.Struct, rename="camel"):
 SHAPE = shape_of(Row)
 
 
-def bent(members: str) -> tuple[Row, Told]:
-    told = Told()
+def bent(members: str) -> tuple[Row, RecordedDrift]:
+    drift = RecordedDrift()
     raw = f'{{"rowId":"r",{members}}}'.encode()
-    return msgspec.json.decode(bytes(SHAPE.coerce(raw, "$", told)), type=Row), told
+    return msgspec.json.decode(bytes(SHAPE.coerce(raw, "$", drift)), type=Row), drift
 
 
 @pytest.mark.parametrize(
@@ -158,18 +158,18 @@ JSON = st.recursive(
 @given(JSON)
 def test_any_json_is_bent_into_json_and_looked_through(value: object) -> None:
     raw = msgspec.json.encode(value)
-    told = Told()
-    msgspec.json.decode(bytes(SHAPE.coerce(raw, "$", told)))
-    SHAPE.report_unknown_fields(raw, "$", told)
+    drift = RecordedDrift()
+    msgspec.json.decode(bytes(SHAPE.coerce(raw, "$", drift)))
+    SHAPE.report_unknown_fields(raw, "$", drift)
 
 
 @given(JSON)
 def test_what_fits_needs_no_bending(value: object) -> None:
     raw = msgspec.json.encode(value)
     if SHAPE.fits(raw):
-        told = Told()
-        assert msgspec.json.decode(bytes(SHAPE.coerce(raw, "$", told))) == msgspec.json.decode(raw)
-        assert told == []
+        drift = RecordedDrift()
+        assert msgspec.json.decode(bytes(SHAPE.coerce(raw, "$", drift))) == msgspec.json.decode(raw)
+        assert drift == []
 
 
 @pytest.mark.parametrize(
@@ -188,20 +188,20 @@ def test_what_fits_needs_no_bending(value: object) -> None:
 def test_members_that_no_model_names_are_found_wherever_they_are(
     members: str, strangers: list[tuple[str, str]]
 ) -> None:
-    told = Told()
-    SHAPE.report_unknown_fields(f'{{"rowId":"r",{members}}}'.encode(), "$", told)
-    assert told == [("member", path, found) for path, found in strangers]
+    drift = RecordedDrift()
+    SHAPE.report_unknown_fields(f'{{"rowId":"r",{members}}}'.encode(), "$", drift)
+    assert drift == [("member", path, found) for path, found in strangers]
 
 
 @pytest.mark.parametrize("raw", [b"null", b"[]", b'"x"'])
 def test_what_is_no_object_has_no_members(raw: bytes) -> None:
-    told = Told()
-    SHAPE.report_unknown_fields(raw, "$", told)
-    assert told == []
+    drift = RecordedDrift()
+    SHAPE.report_unknown_fields(raw, "$", drift)
+    assert drift == []
 
 
 def test_values_that_no_enum_lists_are_found_wherever_they_are() -> None:
-    told = Told()
+    drift = RecordedDrift()
     row = Row(
         row_id="r",
         colour=Colour("TEAL"),
@@ -209,8 +209,8 @@ def test_values_that_no_enum_lists_are_found_wherever_they_are() -> None:
         inner=Inner(colour=Colour.RED),
         inners=(Inner(colour=Colour("GREY")), Inner()),
     )
-    SHAPE.report_unknown_values(row, "$", told)
-    assert sorted(told) == [
+    SHAPE.report_unknown_values(row, "$", drift)
+    assert sorted(drift) == [
         ("value", "$.colour", "TEAL"),
         ("value", "$.either.colour", "PINK"),
         ("value", "$.inners[...].colour", "GREY"),
@@ -226,14 +226,14 @@ def test_values_are_looked_for_only_where_enums_may_be() -> None:
 
 
 def test_a_place_that_holds_no_enum_has_no_unknown_values() -> None:
-    told = Told()
-    shape_of(list[str]).report_unknown_values(["x"], "$", told)
-    shape_of(int).report_unknown_values(5, "$", told)
-    SHAPE.report_unknown_values(None, "$", told)
-    assert told == []
+    drift = RecordedDrift()
+    shape_of(list[str]).report_unknown_values(["x"], "$", drift)
+    shape_of(int).report_unknown_values(5, "$", drift)
+    SHAPE.report_unknown_values(None, "$", drift)
+    assert drift == []
 
 
 def test_a_long_name_is_cut() -> None:
-    told = Told()
-    SHAPE.report_unknown_fields(b'{"' + b"x" * 1000 + b'": 1}', "$", told)
-    assert told[0][1] == "$." + "x" * 64
+    drift = RecordedDrift()
+    SHAPE.report_unknown_fields(b'{"' + b"x" * 1000 + b'": 1}', "$", drift)
+    assert drift[0][1] == "$." + "x" * 64

@@ -8,7 +8,7 @@ import pytest
 from amili_async import Invoice, RawValue
 from amili_async._decoding import Reader
 from amili_async._decoding.rows import ListRows, OpenRows, PlainRows
-from tests.decoding.told import Told
+from tests.support.recorded_drift import RecordedDrift
 
 
 def test_plain_rows_are_read_whole_and_one_by_one() -> None:
@@ -21,12 +21,12 @@ def test_plain_rows_are_read_whole_and_one_by_one() -> None:
 
 
 def test_plain_rows_tell_of_a_leniency_only_where_it_helped() -> None:
-    rows, told = PlainRows(Invoice), Told()
+    rows, drift = PlainRows(Invoice), RecordedDrift()
     with pytest.raises(msgspec.ValidationError):
-        rows.bent(b'{"id": 1, "type": []}', told)
-    assert told == []
-    rows.bent(b'{"id": 1}', told)
-    assert told == [("leniency", "$.id", "a number taken as text")]
+        rows.bent(b'{"id": 1, "type": []}', drift)
+    assert drift == []
+    rows.bent(b'{"id": 1}', drift)
+    assert drift == [("leniency", "$.id", "a number taken as text")]
 
 
 @pytest.mark.parametrize("raw", [b"null", b'{ "a": 1 }', b"[1]", b'"x"'])
@@ -35,9 +35,9 @@ def test_open_rows_take_anything_as_it_is(raw: bytes) -> None:
     assert rows.page(b'{"data": [' + raw + b"]}", None) == (None, [RawValue(raw=raw)])
     assert rows.row(raw, None) == RawValue(raw=raw)
     assert rows.bent(raw, None) == RawValue(raw=raw)
-    told = Told()
-    rows.shape.report_unknown_fields(raw, "$", told)
-    assert told == []
+    drift = RecordedDrift()
+    rows.shape.report_unknown_fields(raw, "$", drift)
+    assert drift == []
 
 
 def test_lists_of_rows() -> None:
@@ -45,9 +45,9 @@ def test_lists_of_rows() -> None:
     assert rows.row(b'[{"id": "1"}]', None) == [Invoice(id="1")]
     assert rows.bent(b'[{"id": 1}]', None) == [Invoice(id="1")]
     assert rows.page(b'{"data": [[{"id": "1"}], []]}', None) == (None, [[Invoice(id="1")], []])
-    told = Told()
-    rows.shape.report_unknown_fields(b'[{"id": "1", "new": 1}]', "$", told)
-    assert told == [("member", "$[...].new", "new")]
+    drift = RecordedDrift()
+    rows.shape.report_unknown_fields(b'[{"id": "1", "new": 1}]', "$", drift)
+    assert drift == [("member", "$[...].new", "new")]
 
 
 def test_an_open_row_does_not_keep_the_page_alive() -> None:

@@ -27,13 +27,6 @@ def call(target: str, *, operation: str = "batches.list", absolute: bool = False
     return Call(route=ROUTES[operation], target=target, method="GET", absolute=absolute)
 
 
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-
-
 def test_the_environments_are_those_of_the_documentation() -> None:
     assert environment("production").base_url == "https://api.amili.no/collection/v1"
     assert environment("production").token_url == "https://auth.amili.no/token"

@@ -13,7 +13,7 @@ import pytest
 from fastapi.responses import HTMLResponse
 
 from amili_async.sandbox import Fault, Sandbox
-from tests.integrations.serving import executed, point_environment, served, until
+from tests.support.services import executed, point_environment, served, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

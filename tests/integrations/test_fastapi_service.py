@@ -26,7 +26,7 @@ from amili_async.integrations.fastapi import (
     install_error_handlers,
 )
 from amili_async.sandbox import Fault, Sandbox
-from tests.integrations.serving import Service, executed, lines_until_broken_off, point_environment, served, until
+from tests.support.services import Service, executed, lines_until_broken_off, point_environment, served, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,9 +41,8 @@ PAGES = 8
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(organizations=2, batches=400, page_size=50) as sandbox:
-        yield sandbox
+def sandbox_settings() -> dict[str, object]:
+    return {"organizations": 2, "batches": 400, "page_size": 50}
 
 
 @pytest.fixture

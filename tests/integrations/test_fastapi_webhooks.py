@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from amili_async.integrations.fastapi import MemoryDeduplicationStore, webhook_router
 from amili_async.webhooks import BatchCompleted, WebhookVerifier
-from tests.integrations.serving import served
+from tests.support.services import served
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

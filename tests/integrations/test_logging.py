@@ -12,26 +12,19 @@ from amili_async.events import AttemptEnded, GateClosed, RetryPlanned, TokenRequ
 from amili_async.sandbox import Fault, Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     import msgspec
 
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(organizations=1, batches=30, page_size=10) as sandbox:
-        yield sandbox
+    from tests.support.factories import ClientFactory
 
 
 @pytest.fixture
-async def amili(sandbox: Sandbox) -> AsyncIterator[AmiliClient]:
-    async with AmiliClient(
-        ClientCredentials(*sandbox.credentials),
-        base_url=sandbox.base_url,
-        token_url=sandbox.token_url,
-        retry=RetryPolicy(max_wait=0.001),
-    ) as client:
-        yield client
+def sandbox_settings() -> dict[str, object]:
+    return {"organizations": 1, "batches": 30, "page_size": 10}
+
+
+@pytest.fixture
+def amili(make_client: ClientFactory) -> AmiliClient:
+    return make_client(retry=RetryPolicy(max_wait=0.001))
 
 
 def fields(record: logging.LogRecord) -> dict[str, object]:

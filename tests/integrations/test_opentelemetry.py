@@ -22,7 +22,7 @@ from opentelemetry.semconv.metrics.http_metrics import HTTP_CLIENT_REQUEST_DURAT
 from opentelemetry.semconv.schemas import Schemas
 from opentelemetry.trace import SpanKind, StatusCode
 
-from amili_async import AmiliClient, APIError, ClientCredentials, RetryPolicy
+from amili_async import AmiliClient, APIError, RetryPolicy
 from amili_async.events import (
     AttemptEnded,
     CallEnded,
@@ -35,10 +35,12 @@ from amili_async.events import (
 )
 from amili_async.integrations.opentelemetry import OpenTelemetryHook
 from amili_async.sandbox import Fault, Sandbox
-from tests.integrations.serving import until
+from tests.support.services import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
+
+    from tests.support.factories import ClientFactory
 
 ROUTE = "/orgs/{organization_id}/batches"
 
@@ -420,25 +422,13 @@ def test_the_schema_is_one_that_the_conventions_have_published(telemetry: Teleme
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(organizations=2, batches=30, page_size=10) as sandbox:
-        yield sandbox
+def sandbox_settings() -> dict[str, object]:
+    return {"organizations": 2, "batches": 30, "page_size": 10}
 
 
 @pytest.fixture
-async def amili(sandbox: Sandbox, telemetry: Telemetry) -> AsyncIterator[AmiliClient]:
-    async with client_of(sandbox, telemetry) as amili:
-        yield amili
-
-
-def client_of(sandbox: Sandbox, telemetry: Telemetry) -> AmiliClient:
-    return AmiliClient(
-        ClientCredentials(*sandbox.credentials),
-        base_url=sandbox.base_url,
-        token_url=sandbox.token_url,
-        retry=RetryPolicy(max_wait=0.001),
-        hooks=[telemetry.hook],
-    )
+def amili(make_client: ClientFactory, telemetry: Telemetry) -> AmiliClient:
+    return make_client(retry=RetryPolicy(max_wait=0.001), hooks=[telemetry.hook])
 
 
 async def test_a_walk_is_a_call_a_page_under_the_callers_span_with_its_retry(
@@ -513,12 +503,14 @@ async def test_a_cancelled_call_ends_its_spans(sandbox: Sandbox, amili: AmiliCli
     assert attributes(span)[error_attributes.ERROR_TYPE] == "CancelledError"
 
 
-async def test_one_hook_keeps_the_calls_of_several_clients_apart(sandbox: Sandbox, telemetry: Telemetry) -> None:
-    async with client_of(sandbox, telemetry) as one, client_of(sandbox, telemetry) as other:
-        await asyncio.gather(
-            one.batches.list(sandbox.organization_ids[0]).collect(),
-            other.batches.list(sandbox.organization_ids[1]).collect(),
-        )
+async def test_one_hook_keeps_the_calls_of_several_clients_apart(
+    sandbox: Sandbox, make_client: ClientFactory, telemetry: Telemetry
+) -> None:
+    one, other = (make_client(hooks=[telemetry.hook]) for _ in range(2))
+    await asyncio.gather(
+        one.batches.list(sandbox.organization_ids[0]).collect(),
+        other.batches.list(sandbox.organization_ids[1]).collect(),
+    )
 
     calls, requests = telemetry.named("amili batches.list"), telemetry.named(f"GET {ROUTE}")
     assert sorted(request.parent.span_id for request in requests if request.parent) == sorted(

@@ -19,8 +19,8 @@ from aiohttp import web
 
 from amili_async import AmiliClient
 from amili_async.sandbox import Fault, Sandbox
-from tests.integrations.serving import environment, executed, lines_until_broken_off, point_environment, until
 from tests.support.documents import titled
+from tests.support.services import environment_of, executed, lines_until_broken_off, point_environment, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -28,14 +28,17 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-async def sandbox(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
-    async with Sandbox(organizations=1, batches=100, page_size=20) as sandbox:
-        point_environment(monkeypatch, sandbox)
-        yield sandbox
+def sandbox_settings() -> dict[str, object]:
+    return {"organizations": 1, "batches": 100, "page_size": 20}
 
 
 @pytest.fixture
-async def aiohttp_service(sandbox: Sandbox) -> AsyncIterator[str]:  # noqa: ARG001  # it sets the environment
+def environment(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    point_environment(monkeypatch, sandbox)
+
+
+@pytest.fixture
+async def aiohttp_service(environment: None) -> AsyncIterator[str]:  # noqa: ARG001  # what is in it, its client finds
     runner = web.AppRunner(executed("readme_aiohttp", "aiohttp_service.py").application(), handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -88,6 +91,7 @@ async def test_an_aiohttp_app_breaks_off_an_answer_that_fails_in_the_middle(
         assert await lines_until_broken_off(response) == 40
 
 
+@pytest.mark.usefixtures("environment")
 async def test_the_telemetry_recipe_makes_a_client(sandbox: Sandbox) -> None:
     module = executed("readme_telemetry", "telemetry.py")
 
@@ -107,7 +111,7 @@ def quiet() -> Iterator[None]:
         logger.handlers[:] = handlers
 
 
-@pytest.mark.usefixtures("quiet")
+@pytest.mark.usefixtures("quiet", "environment")
 async def test_the_structlog_recipe_writes_every_field_and_the_requests_context(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,7 +151,7 @@ async def test_two_workers_have_a_client_each_and_end_in_order(sandbox: Sandbox,
         sys.executable,
         *("-m", "uvicorn", "worker:app", "--workers", "2", "--port", "0", "--timeout-graceful-shutdown", "5"),
         cwd=tmp_path,
-        env={**os.environ, **environment(sandbox), "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, **environment_of(sandbox), "PYTHONUNBUFFERED": "1"},
         stderr=asyncio.subprocess.PIPE,
     )
     assert uvicorn.stderr is not None

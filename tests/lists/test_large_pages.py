@@ -9,31 +9,26 @@ import pytest
 
 from amili_async._lists import page_fetcher as listing
 from amili_async._lists import pager as pagination
-from amili_async.sandbox import Sandbox
-from tests.turns import Heartbeat
+from tests.support.turns import Heartbeat
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from tests.lists.listed import Listed
-    from tests.virtual_time import VirtualClock
+    from tests.support.batch_list import BatchList
 
 ROWS = 12
 """Rows of the large page."""
 
 
 @pytest.fixture
-async def sandbox(clock: VirtualClock) -> AsyncIterator[Sandbox]:
+def sandbox_settings() -> dict[str, object]:
     """A page of more than a megabyte, and a last one of two rows."""
-    async with Sandbox(organizations=1, batches=ROWS + 2, entries=999, page_size=ROWS, clock=clock.time) as served:
-        yield served
+    return {"organizations": 1, "batches": ROWS + 2, "entries": 999, "page_size": ROWS}
 
 
-async def test_other_tasks_have_turns_while_a_large_page_streams_by_item(listed: Listed) -> None:
+async def test_other_tasks_have_turns_while_a_large_page_streams_by_item(batch_list: BatchList) -> None:
     beats: list[int] = []
-    (page,) = [page async for page in listed.pager(limit=ROWS).pages()]
+    (page,) = [page async for page in batch_list.pager(limit=ROWS).pages()]
     async with Heartbeat() as heart:
-        async for _ in listed.pager(limit=ROWS):
+        async for _ in batch_list.pager(limit=ROWS):
             beats.append(heart.beats)  # noqa: PERF401  # counted while it streams
     sizes = [memoryview(raw).nbytes for raw in page.raw_items()]
     assert len(page.raw) > 2**20
@@ -42,11 +37,13 @@ async def test_other_tasks_have_turns_while_a_large_page_streams_by_item(listed:
     assert 2 <= least <= beats[-1] - beats[0] <= most < ROWS
 
 
-async def test_a_large_page_holds_what_a_small_one_would(listed: Listed, monkeypatch: pytest.MonkeyPatch) -> None:
-    large = [page async for page in listed.pager().pages()]
+async def test_a_large_page_holds_what_a_small_one_would(
+    batch_list: BatchList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = [page async for page in batch_list.pager().pages()]
     monkeypatch.setattr(listing, "LARGE", 2**30)
-    small = [page async for page in listed.pager().pages()]
+    small = [page async for page in batch_list.pager().pages()]
     assert [page.items for page in large] == [page.items for page in small]
     assert [page.summary for page in large] == [page.summary for page in small]
     assert [page.raw for page in large] == [page.raw for page in small]
-    assert [json.loads(bytes(raw))["batchId"] for page in large for raw in page.raw_items()] == listed.rows
+    assert [json.loads(bytes(raw))["batchId"] for page in large for raw in page.raw_items()] == batch_list.rows

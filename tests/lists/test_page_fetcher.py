@@ -36,7 +36,7 @@ class Row(Model, frozen=True, kw_only=True):
     n: int
 
 
-class Scripted(Transport):
+class ScriptedTransport(Transport):
     """Answers every call with one body, and keeps the calls."""
 
     def __init__(self, body: bytes = BODY, *hooks: object) -> None:
@@ -86,7 +86,7 @@ def a_listing(
 async def test_each_page_has_its_target(
     query: tuple[tuple[str, str | None], ...], token: str | None, target: str
 ) -> None:
-    transport = Scripted()
+    transport = ScriptedTransport()
     await a_listing(transport, query=query).fetch(token)
     ((call, options, sent_signal),) = transport.calls
     assert (call.target, call.method, call.route, sent_signal) == (target, "GET", ROUTES["settlements.list"], None)
@@ -96,14 +96,14 @@ async def test_each_page_has_its_target(
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 async def test_any_token_reaches_the_server_as_it_came(token: str) -> None:
-    transport = Scripted()
+    transport = ScriptedTransport()
     await a_listing(transport, query=(("pageSize", "5"),)).fetch(token)
     query = urlsplit(transport.calls[0][0].target).query
     assert parse_qsl(query, keep_blank_values=True) == [("pageSize", "5"), ("pageToken", token)]
 
 
 async def test_lists_differ_by_operation_path_and_filters_and_not_by_how_the_token_is_spelt() -> None:
-    transport = Scripted()
+    transport = ScriptedTransport()
     one = a_listing(transport)
     others = [
         a_listing(transport, operation="cases.list"),
@@ -112,13 +112,13 @@ async def test_lists_differ_by_operation_path_and_filters_and_not_by_how_the_tok
         a_listing(transport, query=(("pageSize", "6"),)),
     ]
     assert len({one.fingerprint, *(other.fingerprint for other in others)}) == 5
-    assert one.fingerprint == a_listing(Scripted(), token_name="PageToken").fingerprint
+    assert one.fingerprint == a_listing(ScriptedTransport(), token_name="PageToken").fingerprint
     assert len(one.fingerprint) == 16
 
 
 async def test_a_fingerprint_stays_what_it_was() -> None:
     """Or cursors that are kept would be refused by the next release."""
-    assert a_listing(Scripted()).fingerprint == "bb11c5fbb4c3ace3"
+    assert a_listing(ScriptedTransport()).fingerprint == "bb11c5fbb4c3ace3"
 
 
 @pytest.mark.parametrize(("large", "row_by_row"), [(len(BODY), True), (len(BODY) + 1, False)])
@@ -126,7 +126,7 @@ async def test_a_page_is_decoded_row_by_row_from_a_size_on(
     monkeypatch: pytest.MonkeyPatch, large: int, *, row_by_row: bool
 ) -> None:
     monkeypatch.setattr(listing, "LARGE", large)
-    walked = a_listing(Scripted())
+    walked = a_listing(ScriptedTransport())
     page = await walked.fetch(None)
     assert (page.rows is not None, len(page)) == (row_by_row, 2)
     rows = page.items if page.rows is None else [walked.row(row, index)[0] for index, row in enumerate(page.rows)]
@@ -141,7 +141,7 @@ async def test_a_page_of_a_megabyte_is_large() -> None:
 
 
 async def test_a_row_says_how_much_was_decoded_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    walked = a_listing(Scripted(b'{"data":[{"n":1},{"n":"x"}]}'))
+    walked = a_listing(ScriptedTransport(b'{"data":[{"n":1},{"n":"x"}]}'))
     assert walked.row(Row(n=1), 0) == (Row(n=1), 0)
     assert walked.row(msgspec.Raw(b'{"n":1}'), 0) == (Row(n=1), 7)
     page = await walked.fetch(None)
@@ -167,7 +167,7 @@ async def test_drift_says_which_operation_it_was_met_in(monkeypatch: pytest.Monk
         def on_drift(self, record: Drift, /) -> None:
             told.append(record)
 
-    walked = a_listing(Scripted(json.dumps({"data": [{"n": 1, "new": 2}]}).encode(), Hook()))
+    walked = a_listing(ScriptedTransport(json.dumps({"data": [{"n": 1, "new": 2}]}).encode(), Hook()))
     page = await walked.fetch(None)
     for index, row in enumerate(page.rows or ()):
         walked.row(row, index)
@@ -175,4 +175,4 @@ async def test_drift_says_which_operation_it_was_met_in(monkeypatch: pytest.Monk
 
 
 async def test_drift_is_not_looked_for_where_nobody_listens() -> None:
-    assert a_listing(Scripted()).drift is None
+    assert a_listing(ScriptedTransport()).drift is None

@@ -16,8 +16,8 @@ from amili_async import AmiliClient, NotFoundError
 from amili_async._http import session as connection
 from amili_async._lists.page_fetcher import PageFetcher
 from amili_async.sandbox import Fault, Sandbox
-from tests.lists.listed import LIST, By, Listed, Way, ids, ids_until, stopped_at_every_turn
-from tests.turns import MANY, Heartbeat, running, turns, until
+from tests.support.batch_list import LIST, BatchList, By, Way, ids, ids_until, stopped_at_every_turn
+from tests.support.turns import MANY, Heartbeat, running, turns, until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -76,50 +76,52 @@ def test_the_next_page_is_asked_for_through_a_session_of_the_users_own_too() -> 
 
 
 async def test_the_caller_waits_no_longer_than_until_the_request_is_on_its_way(
-    listed: Listed, monkeypatch: pytest.MonkeyPatch
+    batch_list: BatchList, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "_TURNS_TO_CONNECT", MANY)
     async with Heartbeat() as heart:
-        assert await ids(listed.pager()) == listed.rows
+        assert await ids(batch_list.pager()) == batch_list.rows
         assert heart.beats < MANY
 
 
-async def test_one_page_is_asked_for_ahead_and_no_more(listed: Listed) -> None:
-    async with aclosing(aiter(listed.pager())) as batches:
+async def test_one_page_is_asked_for_ahead_and_no_more(batch_list: BatchList) -> None:
+    async with aclosing(aiter(batch_list.pager())) as batches:
         await anext(batches)
         await turns(100)
-        assert listed.requests == 2
+        assert batch_list.requests == 2
         for _ in range(3):
             await anext(batches)
         await turns(100)
-        assert listed.requests == 3
+        assert batch_list.requests == 3
 
 
 @pytest.mark.parametrize("options", [{"prefetch": False}, {"limit": 3}, {"limit": 1}], ids=str)
-async def test_no_page_is_asked_for_ahead_that_may_not_be_wanted(listed: Listed, options: dict[str, object]) -> None:
-    async with aclosing(aiter(listed.pager(**options))) as batches:
+async def test_no_page_is_asked_for_ahead_that_may_not_be_wanted(
+    batch_list: BatchList, options: dict[str, object]
+) -> None:
+    async with aclosing(aiter(batch_list.pager(**options))) as batches:
         await anext(batches)
         await turns(100)
-        assert listed.requests == 1
+        assert batch_list.requests == 1
 
 
-async def test_a_limit_that_reaches_into_the_next_page_has_it_asked_for_ahead(listed: Listed) -> None:
-    before = listed.pager(limit=2)
+async def test_a_limit_that_reaches_into_the_next_page_has_it_asked_for_ahead(batch_list: BatchList) -> None:
+    before = batch_list.pager(limit=2)
     await before.collect()
-    listed.sandbox.requests.clear()
-    async with aclosing(aiter(listed.pager(cursor=before.cursor, limit=2))) as batches:
+    batch_list.sandbox.requests.clear()
+    async with aclosing(aiter(batch_list.pager(cursor=before.cursor, limit=2))) as batches:
         await anext(batches)
         await turns(100)
-        assert listed.requests == 2
+        assert batch_list.requests == 2
 
 
-async def test_first_asks_for_one_page(listed: Listed) -> None:
-    await listed.pager().first()
+async def test_first_asks_for_one_page(batch_list: BatchList) -> None:
+    await batch_list.pager().first()
     await turns(100)
-    assert listed.requests == 1
+    assert batch_list.requests == 1
 
 
-async def test_pages_read_ahead_see_the_context_of_the_caller(listed: Listed) -> None:
+async def test_pages_read_ahead_see_the_context_of_the_caller(batch_list: BatchList) -> None:
     trace = ContextVar("trace", default="none")
     seen: list[str] = []
 
@@ -127,9 +129,11 @@ async def test_pages_read_ahead_see_the_context_of_the_caller(listed: Listed) ->
         def on_call_start(self, _: CallStarted, /) -> None:
             seen.append(trace.get())
 
-    async with AmiliClient(listed.sandbox.issue_token(), base_url=listed.sandbox.base_url, hooks=[Hook()]) as client:
+    async with AmiliClient(
+        batch_list.sandbox.issue_token(), base_url=batch_list.sandbox.base_url, hooks=[Hook()]
+    ) as client:
         trace.set("outer")
-        async for _ in client.batches.list(listed.organization):
+        async for _ in client.batches.list(batch_list.organization):
             trace.set(trace.get() + "+")
     # Each is asked for when the page before it is handed out, so with what the caller had set by then.
     assert seen == ["outer", "outer", "outer+++"]
@@ -138,26 +142,26 @@ async def test_pages_read_ahead_see_the_context_of_the_caller(listed: Listed) ->
 # Its errors
 
 
-async def test_the_error_of_the_next_page_is_raised_after_the_last_item_of_this_one(listed: Listed) -> None:
-    listed.fault("status=404,page=2")
+async def test_the_error_of_the_next_page_is_raised_after_the_last_item_of_this_one(batch_list: BatchList) -> None:
+    batch_list.fault("status=404,page=2")
     came: list[str] = []
     with pytest.raises(NotFoundError):  # noqa: PT012  # what came before it is the point
-        async for batch in listed.pager():
+        async for batch in batch_list.pager():
             came.append(batch.batch_id)
-            await until(lambda: listed.requests == 2 and not running())
-    assert came == listed.rows[:3]
+            await until(lambda: batch_list.requests == 2 and not running())
+    assert came == batch_list.rows[:3]
 
 
-async def test_an_error_that_the_caller_does_not_stay_for_is_not_reported_as_forgotten(listed: Listed) -> None:
-    listed.fault("status=404,page=2")
-    async for _ in listed.pager():
-        await until(lambda: listed.requests == 2 and not running())
+async def test_an_error_that_the_caller_does_not_stay_for_is_not_reported_as_forgotten(batch_list: BatchList) -> None:
+    batch_list.fault("status=404,page=2")
+    async for _ in batch_list.pager():
+        await until(lambda: batch_list.requests == 2 and not running())
         break
 
 
 @pytest.mark.parametrize("hurry", [False, True])
 async def test_an_error_in_place_of_a_cancellation_is_not_reported_as_forgotten(
-    listed: Listed, monkeypatch: pytest.MonkeyPatch, *, hurry: bool
+    batch_list: BatchList, monkeypatch: pytest.MonkeyPatch, *, hurry: bool
 ) -> None:
     """Nor where the wait for it is cancelled as well."""
     fetch = PageFetcher[object].fetch
@@ -174,7 +178,7 @@ async def test_an_error_in_place_of_a_cancellation_is_not_reported_as_forgotten(
             raise OSError
 
     monkeypatch.setattr(PageFetcher, "fetch", failing)
-    pager = listed.pager()
+    pager = batch_list.pager()
     async with aclosing(aiter(pager)) as batches:
         await anext(batches)
         closing = asyncio.create_task(pager.aclose())
@@ -255,22 +259,22 @@ async def leave_by_cancelling(pager: Pager[Batch]) -> None:
     ],
 )
 async def test_leaving_early_ends_the_request_for_the_next_page(
-    listed: Listed, leave: Callable[[Pager[Batch]], Awaitable[None]], most: int
+    batch_list: BatchList, leave: Callable[[Pager[Batch]], Awaitable[None]], most: int
 ) -> None:
-    listed.fault("hang,page=2")
-    await leave(listed.pager())
+    batch_list.fault("hang,page=2")
+    await leave(batch_list.pager())
     assert await until(lambda: not running(), most=most + 1) <= most
-    await until(lambda: listed.sandbox.requests.under_way(LIST) == 0)
+    await until(lambda: batch_list.sandbox.requests.under_way(LIST) == 0)
 
 
 @pytest.mark.parametrize("prefetch", [True, False])
 @pytest.mark.parametrize("page", [1, 2])
 @pytest.mark.parametrize("by", ["item", "page"])
 async def test_closing_from_another_task_ends_the_wait_for_a_page(
-    listed: Listed, by: By, page: int, *, prefetch: bool
+    batch_list: BatchList, by: By, page: int, *, prefetch: bool
 ) -> None:
-    listed.fault(f"hang,page={page}")
-    pager = listed.pager(prefetch=prefetch)
+    batch_list.fault(f"hang,page={page}")
+    pager = batch_list.pager(prefetch=prefetch)
     came: list[object] = []
 
     async def walk() -> None:
@@ -278,7 +282,7 @@ async def test_closing_from_another_task_ends_the_wait_for_a_page(
             came.append(thing)  # noqa: PERF401  # it is ended in the middle
 
     walking = asyncio.create_task(walk())
-    await until(lambda: listed.requests == page)
+    await until(lambda: batch_list.requests == page)
     await turns(50)
     await pager.aclose()
     assert running() == []
@@ -286,9 +290,9 @@ async def test_closing_from_another_task_ends_the_wait_for_a_page(
     assert len(came) == (0 if page == 1 else 3 if by == "item" else 1)
 
 
-async def test_a_wait_that_is_cancelled_and_closed_at_once_is_cancelled(listed: Listed) -> None:
-    listed.fault("hang,page=2")
-    pager = listed.pager()
+async def test_a_wait_that_is_cancelled_and_closed_at_once_is_cancelled(batch_list: BatchList) -> None:
+    batch_list.fault("hang,page=2")
+    pager = batch_list.pager()
     walking = asyncio.create_task(ids(pager))
     await until(lambda: pager.cursor.token)
     walking.cancel()
@@ -298,50 +302,50 @@ async def test_a_wait_that_is_cancelled_and_closed_at_once_is_cancelled(listed: 
 
 
 @pytest.mark.parametrize("by", ["item", "page"])
-async def test_a_closed_pager_asks_for_nothing_more(listed: Listed, by: By) -> None:
-    pager = listed.pager(prefetch=False)
+async def test_a_closed_pager_asks_for_nothing_more(batch_list: BatchList, by: By) -> None:
+    pager = batch_list.pager(prefetch=False)
     async for _ in pager if by == "item" else pager.pages():
         await pager.aclose()
-    assert listed.requests == 1
+    assert batch_list.requests == 1
 
 
-async def test_a_closed_pager_stays_where_it_is(listed: Listed) -> None:
-    pager = listed.pager()
+async def test_a_closed_pager_stays_where_it_is(batch_list: BatchList) -> None:
+    pager = batch_list.pager()
     came: list[str] = []
     async for batch in pager:
         came.append(batch.batch_id)
         if len(came) == 2:
             await pager.aclose()
             await pager.aclose()
-    assert came == listed.rows[:2]
-    assert await ids(listed.pager(cursor=pager.cursor)) == listed.rows[2:]
+    assert came == batch_list.rows[:2]
+    assert await ids(batch_list.pager(cursor=pager.cursor)) == batch_list.rows[2:]
 
 
 @pytest.mark.parametrize("way", ["cancelled", "closed"])
 @pytest.mark.parametrize("by", ["item", "page"])
 async def test_a_walk_that_is_stopped_at_any_turn_leaves_nothing_and_goes_on_with_exactly_the_rest(
-    listed: Listed, way: Way, by: By
+    batch_list: BatchList, way: Way, by: By
 ) -> None:
-    async for pager, came in stopped_at_every_turn(listed, way, by):
+    async for pager, came in stopped_at_every_turn(batch_list, way, by):
         assert running() == []
-        assert await ids(listed.pager(cursor=pager.cursor)) == listed.rows[len(came) :]
+        assert await ids(batch_list.pager(cursor=pager.cursor)) == batch_list.rows[len(came) :]
 
 
 if sys.version_info >= (3, 12):
 
-    async def test_an_event_loop_that_starts_tasks_at_once_changes_nothing(listed: Listed) -> None:
+    async def test_an_event_loop_that_starts_tasks_at_once_changes_nothing(batch_list: BatchList) -> None:
         asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
-        assert await ids(listed.pager()) == listed.rows
-        await leave_by_closing_the_generator(listed.pager())
-        listed.fault("status=404,page=2")
-        assert await ids_until(NotFoundError, listed.pager()) == listed.rows[:3]
+        assert await ids(batch_list.pager()) == batch_list.rows
+        await leave_by_closing_the_generator(batch_list.pager())
+        batch_list.fault("status=404,page=2")
+        assert await ids_until(NotFoundError, batch_list.pager()) == batch_list.rows[:3]
 
 
 # Handover
 
 
-async def test_a_request_of_the_clients_own_session_tells_when_it_is_on_the_wire(listed: Listed) -> None:
-    transport = listed.client._caller.transport  # pyright: ignore[reportPrivateUsage]  # a pager's way to it
+async def test_a_request_of_the_clients_own_session_tells_when_it_is_on_the_wire(batch_list: BatchList) -> None:
+    transport = batch_list.client._caller.transport  # pyright: ignore[reportPrivateUsage]  # a pager's way to it
     sent_signal = transport.sent_signal()
     assert (sent_signal.done, sent_signal.turns) == (False, 8)
     async with aiohttp.ClientSession() as session, AmiliClient("token", session=session) as client:

@@ -8,7 +8,7 @@ import pytest
 from amili_async._lists.prefetcher import Prefetcher
 from amili_async._upstream.aiohttp import RequestSentSignal
 from amili_async.errors import DeadlineExceededError
-from tests.turns import running, turns
+from tests.support.turns import running, turns
 
 
 class Pages:

@@ -11,7 +11,7 @@ import pytest
 from amili_async import ConfigurationError, Cursor, NotFoundError, PaginationLoopError
 from amili_async._lists.page_fetcher import FetchedPage
 from amili_async.sandbox import Fault
-from tests.lists.listed import LIST, Listed, ids, ids_until
+from tests.support.batch_list import LIST, BatchList, ids, ids_until
 
 if TYPE_CHECKING:
     from amili_async import Batch, Page, Pager
@@ -27,39 +27,39 @@ async def all_pages(pager: Pager[Batch]) -> list[Page[Batch]]:
 @pytest.mark.parametrize("prefetch", [True, False])
 @pytest.mark.parametrize("marker", ["last-absent", "last-null", "last-empty"])
 async def test_a_list_ends_where_the_token_is_absent_null_or_empty(
-    listed: Listed, marker: str, *, prefetch: bool
+    batch_list: BatchList, marker: str, *, prefetch: bool
 ) -> None:
-    listed.fault(marker)
-    assert await ids(listed.pager(prefetch=prefetch)) == listed.rows
-    assert listed.requests == 3
+    batch_list.fault(marker)
+    assert await ids(batch_list.pager(prefetch=prefetch)) == batch_list.rows
+    assert batch_list.requests == 3
 
 
 @pytest.mark.parametrize("body", ['{"data":[]}', '{"summary":null,"data":[]}', '{"summary":{},"data":[]}'])
-async def test_a_list_ends_where_there_is_no_summary_to_hold_a_token(listed: Listed, body: str) -> None:
-    listed.sandbox.faults.add(Fault(LIST, body=body))
-    pager = listed.pager()
+async def test_a_list_ends_where_there_is_no_summary_to_hold_a_token(batch_list: BatchList, body: str) -> None:
+    batch_list.sandbox.faults.add(Fault(LIST, body=body))
+    pager = batch_list.pager()
     (page,) = await all_pages(pager)
     assert (page.items, page.next_page_token, page.cursor) == ((), None, pager.cursor)
 
 
-async def test_a_token_of_blanks_is_a_token(listed: Listed) -> None:
-    listed.sandbox.faults.add(
+async def test_a_token_of_blanks_is_a_token(batch_list: BatchList) -> None:
+    batch_list.sandbox.faults.add(
         Fault(LIST, body='{"summary":{"nextPageToken":" "},"data":[]}', count=1), Fault(LIST, body='{"data":[]}')
     )
-    assert await listed.pager().collect() == []
-    assert listed.sandbox.requests.last(LIST).query == {"PageToken": " "}
+    assert await batch_list.pager().collect() == []
+    assert batch_list.sandbox.requests.last(LIST).query == {"PageToken": " "}
 
 
 @pytest.mark.parametrize("prefetch", [True, False])
-async def test_an_empty_page_with_a_token_does_not_end_the_list(listed: Listed, *, prefetch: bool) -> None:
-    listed.fault("empty-page,page=2,count=2")
-    assert await ids(listed.pager(prefetch=prefetch)) == listed.rows
-    assert listed.requests == 5
+async def test_an_empty_page_with_a_token_does_not_end_the_list(batch_list: BatchList, *, prefetch: bool) -> None:
+    batch_list.fault("empty-page,page=2,count=2")
+    assert await ids(batch_list.pager(prefetch=prefetch)) == batch_list.rows
+    assert batch_list.requests == 5
 
 
-async def test_an_empty_page_is_a_page(listed: Listed) -> None:
-    listed.fault("empty-page,page=2,count=1")
-    assert [len(page.items) for page in await all_pages(listed.pager())] == [3, 0, 3, 2]
+async def test_an_empty_page_is_a_page(batch_list: BatchList) -> None:
+    batch_list.fault("empty-page,page=2,count=1")
+    assert [len(page.items) for page in await all_pages(batch_list.pager())] == [3, 0, 3, 2]
 
 
 @pytest.mark.parametrize("prefetch", [True, False])
@@ -69,21 +69,21 @@ async def test_an_empty_page_is_a_page(listed: Listed) -> None:
     ids=["a page that names itself", "two pages that name each other"],
 )
 async def test_a_token_that_comes_back_is_an_error_after_the_last_item_and_without_another_request(
-    listed: Listed, fault: str, pages: int, *, prefetch: bool
+    batch_list: BatchList, fault: str, pages: int, *, prefetch: bool
 ) -> None:
-    listed.fault(fault)
-    walk = listed.pager(page_size=2, prefetch=prefetch)
-    assert await ids_until(PaginationLoopError, walk) == listed.rows[: pages * 2]
-    assert listed.requests == pages
+    batch_list.fault(fault)
+    walk = batch_list.pager(page_size=2, prefetch=prefetch)
+    assert await ids_until(PaginationLoopError, walk) == batch_list.rows[: pages * 2]
+    assert batch_list.requests == pages
     # Where the server mends its ways, the walk goes on with what comes next, and repeats nothing.
-    listed.sandbox.faults.clear()
-    assert await ids(listed.pager(page_size=2, cursor=walk.cursor)) == listed.rows[pages * 2 :]
+    batch_list.sandbox.faults.clear()
+    assert await ids(batch_list.pager(page_size=2, cursor=walk.cursor)) == batch_list.rows[pages * 2 :]
 
 
-async def test_the_error_of_a_loop_says_which_list_it_is(listed: Listed) -> None:
-    listed.fault("repeat-token")
+async def test_the_error_of_a_loop_says_which_list_it_is(batch_list: BatchList) -> None:
+    batch_list.fault("repeat-token")
     with pytest.raises(PaginationLoopError) as caught:
-        await listed.pager().collect()
+        await batch_list.pager().collect()
     assert caught.value.to_dict() == {
         "error": "PaginationLoopError",
         "message": str(caught.value),
@@ -93,25 +93,25 @@ async def test_the_error_of_a_loop_says_which_list_it_is(listed: Listed) -> None
     }
 
 
-async def test_a_walk_that_begins_inside_a_loop_meets_it_too(listed: Listed) -> None:
-    (first, *_) = await all_pages(listed.pager(page_size=2))
-    listed.fault("repeat-token")
-    walk = listed.pager(page_size=2, page_token=first.next_page_token)
-    assert await ids_until(PaginationLoopError, walk) == listed.rows[2:4]
+async def test_a_walk_that_begins_inside_a_loop_meets_it_too(batch_list: BatchList) -> None:
+    (first, *_) = await all_pages(batch_list.pager(page_size=2))
+    batch_list.fault("repeat-token")
+    walk = batch_list.pager(page_size=2, page_token=first.next_page_token)
+    assert await ids_until(PaginationLoopError, walk) == batch_list.rows[2:4]
 
 
 # How a pager is used
 
 
-async def test_awaiting_a_pager_says_what_to_do_instead(listed: Listed) -> None:
+async def test_awaiting_a_pager_says_what_to_do_instead(batch_list: BatchList) -> None:
     with pytest.raises(ConfigurationError, match=r"batches\.list .*`async for item in pager` or `await pager\.collect"):
-        await listed.pager()
+        await batch_list.pager()
 
 
 @pytest.mark.parametrize("first", ["items", "pages", "collect", "first"])
 @pytest.mark.parametrize("second", ["items", "pages", "collect", "first"])
-async def test_a_pager_is_iterated_once(listed: Listed, first: str, second: str) -> None:
-    pager = listed.pager()
+async def test_a_pager_is_iterated_once(batch_list: BatchList, first: str, second: str) -> None:
+    pager = batch_list.pager()
 
     async def walk(way: str) -> object:
         match way:
@@ -129,39 +129,39 @@ async def test_a_pager_is_iterated_once(listed: Listed, first: str, second: str)
         await walk(second)
 
 
-async def test_a_second_use_does_not_disturb_the_first(listed: Listed) -> None:
-    pager = listed.pager()
+async def test_a_second_use_does_not_disturb_the_first(batch_list: BatchList) -> None:
+    pager = batch_list.pager()
     came: list[str] = []
     async for batch in pager:
         came.append(batch.batch_id)
         with pytest.raises(ConfigurationError):
             await pager.first()
-    assert came == listed.rows
+    assert came == batch_list.rows
 
 
-async def test_a_closed_pager_does_not_pass_for_an_empty_list(listed: Listed) -> None:
-    async with listed.pager() as pager:
+async def test_a_closed_pager_does_not_pass_for_an_empty_list(batch_list: BatchList) -> None:
+    async with batch_list.pager() as pager:
         pass
     with pytest.raises(ConfigurationError, match="this one was closed"):
         await pager.collect()
-    assert listed.requests == 0
+    assert batch_list.requests == 0
 
 
-async def test_collect_is_all_of_it(listed: Listed) -> None:
-    assert [batch.batch_id for batch in await listed.pager().collect()] == listed.rows
+async def test_collect_is_all_of_it(batch_list: BatchList) -> None:
+    assert [batch.batch_id for batch in await batch_list.pager().collect()] == batch_list.rows
 
 
-async def test_first_is_the_first_item_or_none(listed: Listed) -> None:
-    pager = listed.pager()
+async def test_first_is_the_first_item_or_none(batch_list: BatchList) -> None:
+    pager = batch_list.pager()
     first = await pager.first()
     assert first is not None
-    assert (first.batch_id, pager.cursor.row) == (listed.rows[0], 1)
-    listed.sandbox.faults.add(Fault(LIST, body='{"data":[]}'))
-    assert await listed.pager().first() is None
+    assert (first.batch_id, pager.cursor.row) == (batch_list.rows[0], 1)
+    batch_list.sandbox.faults.add(Fault(LIST, body='{"data":[]}'))
+    assert await batch_list.pager().first() is None
 
 
-async def test_a_repr_shows_no_page_token(listed: Listed) -> None:
-    pager = listed.pager()
+async def test_a_repr_shows_no_page_token(batch_list: BatchList) -> None:
+    pager = batch_list.pager()
     assert repr(pager).startswith(f"Pager({LIST}, Cursor(first page, row=0, fingerprint=")
     assert [repr(page) for page in await all_pages(pager)] == [
         "Page(3 items, 0 quarantined, last=False)",
@@ -174,46 +174,46 @@ async def test_a_repr_shows_no_page_token(listed: Listed) -> None:
 # Where a walk stands
 
 
-async def test_a_walk_goes_on_from_any_item(listed: Listed) -> None:
-    pager = listed.pager()
+async def test_a_walk_goes_on_from_any_item(batch_list: BatchList) -> None:
+    pager = batch_list.pager()
     cursors = [pager.cursor]
     async for _ in pager:
         cursors.append(pager.cursor)  # noqa: PERF401  # taken while the pager stands there
     assert [cursor.row for cursor in cursors] == [0, 1, 2, 3, 1, 2, 3, 1, 2]
     for position, cursor in enumerate(cursors):
-        later = listed.pager(cursor=Cursor.decode(cursor.encode()))
-        assert await ids(later) == listed.rows[position:]
+        later = batch_list.pager(cursor=Cursor.decode(cursor.encode()))
+        assert await ids(later) == batch_list.rows[position:]
 
 
-async def test_a_walk_goes_on_from_any_page(listed: Listed) -> None:
-    pager = listed.pager()
+async def test_a_walk_goes_on_from_any_page(batch_list: BatchList) -> None:
+    pager = batch_list.pager()
     position = 0
     async for page in pager.pages():
-        assert await ids(listed.pager(cursor=page.cursor)) == listed.rows[position:]
+        assert await ids(batch_list.pager(cursor=page.cursor)) == batch_list.rows[position:]
         position += len(page.items)
-        assert await ids(listed.pager(cursor=pager.cursor)) == listed.rows[position:]
-    assert position == len(listed.rows)
+        assert await ids(batch_list.pager(cursor=pager.cursor)) == batch_list.rows[position:]
+    assert position == len(batch_list.rows)
 
 
-async def test_a_page_that_a_walk_goes_on_in_holds_the_rest_of_it(listed: Listed) -> None:
-    before = listed.pager(limit=1)
+async def test_a_page_that_a_walk_goes_on_in_holds_the_rest_of_it(batch_list: BatchList) -> None:
+    before = batch_list.pager(limit=1)
     await before.collect()
-    (page, *_) = await all_pages(listed.pager(cursor=before.cursor))
-    assert [batch.batch_id for batch in page.items] == listed.rows[1:3]
-    assert [json.loads(bytes(raw))["batchId"] for raw in page.raw_items()] == listed.rows[1:3]
+    (page, *_) = await all_pages(batch_list.pager(cursor=before.cursor))
+    assert [batch.batch_id for batch in page.items] == batch_list.rows[1:3]
+    assert [json.loads(bytes(raw))["batchId"] for raw in page.raw_items()] == batch_list.rows[1:3]
     assert page.cursor == before.cursor
 
 
-async def test_a_walk_begins_at_a_page_token(listed: Listed) -> None:
-    (first, *_) = await all_pages(listed.pager())
-    assert await ids(listed.pager(page_token=first.next_page_token)) == listed.rows[3:]
+async def test_a_walk_begins_at_a_page_token(batch_list: BatchList) -> None:
+    (first, *_) = await all_pages(batch_list.pager())
+    assert await ids(batch_list.pager(page_token=first.next_page_token)) == batch_list.rows[3:]
 
 
-async def test_a_page_that_has_shrunk_since_does_not_hold_a_walk_up(listed: Listed) -> None:
-    before = listed.pager(limit=2)
+async def test_a_page_that_has_shrunk_since_does_not_hold_a_walk_up(batch_list: BatchList) -> None:
+    before = batch_list.pager(limit=2)
     await before.collect()
-    listed.fault("empty-page,page=1,count=1")
-    assert [len(page.items) for page in await all_pages(listed.pager(cursor=before.cursor))] == [0, 3, 3, 2]
+    batch_list.fault("empty-page,page=1,count=1")
+    assert [len(page.items) for page in await all_pages(batch_list.pager(cursor=before.cursor))] == [0, 3, 3, 2]
 
 
 @pytest.mark.parametrize(
@@ -221,44 +221,44 @@ async def test_a_page_that_has_shrunk_since_does_not_hold_a_walk_up(listed: List
     [{"state": "PARTIAL"}, {"type": "INVOICE"}, {"page_size": 2}, {"sort": "ASC"}, {"subject_id": "s"}],
     ids=str,
 )
-async def test_a_cursor_of_other_filters_is_refused(listed: Listed, others: dict[str, object]) -> None:
-    cursor = listed.pager().cursor
+async def test_a_cursor_of_other_filters_is_refused(batch_list: BatchList, others: dict[str, object]) -> None:
+    cursor = batch_list.pager().cursor
     with pytest.raises(ConfigurationError, match="cursor is of another list: operation, organization, filters, sort"):
-        listed.pager(cursor=cursor, **others)
-    assert listed.sandbox.requests.total == 0
+        batch_list.pager(cursor=cursor, **others)
+    assert batch_list.sandbox.requests.total == 0
 
 
-async def test_a_cursor_of_another_organization_or_operation_is_refused(listed: Listed) -> None:
-    cursor = listed.pager().cursor
+async def test_a_cursor_of_another_organization_or_operation_is_refused(batch_list: BatchList) -> None:
+    cursor = batch_list.pager().cursor
     with pytest.raises(ConfigurationError, match="cursor is of another list"):
-        listed.client.batches.list(listed.sandbox.organization_ids[1], cursor=cursor)
+        batch_list.client.batches.list(batch_list.sandbox.organization_ids[1], cursor=cursor)
     with pytest.raises(ConfigurationError, match="cursor is of another list"):
-        listed.client.batches.list_all(cursor=cursor)
+        batch_list.client.batches.list_all(cursor=cursor)
 
 
-async def test_where_to_begin_is_said_once_and_by_a_cursor(listed: Listed) -> None:
-    cursor = listed.pager().cursor
+async def test_where_to_begin_is_said_once_and_by_a_cursor(batch_list: BatchList) -> None:
+    cursor = batch_list.pager().cursor
     with pytest.raises(ConfigurationError, match="give cursor or page_token, not both"):
-        listed.pager(cursor=cursor, page_token="abc")
+        batch_list.pager(cursor=cursor, page_token="abc")
     with pytest.raises(ConfigurationError, match=r"cursor must be a Cursor, not str; text is read by Cursor\.decode"):
-        listed.pager(cursor=cursor.encode())
+        batch_list.pager(cursor=cursor.encode())
 
 
-async def test_an_error_that_ends_a_walk_says_where_it_goes_on(listed: Listed) -> None:
-    listed.fault("status=404,page=2,count=2")
+async def test_an_error_that_ends_a_walk_says_where_it_goes_on(batch_list: BatchList) -> None:
+    batch_list.fault("status=404,page=2,count=2")
     with pytest.raises(NotFoundError) as by_item:
-        await listed.pager().collect()
+        await batch_list.pager().collect()
     with pytest.raises(NotFoundError) as by_page:
-        await all_pages(listed.pager())
+        await all_pages(batch_list.pager())
     assert by_item.value.cursor == by_page.value.cursor
-    assert await ids(listed.pager(cursor=by_item.value.cursor)) == listed.rows[3:]
+    assert await ids(batch_list.pager(cursor=by_item.value.cursor)) == batch_list.rows[3:]
 
 
-async def test_an_error_of_the_first_page_points_at_its_start(listed: Listed) -> None:
-    listed.fault("status=404")
+async def test_an_error_of_the_first_page_points_at_its_start(batch_list: BatchList) -> None:
+    batch_list.fault("status=404")
     with pytest.raises(NotFoundError) as caught:
-        await listed.pager().collect()
-    assert caught.value.cursor == listed.pager().cursor
+        await batch_list.pager().collect()
+    assert caught.value.cursor == batch_list.pager().cursor
 
 
 # How much is handed out
@@ -269,53 +269,53 @@ async def test_an_error_of_the_first_page_points_at_its_start(listed: Listed) ->
 )
 @pytest.mark.parametrize("prefetch", [True, False])
 async def test_a_limit_bounds_items_and_requests(
-    listed: Listed, limit: int | None, requests: int, *, prefetch: bool
+    batch_list: BatchList, limit: int | None, requests: int, *, prefetch: bool
 ) -> None:
-    pager = listed.pager(limit=limit, prefetch=prefetch)
-    assert await ids(pager) == listed.rows[:limit]
-    assert listed.requests == requests
-    rest = [] if limit is None else listed.rows[limit:]
-    assert await ids(listed.pager(cursor=pager.cursor)) == rest
+    pager = batch_list.pager(limit=limit, prefetch=prefetch)
+    assert await ids(pager) == batch_list.rows[:limit]
+    assert batch_list.requests == requests
+    rest = [] if limit is None else batch_list.rows[limit:]
+    assert await ids(batch_list.pager(cursor=pager.cursor)) == rest
 
 
 @pytest.mark.parametrize(("limit", "sizes"), [(0, []), (1, [1]), (3, [3]), (4, [3, 1]), (8, [3, 3, 2]), (9, [3, 3, 2])])
-async def test_a_limit_cuts_the_page_that_reaches_it(listed: Listed, limit: int, sizes: list[int]) -> None:
-    pager = listed.pager(limit=limit)
+async def test_a_limit_cuts_the_page_that_reaches_it(batch_list: BatchList, limit: int, sizes: list[int]) -> None:
+    pager = batch_list.pager(limit=limit)
     pages = await all_pages(pager)
     assert [len(page.items) for page in pages] == sizes
     assert [len(list(page.raw_items())) for page in pages] == sizes
-    assert listed.requests == len(sizes)
-    assert await ids(listed.pager(cursor=pager.cursor)) == listed.rows[limit:]
+    assert batch_list.requests == len(sizes)
+    assert await ids(batch_list.pager(cursor=pager.cursor)) == batch_list.rows[limit:]
 
 
-async def test_a_limit_counts_from_where_the_walk_goes_on(listed: Listed) -> None:
-    before = listed.pager(limit=2)
+async def test_a_limit_counts_from_where_the_walk_goes_on(batch_list: BatchList) -> None:
+    before = batch_list.pager(limit=2)
     await before.collect()
-    listed.sandbox.requests.clear()
-    assert await ids(listed.pager(cursor=before.cursor, limit=1)) == listed.rows[2:3]
-    assert listed.requests == 1
-    assert await ids(listed.pager(cursor=before.cursor, limit=2)) == listed.rows[2:4]
-    assert listed.requests == 3
+    batch_list.sandbox.requests.clear()
+    assert await ids(batch_list.pager(cursor=before.cursor, limit=1)) == batch_list.rows[2:3]
+    assert batch_list.requests == 1
+    assert await ids(batch_list.pager(cursor=before.cursor, limit=2)) == batch_list.rows[2:4]
+    assert batch_list.requests == 3
 
 
 @pytest.mark.parametrize("limit", [-1, 1.5, "3", True])
-async def test_a_limit_is_a_whole_number(listed: Listed, limit: Any) -> None:
+async def test_a_limit_is_a_whole_number(batch_list: BatchList, limit: Any) -> None:
     with pytest.raises(ConfigurationError, match="limit must be a whole number of at least 0"):
-        listed.pager(limit=limit)
+        batch_list.pager(limit=limit)
 
 
 @pytest.mark.parametrize("token", ["", 7])
-async def test_a_page_token_is_text(listed: Listed, token: Any) -> None:
+async def test_a_page_token_is_text(batch_list: BatchList, token: Any) -> None:
     with pytest.raises(ConfigurationError, match="page_token must be text that is not empty"):
-        listed.pager(page_token=token)
+        batch_list.pager(page_token=token)
 
 
 # What a page holds
 
 
-async def test_a_page_keeps_what_was_received(listed: Listed) -> None:
-    body = await listed.client.request("GET", f"/orgs/{listed.organization}/batches")
-    (page, *_) = await all_pages(listed.pager())
+async def test_a_page_keeps_what_was_received(batch_list: BatchList) -> None:
+    body = await batch_list.client.request("GET", f"/orgs/{batch_list.organization}/batches")
+    (page, *_) = await all_pages(batch_list.pager())
     assert page.raw == body
     assert b'"data":[' + b",".join(bytes(raw) for raw in page.raw_items()) + b"]" in body
     assert page.next_page_token == json.loads(body)["summary"]["nextPageToken"]
@@ -323,12 +323,12 @@ async def test_a_page_keeps_what_was_received(listed: Listed) -> None:
     assert (page.summary.status, page.summary.next_page_token) == ("SUCCESS", page.next_page_token)
 
 
-async def test_the_pages_behind_a_walk_are_let_go(listed: Listed) -> None:
+async def test_the_pages_behind_a_walk_are_let_go(batch_list: BatchList) -> None:
     alive: list[int] = []
     gc.collect()
     gc.disable()
     try:
-        async for _ in listed.pager(page_size=1):
+        async for _ in batch_list.pager(page_size=1):
             alive.append(sum(isinstance(thing, FetchedPage) for thing in gc.get_objects()))  # noqa: PERF401  # while it walks
     finally:
         gc.enable()

@@ -24,10 +24,10 @@ from amili_async.sandbox import Fault, Sandbox
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.call.calls import ClientMaker
+    from tests.support.factories import ClientFactory
 
 
-async def test_the_batch_is_read_whole_and_as_documented(make_client: ClientMaker, sandbox: Sandbox) -> None:
+async def test_the_batch_is_read_whole_and_as_documented(make_client: ClientFactory, sandbox: Sandbox) -> None:
     class Listener:
         def on_drift(self, drift: Drift, /) -> None:
             pytest.fail(str(drift))
@@ -64,7 +64,7 @@ def test_credentials_that_basic_cannot_say_are_refused(client: AmiliClient, name
         client.autocollect.with_basic(name, password)
 
 
-async def test_without_an_address_nothing_is_sent(make_client: ClientMaker, sandbox: Sandbox) -> None:
+async def test_without_an_address_nothing_is_sent(make_client: ClientFactory, sandbox: Sandbox) -> None:
     with pytest.raises(ConfigurationError, match="autocollect_url is not set"):
         await make_client(autocollect_url=None).autocollect.ping()
     assert len(sandbox.requests) == 0

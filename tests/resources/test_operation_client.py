@@ -23,7 +23,7 @@ from amili_async.sandbox import Fault
 if TYPE_CHECKING:
     from amili_async.events import Drift, QuarantinedRow
     from amili_async.sandbox import Sandbox
-    from tests.call.calls import ClientMaker
+    from tests.support.factories import ClientFactory
 
 
 class PaymentSuccess(SucceededEntry, tag="paymentSuccess", frozen=True, kw_only=True):
@@ -58,7 +58,7 @@ def test_one_tag_taught_twice_is_refused_while_the_client_is_made() -> None:
         AmiliClient("token", entry_types=(PaymentSuccess, OtherPaymentSuccess))
 
 
-async def test_what_one_client_was_taught_another_does_not_know(make_client: ClientMaker, sandbox: Sandbox) -> None:
+async def test_what_one_client_was_taught_another_does_not_know(make_client: ClientFactory, sandbox: Sandbox) -> None:
     sandbox.faults.add(PAID)
     taught, untaught = make_client(entry_types=(PaymentSuccess,)), make_client()
     assert (await taught.batches.get("o-1", "b-1")).succeeded == (PaymentSuccess(payment_id="p-1"),)
@@ -144,7 +144,7 @@ async def test_a_copy_calls_with_its_own_options(client: AmiliClient, sandbox: S
 
 
 async def test_drift_says_which_operation_it_was_met_in_once_for_each_spot(
-    make_client: ClientMaker, sandbox: Sandbox
+    make_client: ClientFactory, sandbox: Sandbox
 ) -> None:
     told: list[tuple[str, str, str]] = []
 
@@ -176,7 +176,7 @@ async def test_an_error_says_which_operation_it_is_of(client: AmiliClient) -> No
 
 @pytest.mark.parametrize("rule", ["raise", "skip", "call"])
 async def test_a_list_may_have_its_own_rule_for_rows_that_cannot_be_read(
-    make_client: ClientMaker, sandbox: Sandbox, rule: str
+    make_client: ClientFactory, sandbox: Sandbox, rule: str
 ) -> None:
     sandbox.faults.add(Fault("batches.list", "bad-row", page=1, row=1))
     client = make_client(on_invalid="skip" if rule == "raise" else "raise")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from amili_async.sandbox import Sandbox
-    from tests.call.calls import ClientMaker
+    from tests.support.factories import ClientFactory
 
 README = text("amili_async")
 
@@ -177,7 +177,7 @@ async def test_every_list_starts_at_a_page_token_spelt_as_it_is_there(
 
 @pytest.mark.parametrize("operation", each([route.operation for route in ROUTES.values() if route.mark == "U"]))
 async def test_a_guessed_path_warns_once_and_a_confirmed_one_is_called_without(
-    make_client: ClientMaker, sandbox: Sandbox, operation: str
+    make_client: ClientFactory, sandbox: Sandbox, operation: str
 ) -> None:
     client = make_client()
     with pytest.warns(UnconfirmedRouteWarning, match=f"{re.escape(operation)}: the path .* is a guess"):
@@ -206,7 +206,7 @@ async def test_a_guessed_path_warns_once_and_a_confirmed_one_is_called_without(
     ],
 )
 def test_a_confirmed_path_that_cannot_be_right_is_refused(
-    make_client: ClientMaker, routes: dict[str, str], why: str
+    make_client: ClientFactory, routes: dict[str, str], why: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=why):
         make_client(routes=routes)

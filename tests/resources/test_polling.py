@@ -25,8 +25,8 @@ from amili_async import (
 )
 from amili_async._clock import installed
 from amili_async.resources._polling import LAST_LOOK, LONGEST_PAUSE, watched
-from amili_async.sandbox import Fault, Sandbox
-from tests.virtual_time import VirtualClock, run
+from amili_async.sandbox import Fault, Sandbox, VirtualClock
+from tests.support.virtual_time import run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence

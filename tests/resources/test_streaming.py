@@ -13,7 +13,7 @@ import pytest
 
 from amili_async import AmiliClient, Batch, ConfigurationError, DecodeError, NotFoundError
 from amili_async.sandbox import Fault
-from tests.turns import running, turns, until
+from tests.support.turns import running, turns, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator

@@ -10,7 +10,7 @@ from amili_async.sandbox._access import AccessTokens, Credentials
 
 if TYPE_CHECKING:
     from amili_async.sandbox import Sandbox
-    from tests.sandbox.conftest import Caller
+    from tests.support.raw_client import RawClient
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -30,11 +30,11 @@ RIGHT = b"grant_type=client_credentials&client_id=id&client_secret=secret"
 
 
 def test_the_answer_is_the_documented_one() -> None:
-    said = access(Clock()).exchange(FORM, RIGHT)
-    answer = json.loads(said.body)
+    response = access(Clock()).exchange(FORM, RIGHT)
+    answer = json.loads(response.body)
     token = answer.pop("access_token")
     assert token.startswith("sandbox-")
-    assert said.status == 200
+    assert response.status == 200
     assert answer == {
         "token_type": "Bearer",
         "not_before": 1_700_000_000,
@@ -55,8 +55,8 @@ def test_the_answer_is_the_documented_one() -> None:
     ],
 )
 def test_other_requests_are_refused_as_oauth_says(content_type: str, body: bytes, status: int, code: str) -> None:
-    said = access(Clock()).exchange(content_type, body)
-    assert (said.status, json.loads(said.body)["error"]) == (status, code)
+    response = access(Clock()).exchange(content_type, body)
+    assert (response.status, json.loads(response.body)["error"]) == (status, code)
 
 
 def test_a_token_is_accepted_until_it_expires_or_is_revoked() -> None:
@@ -105,8 +105,8 @@ async def test_a_client_gets_in_with_a_token_of_the_endpoint_and_not_without(san
     assert sandbox.requests.count("token") == 2
 
 
-async def test_autocollect_takes_basic_as_well(caller: Caller, session: aiohttp.ClientSession) -> None:
-    sandbox = caller.sandbox
+async def test_autocollect_takes_basic_as_well(raw: RawClient, session: aiohttp.ClientSession) -> None:
+    sandbox = raw.sandbox
     for credentials, status in ((sandbox.credentials, 200), (("id", "wrong"), 401)):
         headers = {"Authorization": aiohttp.encode_basic_auth(*credentials)}
         async with session.get(f"{sandbox.autocollect_url}/webapi/api/Ping", headers=headers) as response:
@@ -117,17 +117,17 @@ async def test_autocollect_takes_basic_as_well(caller: Caller, session: aiohttp.
             assert response.status == 401
 
 
-async def test_a_revoked_token_is_refused_until_there_is_another(caller: Caller) -> None:
-    caller.sandbox.faults.add("batches.list:revoke,count=1")
-    assert [(await caller.batches()).status for _ in range(2)] == [401, 401]
-    caller.headers = {"Authorization": f"Bearer {caller.sandbox.issue_token()}"}
-    assert (await caller.batches()).status == 200
-    caller.sandbox.revoke_tokens()
-    assert (await caller.batches()).status == 401
+async def test_a_revoked_token_is_refused_until_there_is_another(raw: RawClient) -> None:
+    raw.sandbox.faults.add("batches.list:revoke,count=1")
+    assert [(await raw.batches()).status for _ in range(2)] == [401, 401]
+    raw.headers = {"Authorization": f"Bearer {raw.sandbox.issue_token()}"}
+    assert (await raw.batches()).status == 200
+    raw.sandbox.revoke_tokens()
+    assert (await raw.batches()).status == 401
 
 
-async def test_revoking_passes_over_requests_that_carry_no_token(caller: Caller) -> None:
-    caller.sandbox.faults.add("batches.list:revoke,count=1")
-    async with caller.session.get(f"{caller.sandbox.base_url}/orgs/{caller.organization}/batches") as response:
+async def test_revoking_passes_over_requests_that_carry_no_token(raw: RawClient) -> None:
+    raw.sandbox.faults.add("batches.list:revoke,count=1")
+    async with raw.session.get(f"{raw.sandbox.base_url}/orgs/{raw.organization}/batches") as response:
         assert response.status == 401
-    assert caller.sandbox.faults.pending
+    assert raw.sandbox.faults.pending

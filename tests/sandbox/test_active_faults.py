@@ -8,7 +8,7 @@ from amili_async.sandbox import Fault
 from amili_async.sandbox._active_faults import Faults
 
 if TYPE_CHECKING:
-    from tests.sandbox.conftest import Caller
+    from tests.support.raw_client import RawClient
 
 
 def made(seed: int = 1) -> Faults:
@@ -121,26 +121,26 @@ def test_a_fault_that_refuses_tells_the_listener_when_it_begins_and_ends() -> No
     assert told == [fault, None]
 
 
-async def test_latency_comes_besides_another_fault(caller: Caller) -> None:
-    caller.sandbox.faults.add("batches.list:latency=1ms", "batches.list:status=503,count=1,latency=1ms")
-    assert (await caller.batches()).status == 503
-    assert (await caller.batches()).status == 200
-    first, second = caller.sandbox.requests
+async def test_latency_comes_besides_another_fault(raw: RawClient) -> None:
+    raw.sandbox.faults.add("batches.list:latency=1ms", "batches.list:status=503,count=1,latency=1ms")
+    assert (await raw.batches()).status == 503
+    assert (await raw.batches()).status == 200
+    first, second = raw.sandbox.requests
     assert first.fault == "batches.list:status=503,latency=0.001,count=1"
     assert second.fault is None
-    assert caller.sandbox.faults.hits(Fault("batches.list", latency=0.001)) == 2
+    assert raw.sandbox.faults.hits(Fault("batches.list", latency=0.001)) == 2
 
 
-async def test_faults_are_narrowed_to_an_organization_and_a_page(caller: Caller) -> None:
-    second = caller.sandbox.organization_ids[1]
-    caller.sandbox.faults.add(Fault("batches.list", status=503, organization=second, page=2))
-    assert len(await caller.walk(f"/orgs/{caller.organization}/batches")) == 25
-    first = await caller.ask(f"/orgs/{second}/batches")
+async def test_faults_are_narrowed_to_an_organization_and_a_page(raw: RawClient) -> None:
+    second = raw.sandbox.organization_ids[1]
+    raw.sandbox.faults.add(Fault("batches.list", status=503, organization=second, page=2))
+    assert len(await raw.walk(f"/orgs/{raw.organization}/batches")) == 25
+    first = await raw.ask(f"/orgs/{second}/batches")
     assert first.status == 200
-    assert (await caller.ask(f"/orgs/{second}/batches", params={"PageToken": first.token or ""})).status == 503
+    assert (await raw.ask(f"/orgs/{second}/batches", params={"PageToken": first.token or ""})).status == 503
 
 
 @pytest.mark.parametrize("token", ["nonsense", "AAAA"])
-async def test_a_page_token_that_is_none_counts_as_the_first_page(caller: Caller, token: str) -> None:
-    caller.sandbox.faults.add(Fault("batches.list", status=503, page=1, count=1))
-    assert (await caller.batches(PageToken=token)).status == 503
+async def test_a_page_token_that_is_none_counts_as_the_first_page(raw: RawClient, token: str) -> None:
+    raw.sandbox.faults.add(Fault("batches.list", status=503, page=1, count=1))
+    assert (await raw.batches(PageToken=token)).status == 503

@@ -10,7 +10,7 @@ from amili_async.sandbox import Fault
 
 if TYPE_CHECKING:
     from amili_async.sandbox import Sandbox
-    from tests.sandbox.conftest import Caller
+    from tests.support.raw_client import RawClient
 
 
 async def exchange(sandbox: Sandbox, *parts: bytes, end: bool = True) -> bytes:
@@ -123,13 +123,13 @@ async def test_a_head_request_gets_no_body(sandbox: Sandbox) -> None:
     assert body == b""
 
 
-async def test_a_client_that_takes_the_sandbox_for_its_proxy_names_the_whole_url(caller: Caller) -> None:
-    target = f"http://api.example/collection/v1/orgs/{caller.organization}/batches?PageSize=3"
-    head = f"GET {target} HTTP/1.1\r\nAuthorization: {caller.headers['Authorization']}\r\nConnection: close\r\n\r\n"
-    answer = await exchange(caller.sandbox, head.encode(), end=False)
+async def test_a_client_that_takes_the_sandbox_for_its_proxy_names_the_whole_url(raw: RawClient) -> None:
+    target = f"http://api.example/collection/v1/orgs/{raw.organization}/batches?PageSize=3"
+    head = f"GET {target} HTTP/1.1\r\nAuthorization: {raw.headers['Authorization']}\r\nConnection: close\r\n\r\n"
+    answer = await exchange(raw.sandbox, head.encode(), end=False)
     assert statuses(answer) == [200]
     assert len(json.loads(answer.partition(b"\r\n\r\n")[2])["data"]) == 3
-    assert caller.sandbox.requests.last().target == target
+    assert raw.sandbox.requests.last().target == target
 
 
 async def test_requests_that_follow_a_delayed_one_wait_for_its_answer(sandbox: Sandbox) -> None:
@@ -163,13 +163,13 @@ async def test_a_large_answer_waits_for_a_client_that_takes_it_slowly(sandbox: S
     writer.close()
 
 
-async def test_every_answer_has_a_request_id_of_its_own(caller: Caller) -> None:
-    ids = [(await caller.batches()).headers["X-Amili-Request-Id"] for _ in range(2)]
+async def test_every_answer_has_a_request_id_of_its_own(raw: RawClient) -> None:
+    ids = [(await raw.batches()).headers["X-Amili-Request-Id"] for _ in range(2)]
     assert ids == ["sandbox-1", "sandbox-2"]
 
 
-async def test_a_status_that_nobody_has_heard_of_is_sent(caller: Caller) -> None:
-    caller.sandbox.faults.add("batches.list:status=599")
-    said = await caller.batches()
-    assert said.status == 599
-    assert said.json["title"] == "Error"
+async def test_a_status_that_nobody_has_heard_of_is_sent(raw: RawClient) -> None:
+    raw.sandbox.faults.add("batches.list:status=599")
+    response = await raw.batches()
+    assert response.status == 599
+    assert response.json["title"] == "Error"

@@ -11,7 +11,7 @@ from amili_async.sandbox._log import LoggedRequest
 if TYPE_CHECKING:
     import aiohttp
 
-    from tests.sandbox.conftest import Caller
+    from tests.support.raw_client import RawClient
 
 
 def logged(operation: str, started: float, ended: float | None, target: str = "/") -> LoggedRequest:
@@ -29,17 +29,17 @@ def log_of(*requests: LoggedRequest, limit: int | None = None) -> RequestLog:
     return log
 
 
-async def test_a_request_is_written_down_as_it_came(caller: Caller) -> None:
-    await caller.batches(State="FAILED", PageSize="5")
-    request = caller.sandbox.requests[0]
+async def test_a_request_is_written_down_as_it_came(raw: RawClient) -> None:
+    await raw.batches(State="FAILED", PageSize="5")
+    request = raw.sandbox.requests[0]
     assert request.number == 1
     assert (request.method, request.operation) == ("GET", "batches.list")
     assert request.route == "/orgs/{organization_id}/batches"
-    assert request.path == f"/collection/v1/orgs/{caller.organization}/batches"
-    assert request.segments == ["collection", "v1", "orgs", caller.organization, "batches"]
+    assert request.path == f"/collection/v1/orgs/{raw.organization}/batches"
+    assert request.segments == ["collection", "v1", "orgs", raw.organization, "batches"]
     assert request.query == {"State": "FAILED", "PageSize": "5"}
     assert request.authorization == "Bearer"
-    assert request.headers["host"] == f"127.0.0.1:{caller.sandbox.port}"
+    assert request.headers["host"] == f"127.0.0.1:{raw.sandbox.port}"
     assert "cookie" not in request.headers
     assert request.body == b""
     assert request.status == 200
@@ -48,24 +48,24 @@ async def test_a_request_is_written_down_as_it_came(caller: Caller) -> None:
     assert repr(request) == "<1: GET batches.list 200>"
 
 
-async def test_segments_are_decoded_one_by_one(caller: Caller) -> None:
-    await caller.ask("/orgs/a%2Fb/batches/%C3%B8")
-    request = caller.sandbox.requests.last()
+async def test_segments_are_decoded_one_by_one(raw: RawClient) -> None:
+    await raw.ask("/orgs/a%2Fb/batches/%C3%B8")
+    request = raw.sandbox.requests.last()
     assert request.operation == "batches.get"
     assert request.segments[-3:] == ["a/b", "batches", "ø"]
 
 
-async def test_what_is_no_operation_is_unknown(caller: Caller) -> None:
-    await caller.ask("/nowhere")
-    request = caller.sandbox.requests.last()
+async def test_what_is_no_operation_is_unknown(raw: RawClient) -> None:
+    await raw.ask("/nowhere")
+    request = raw.sandbox.requests.last()
     assert (request.operation, request.route, request.status) == ("unknown", None, 404)
 
 
-async def test_requests_are_counted_and_found_by_operation(caller: Caller) -> None:
+async def test_requests_are_counted_and_found_by_operation(raw: RawClient) -> None:
     for _ in range(3):
-        await caller.batches()
-    await caller.ask(f"/batches/{caller.sandbox.batch_ids()[0]}")
-    log = caller.sandbox.requests
+        await raw.batches()
+    await raw.ask(f"/batches/{raw.sandbox.batch_ids()[0]}")
+    log = raw.sandbox.requests
     assert (log.count(), log.count("batches.list"), log.count("batches.*"), log.count("token")) == (4, 3, 4, 0)
     assert [request.number for request in log.of("batches.list")] == [1, 2, 3]
     assert log.last("batches.list").number == 3

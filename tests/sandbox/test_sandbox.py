@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from amili_async.sandbox import Sandbox
-from tests.sandbox.conftest import Caller
+from tests.support.raw_client import RawClient
 
 if TYPE_CHECKING:
     import aiohttp
@@ -156,16 +156,16 @@ async def test_ten_thousand_organizations_and_a_million_batches_cost_what_is_loo
     session: aiohttp.ClientSession,
 ) -> None:
     async with Sandbox(organizations=10_000, batches=1) as many:
-        caller = Caller(many, session)
+        raw = RawClient(many, session)
         for organization in many.organization_ids[::2_500]:
-            assert len((await caller.ask(f"/orgs/{organization}/batches")).rows) == 1
+            assert len((await raw.ask(f"/orgs/{organization}/batches")).rows) == 1
     async with Sandbox(organizations=1, batches=1_000_000) as long:
-        caller = Caller(long, session)
-        first = await caller.batches()
+        raw = RawClient(long, session)
+        first = await raw.batches()
         assert first.token
-        assert len((await caller.batches(PageToken=first.token)).rows) == 100
-        oldest = (await caller.batches(SortDirection="ASC")).rows[0]
-        assert (await caller.ask(f"/batches/{oldest['batchId']}")).json["data"] == oldest
+        assert len((await raw.batches(PageToken=first.token)).rows) == 100
+        oldest = (await raw.batches(SortDirection="ASC")).rows[0]
+        assert (await raw.ask(f"/batches/{oldest['batchId']}")).json["data"] == oldest
 
 
 async def test_pages_are_rendered_once_until_something_changes(
@@ -182,43 +182,43 @@ async def test_pages_are_rendered_once_until_something_changes(
 
     monkeypatch.setattr(shapes, "envelope", counted)
     async with Sandbox(organizations=1, batches=25) as sandbox:
-        caller = Caller(sandbox, session)
-        before = [(await caller.batches()).body for _ in range(3)]
+        raw = RawClient(sandbox, session)
+        before = [(await raw.batches()).body for _ in range(3)]
         assert len(rendered) == 1
         with sandbox.faults.during("batches.list:html,count=1", "batches.list:wrong-type,count=1"):
-            await caller.batches()
-            assert (await caller.batches()).body == before[0]
+            await raw.batches()
+            assert (await raw.batches()).body == before[0]
         assert len(rendered) == 1
         sandbox.add_batch()
-        assert (await caller.batches()).body != before[0]
-        assert (await caller.ask("/orgs/x/batches", headers={"Authorization": "Bearer x"})).status == 401
-        caller.headers = {}
-        assert (await caller.batches()).status == 401
+        assert (await raw.batches()).body != before[0]
+        assert (await raw.ask("/orgs/x/batches", headers={"Authorization": "Bearer x"})).status == 401
+        raw.headers = {}
+        assert (await raw.batches()).status == 401
 
 
 async def test_pages_kept_ready_take_no_more_memory_than_allowed(session: aiohttp.ClientSession) -> None:
     async with Sandbox(organizations=1, batches=60, page_size=10, keep_bytes=60_000) as sandbox:
-        caller = Caller(sandbox, session)
+        raw = RawClient(sandbox, session)
         for _ in range(2):
-            assert len(await caller.walk(f"/orgs/{caller.organization}/batches")) == 60
+            assert len(await raw.walk(f"/orgs/{raw.organization}/batches")) == 60
 
 
-async def test_a_path_takes_its_own_methods(caller: Caller) -> None:
-    said = await caller.ask(f"/orgs/{caller.organization}/payments")
-    assert said.status == 405
-    assert said.json["detail"] == "this path takes POST"
+async def test_a_path_takes_its_own_methods(raw: RawClient) -> None:
+    response = await raw.ask(f"/orgs/{raw.organization}/payments")
+    assert response.status == 405
+    assert response.json["detail"] == "this path takes POST"
 
 
 async def test_other_paths_can_be_given_to_operations(session: aiohttp.ClientSession) -> None:
     routes = {"cases.pause": "/v9/{organization_id}/hold/{case_id}"}
     async with Sandbox(organizations=1, batches=25, routes=routes) as sandbox:
-        caller = Caller(sandbox, session)
-        case = (await caller.ask(f"/orgs/{caller.organization}/cases", params={"Status": "OPEN"})).rows[0]
+        raw = RawClient(sandbox, session)
+        case = (await raw.ask(f"/orgs/{raw.organization}/cases", params={"Status": "OPEN"})).rows[0]
         for path, status in (
-            (f"/orgs/{caller.organization}/cases/{case['caseId']}/pause", 404),
-            (f"/v9/{caller.organization}/hold/{case['caseId']}", 202),
+            (f"/orgs/{raw.organization}/cases/{case['caseId']}/pause", 404),
+            (f"/v9/{raw.organization}/hold/{case['caseId']}", 202),
         ):
-            assert (await caller.ask(path, method="POST")).status == status
+            assert (await raw.ask(path, method="POST")).status == status
         assert sandbox.requests.count("cases.pause") == 1
 
 

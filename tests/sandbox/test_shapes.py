@@ -9,7 +9,7 @@ import pytest
 from amili_async.sandbox import Sandbox
 from amili_async.sandbox import _shapes as shapes
 from amili_async.sandbox._seed_data import Failure, Success
-from tests.sandbox.conftest import Caller
+from tests.support.raw_client import RawClient
 
 if TYPE_CHECKING:
     import aiohttp
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 async def batches(generation: Generation, session: aiohttp.ClientSession) -> list[dict[str, Any]]:
     async with Sandbox(organizations=1, batches=120, generation=generation) as sandbox:
-        return await Caller(sandbox, session).walk(f"/orgs/{sandbox.organization_ids[0]}/batches")
+        return await RawClient(sandbox, session).walk(f"/orgs/{sandbox.organization_ids[0]}/batches")
 
 
 async def test_a_batch_of_the_first_generation_has_the_members_of_its_documentation(
@@ -65,9 +65,9 @@ async def test_the_summary_comes_first_or_last(session: aiohttp.ClientSession) -
     firsts: dict[Generation, str] = {"G1": "summary", "G2": "data", "G3": "summary"}
     for generation, first in firsts.items():
         async with Sandbox(organizations=1, batches=3, generation=generation) as sandbox:
-            said = await Caller(sandbox, session).batches()
-        assert next(iter(said.json)) == first
-        assert said.headers["Content-Type"] == "application/json; charset=utf-8"
+            response = await RawClient(sandbox, session).batches()
+        assert next(iter(response.json)) == first
+        assert response.headers["Content-Type"] == "application/json; charset=utf-8"
 
 
 @pytest.mark.parametrize(("last_page", "token"), [("absent", "-"), ("null", None), ("empty", "")])
@@ -75,10 +75,10 @@ async def test_the_end_of_a_list_is_marked_as_the_sandbox_is_told(
     last_page: LastPage, token: str | None, session: aiohttp.ClientSession
 ) -> None:
     async with Sandbox(organizations=1, batches=3, page_size=2, last_page=last_page) as sandbox:
-        caller = Caller(sandbox, session)
-        first = await caller.batches()
+        raw = RawClient(sandbox, session)
+        first = await raw.batches()
         assert first.token
-        last = await caller.batches(PageToken=first.token)
+        last = await raw.batches(PageToken=first.token)
         assert last.json["summary"].get("nextPageToken", "-") == token
 
 

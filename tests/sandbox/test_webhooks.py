@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from amili_async.sandbox import Sandbox
-from tests.sandbox.conftest import Caller
+from tests.support.raw_client import RawClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -56,9 +56,9 @@ INVOICE = {
 }
 
 
-async def write(caller: Caller, noun: str, item: dict[str, Any]) -> str:
-    said = await caller.ask(f"/orgs/{caller.organization}/{noun}", method="POST", json={noun: [item]})
-    batch_id: str = said.json["data"]["batchId"]
+async def write(raw: RawClient, noun: str, item: dict[str, Any]) -> str:
+    response = await raw.ask(f"/orgs/{raw.organization}/{noun}", method="POST", json={noun: [item]})
+    batch_id: str = response.json["data"]["batchId"]
     return batch_id
 
 
@@ -66,15 +66,15 @@ async def test_what_happens_is_told_signed_and_in_order(receiver: Receiver, sess
     async with Sandbox(
         organizations=1, batches=0, finish_after=None, webhook_url=receiver.url, webhook_secret=b"hush"
     ) as sandbox:
-        caller = Caller(sandbox, session)
-        batch_id = await write(caller, "invoices", INVOICE)
+        raw = RawClient(sandbox, session)
+        batch_id = await write(raw, "invoices", INVOICE)
         sandbox.finish(batch_id)
-        invoice = (await caller.ask(f"/orgs/{caller.organization}/invoices")).rows[0]
-        sandbox.finish(await write(caller, "payments", {"invoiceId": invoice["id"], "amount": 40}))
-        sandbox.finish(await write(caller, "payments", {"invoiceId": invoice["id"], "amount": 60}))
-        sandbox.finish(await write(caller, "corrections", {"invoiceId": invoice["id"], "amount": 1}))
-        case_id = (await caller.ask(f"/orgs/{caller.organization}/cases")).rows[0]["caseId"]
-        await caller.ask(f"/orgs/{caller.organization}/cases/{case_id}/pause", method="POST")
+        invoice = (await raw.ask(f"/orgs/{raw.organization}/invoices")).rows[0]
+        sandbox.finish(await write(raw, "payments", {"invoiceId": invoice["id"], "amount": 40}))
+        sandbox.finish(await write(raw, "payments", {"invoiceId": invoice["id"], "amount": 60}))
+        sandbox.finish(await write(raw, "corrections", {"invoiceId": invoice["id"], "amount": 1}))
+        case_id = (await raw.ask(f"/orgs/{raw.organization}/cases")).rows[0]["caseId"]
+        await raw.ask(f"/orgs/{raw.organization}/cases/{case_id}/pause", method="POST")
         await sandbox.webhooks.drained()
         events = [json.loads(body) for _, body in receiver.events]
         names = [event.get("type") or event["eventType"] for event in events]
@@ -89,11 +89,11 @@ async def test_what_happens_is_told_signed_and_in_order(receiver: Receiver, sess
             ["amounts"], ["amounts", "status"], ["amounts"], ["status"],
         ]  # fmt: skip
         assert len({event["id"] for event in events}) == len(events)
-        assert events[1]["data"] == {"batchId": batch_id, "organizationId": caller.organization, "status": "SUCCESS"}
+        assert events[1]["data"] == {"batchId": batch_id, "organizationId": raw.organization, "status": "SUCCESS"}
         assert events[0]["data"]["invoices"] == [invoice["id"]]
         settlement = events[3]["data"]
-        path = f"/orgs/{caller.organization}/settlements/{settlement['settlementId']}"
-        assert (await caller.ask(path)).json["data"]["invoiceId"] == settlement["invoiceId"] == invoice["id"]
+        path = f"/orgs/{raw.organization}/settlements/{settlement['settlementId']}"
+        assert (await raw.ask(path)).json["data"]["invoiceId"] == settlement["invoiceId"] == invoice["id"]
         keys: set[str] = set()
         for (headers, body), event, name in zip(receiver.events, events, names, strict=True):
             assert headers["X-Amili-Event"] == name
@@ -108,7 +108,7 @@ async def test_an_event_goes_out_though_nobody_asks_for_anything(
     receiver: Receiver, session: aiohttp.ClientSession
 ) -> None:
     async with Sandbox(organizations=1, batches=0, finish_after=0.01, webhook_url=receiver.url) as sandbox:
-        batch_id = await write(Caller(sandbox, session), "payments", {"invoiceId": "x", "amount": 1})
+        batch_id = await write(RawClient(sandbox, session), "payments", {"invoiceId": "x", "amount": 1})
         await receiver.came.wait()
         assert json.loads(receiver.events[0][1])["data"]["batchId"] == batch_id
 

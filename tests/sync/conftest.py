@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from tests.throwaway_postgresql import MISSING, Server, programs, throwaway_postgresql
+from tests.support.postgresql import MISSING, Server, programs, throwaway_postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -29,10 +29,10 @@ from amili_async.sync import (
     sync,
 )
 from amili_async.sync import _engine as engine
-from tests.sync.scripted import MemoryStore
+from tests.support.scripted_list import MemoryStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from amili_async._client import ClientSettings
@@ -60,16 +60,16 @@ async def connected(sandbox: Sandbox, **settings: Unpack[ClientSettings]) -> Asy
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
+def sandbox_settings() -> dict[str, object]:
     """Three organizations with five pages each."""
-    async with Sandbox(organizations=3, batches=50, entries=1, page_size=10) as served:
-        yield served
+    return {"organizations": 3, "batches": 50, "entries": 1, "page_size": 10}
 
 
 @pytest.fixture
-async def client(sandbox: Sandbox) -> AsyncGenerator[AmiliClient]:
-    async with connected(sandbox) as made:
-        yield made
+def clock() -> Iterator[Pauseless]:
+    pauseless = Pauseless()
+    with installed(pauseless):
+        yield pauseless
 
 
 @pytest.fixture

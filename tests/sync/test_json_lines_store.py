@@ -8,26 +8,17 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from amili_async import AmiliClient, ClientCredentials
-from amili_async.sandbox import Sandbox
 from amili_async.sync import Store, sync
-from tests.sync.json_lines_store import JsonLinesStore
+from tests.support.json_lines_store import JsonLinesStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from amili_async import AmiliClient
+    from amili_async.sandbox import Sandbox
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(organizations=2, batches=30, entries=1, page_size=5) as served:
-        yield served
-
-
-@pytest.fixture
-async def client(sandbox: Sandbox) -> AsyncIterator[AmiliClient]:
-    credentials = ClientCredentials(*sandbox.credentials)
-    async with AmiliClient(credentials, base_url=sandbox.base_url, token_url=sandbox.token_url) as made:
-        yield made
+def sandbox_settings() -> dict[str, object]:
+    return {"organizations": 2, "batches": 30, "entries": 1, "page_size": 5}
 
 
 def lines(folder: Path) -> list[str]:

@@ -16,7 +16,7 @@ from amili_async import AmiliClient, ClientCredentials
 from amili_async.sandbox import Sandbox
 from amili_async.sync import SqlStore
 from amili_async.sync._checkpoint import Checkpoint
-from tests.throwaway_postgresql import Server, throwaway_postgresql
+from tests.support.postgresql import Server, throwaway_postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ PAGE = 10
 
 async def begin(sandbox: Sandbox, url: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.sync.killed_run", sandbox.base_url, sandbox.token_url),
+        *(sys.executable, "-m", "tests.support.sync_process", sandbox.base_url, sandbox.token_url),
         *(*sandbox.credentials, url, *sandbox.organization_ids),
     )
 

@@ -14,7 +14,7 @@ from amili_async.events import QuarantinedRow
 from amili_async.sync._list_sync import LeaseLostError, ListSync
 from amili_async.sync._progress import Counter
 from amili_async.sync._store import LeaseConflict, PageWrite, Row, WriteResult
-from tests.sync.scripted import EPOCH, MemoryStore, ScriptedList, row
+from tests.support.scripted_list import EPOCH, MemoryStore, ScriptedList, row
 
 SPACING = 1000
 """Seconds between rows: more than the overlap, so that a walk need not read on for that."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
-from amili_async import AmiliClient, ClientCredentials, DecodeError, ForbiddenError
+from amili_async import AmiliClient, DecodeError, ForbiddenError
 from amili_async.events import QuarantinedRow
 from amili_async.models._cases import Case
 from amili_async.models._invoices import Invoice
@@ -16,23 +15,12 @@ from amili_async.models._settlements import Settlement
 from amili_async.sandbox import Fault, Sandbox
 from amili_async.sync._lists import BatchLists, CaseLists, InvoiceLists, ListSource, SettlementLists
 from amili_async.sync._store import Row
-from tests.sync.samples import batch
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+from tests.support.rows import batch
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(organizations=1, batches=6, entries=1, page_size=3) as served:
-        yield served
-
-
-@pytest.fixture
-async def client(sandbox: Sandbox) -> AsyncIterator[AmiliClient]:
-    credentials = ClientCredentials(*sandbox.credentials)
-    async with AmiliClient(credentials, base_url=sandbox.base_url, token_url=sandbox.token_url) as made:
-        yield made
+def sandbox_settings() -> dict[str, object]:
+    return {"organizations": 1, "batches": 6, "entries": 1, "page_size": 3}
 
 
 def settlement(client: AmiliClient, raw: bytes) -> Row:

@@ -26,7 +26,7 @@ from amili_async.sync._scan import (
     resumed,
     wanted,
 )
-from tests.sync.scripted import at, row
+from tests.support.scripted_list import at, row
 
 if TYPE_CHECKING:
     from amili_async.sync._store import Row

@@ -13,7 +13,7 @@ from amili_async._clock import SystemClock
 from amili_async.sync._list_sync import ListSync
 from amili_async.sync._progress import Counter
 from amili_async.sync._scan import OVERLAP_ROWS
-from tests.sync.scripted import EPOCH, Crash, MemoryStore, Order, Paging, ScriptedList, row
+from tests.support.scripted_list import EPOCH, Crash, MemoryStore, Order, Paging, ScriptedList, row
 
 if TYPE_CHECKING:
     from amili_async.sync._store import Row

@@ -22,7 +22,7 @@ from amili_async._upstream.aiohttp import (
     never_resend,
     request_sent_signal,
 )
-from tests.turns import turns, until
+from tests.support.turns import turns, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

@@ -159,9 +159,9 @@ async def test_a_killed_worker_s_shard_is_taken_up_by_another_from_where_it_stoo
 async def test_a_shard_that_fails_again_and_again_is_reported_and_the_rest_goes_on(
     cluster: Any, postgresql_url: str, monkeypatch: pytest.MonkeyPatch, deed: str, error: str
 ) -> None:
-    from tests.sync import poison  # noqa: PLC0415  # the workers import it by this name too
+    from tests.support import poisoned_shard  # noqa: PLC0415  # the workers import it by this name too
 
-    monkeypatch.setattr(dask, "work", getattr(poison, deed))
+    monkeypatch.setattr(dask, "work", getattr(poisoned_shard, deed))
     with Sandbox(organizations=3, batches=20, seed=1) as sandbox:
         report = await sync_on_dask(
             cluster,

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from amili_async.errors import ConfigurationError
 from amili_async.sync import SqlDeduplicationStore, SqlStore
-from tests.sync.samples import held
+from tests.support.rows import held
 
 if TYPE_CHECKING:
     from amili_async.integrations._deduplication import DeduplicationStore

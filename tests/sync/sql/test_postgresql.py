@@ -12,9 +12,9 @@ from amili_async._clock import SystemClock, installed
 from amili_async.errors import StoreError
 from amili_async.sync import SqlStore, WriteResult
 from amili_async.sync._sql.database import InvalidValueError, database
+from tests.support.postgresql import Server, throwaway_postgresql
+from tests.support.rows import batch, portion
 from tests.sync.conftest import new_database
-from tests.sync.samples import batch, portion
-from tests.throwaway_postgresql import Server, throwaway_postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

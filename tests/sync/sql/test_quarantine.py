@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from amili_async.sync import Checkpoint, SqlStore
-from tests.sync.samples import aside, held, portion
+from tests.support.rows import aside, held, portion
 
 
 @pytest.mark.parametrize(

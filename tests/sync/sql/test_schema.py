@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from amili_async.errors import StoreError
 from amili_async.sync import Checkpoint, SqlStore, WriteResult
 from amili_async.sync._sql.schema import VERSION, metadata, schema
-from tests.sync.samples import batch, held, portion
+from tests.support.rows import batch, held, portion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

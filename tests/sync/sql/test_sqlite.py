@@ -12,7 +12,7 @@ import pytest
 from amili_async.errors import StoreError
 from amili_async.sync import Checkpoint, SqlStore, WriteResult
 from amili_async.sync._sql.sqlite import set_up
-from tests.sync.samples import batch, portion
+from tests.support.rows import batch, portion
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +80,7 @@ async def test_a_store_in_memory_serves_a_run() -> None:
 WRITER = """
 import asyncio, sys
 from amili_async.sync import SqlStore
-from tests.sync.samples import batch, portion
+from tests.support.rows import batch, portion
 
 async def main(url, name):
     async with SqlStore(url) as store:

@@ -21,7 +21,7 @@ from amili_async.sync._sql.quarantine import Quarantine
 from amili_async.sync._sql.schema import batches
 from amili_async.sync._sql.statements import Statement
 from amili_async.sync._sql.tables import RowTable
-from tests.sync.samples import aside, batch, held, portion
+from tests.support.rows import aside, batch, held, portion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-FOLDER = Path(__file__).parent / "fixtures"
+FOLDER = Path(__file__).parent.parent / "fixtures"
 
 
 def example(name: str) -> bytes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from tests.turns import turns
+from tests.support.turns import turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
@@ -22,7 +22,7 @@ Way = Literal["cancelled", "closed"]
 By = Literal["item", "page"]
 
 
-class Listed:
+class BatchList:
     """One organization's batches, a client to walk over them, and the ids that a whole walk is to yield."""
 
     def __init__(self, client: AmiliClient, sandbox: Sandbox, organization: str, rows: list[str]) -> None:
@@ -60,14 +60,14 @@ async def ids_until(error: type[Exception], batches: AsyncIterable[Batch]) -> li
 
 
 async def stopped_at_every_turn(
-    listed: Listed, way: Way, by: By, **options: Any
+    batch_list: BatchList, way: Way, by: By, **options: Any
 ) -> AsyncIterator[tuple[Pager[Batch], list[str]]]:
     """Walk over the list again and again, stopped one turn of the event loop later each time; yield what came."""
     came: list[str] = []
     turn = 0
-    while came != listed.rows:
+    while came != batch_list.rows:
         turn += 1
-        pager, came = listed.pager(**options), []
+        pager, came = batch_list.pager(**options), []
         walking = asyncio.create_task(_walk(pager, by, came))
         await turns(turn)
         before = list(came)

@@ -1,4 +1,4 @@
-"""Told: takes drift as the parts of the decoding tell it."""
+"""RecordedDrift: takes drift as the parts of the decoding tell it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from amili_async.events import DriftKind
 
 
-class Told(list["tuple[DriftKind, str, str]"]):
+class RecordedDrift(list["tuple[DriftKind, str, str]"]):
     """All drift that was told, in order."""
 
     def __call__(self, kind: DriftKind, path: str, found: str, /) -> None:

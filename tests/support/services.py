@@ -34,11 +34,11 @@ def executed(name: str, *titles: str) -> ModuleType:
 
 def point_environment(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
     """Make the environment's client one of the sandbox's."""
-    for name, value in environment(sandbox).items():
+    for name, value in environment_of(sandbox).items():
         monkeypatch.setenv(name, value)
 
 
-def environment(sandbox: Sandbox) -> dict[str, str]:
+def environment_of(sandbox: Sandbox) -> dict[str, str]:
     """Return the variables that lead a client to the sandbox."""
     client_id, client_secret = sandbox.credentials
     return {

@@ -1,15 +1,14 @@
-"""A read and a write to make calls with, and what makes the clients that make them."""
+"""A read and a write to make calls with."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, Unpack
+from typing import TYPE_CHECKING
 
 from amili_async.models._accepted import AcceptedBody
 from amili_async.sandbox import Fault
 
 if TYPE_CHECKING:
     from amili_async import AmiliClient
-    from amili_async._client import ClientSettings
     from amili_async.models._batches import Batch
 
 READ = "batches.get"
@@ -39,9 +38,3 @@ class Calls:
             repeatable=repeatable,
         )
         return accepted.batch_id
-
-
-class ClientMaker(Protocol):
-    """Makes clients of the sandbox; they are closed when the test ends. ``auth`` is the credentials, unless given."""
-
-    def __call__(self, auth: str | None = None, /, **settings: Unpack[ClientSettings]) -> AmiliClient: ...

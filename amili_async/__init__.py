@@ -42,8 +42,8 @@ if TYPE_CHECKING:
         WrongLoopError,
     )
     from amili_async.events import Drift, QuarantinedRow
-    from amili_async.models._accepted import Accepted
-    from amili_async.models._autocollect import (
+    from amili_async.models import (
+        Accepted,
         AutoCollectBatch,
         AutoCollectCase,
         AutoCollectContact,
@@ -51,19 +51,37 @@ if TYPE_CHECKING:
         AutoCollectEvent,
         AutoCollectPaymentDetails,
         AutoCollectSettlement,
+        Batch,
+        BatchState,
+        BatchType,
+        Case,
+        CaseInvoice,
+        CaseStatus,
+        CaseSubStatus,
+        CollectionType,
+        Creditor,
+        Debtor,
+        DebtorType,
+        FailedEntry,
+        Invoice,
+        InvoiceStatus,
+        InvoiceSuccess,
+        InvoiceType,
+        LegacyError,
+        LegacyResponse,
+        LegacyStatus,
+        NewCorrection,
+        NewInvoice,
+        NewPayment,
+        OpenEnum,
+        PaymentType,
+        RawValue,
+        Settlement,
+        SucceededEntry,
+        Summary,
+        UnknownEntry,
+        encode,
     )
-    from amili_async.models._batches import Batch, BatchState, BatchType
-    from amili_async.models._cases import Case, CaseInvoice, CaseStatus, CaseSubStatus, Debtor, DebtorType
-    from amili_async.models._corrections import NewCorrection
-    from amili_async.models._encoding import encode
-    from amili_async.models._entries import FailedEntry, InvoiceSuccess, SucceededEntry, UnknownEntry
-    from amili_async.models._envelope import Summary
-    from amili_async.models._invoices import Creditor, Invoice, InvoiceStatus, InvoiceType, NewInvoice
-    from amili_async.models._legacy_status import LegacyError, LegacyResponse, LegacyStatus
-    from amili_async.models._open_enum import OpenEnum
-    from amili_async.models._payments import NewPayment, PaymentType
-    from amili_async.models._raw_value import RawValue
-    from amili_async.models._settlements import CollectionType, Settlement
     from amili_async.resources import ChunkOutcome
 
 __all__ = [
@@ -150,8 +168,8 @@ _HOMES = {
     "_client": ("AmiliClient",),
     "_cursor": ("Cursor",),
     "events": ("Drift", "QuarantinedRow"),
-    "models._accepted": ("Accepted",),
-    "models._autocollect": (
+    "models": (
+        "Accepted",
         "AutoCollectBatch",
         "AutoCollectCase",
         "AutoCollectContact",
@@ -159,19 +177,37 @@ _HOMES = {
         "AutoCollectEvent",
         "AutoCollectPaymentDetails",
         "AutoCollectSettlement",
+        "Batch",
+        "BatchState",
+        "BatchType",
+        "Case",
+        "CaseInvoice",
+        "CaseStatus",
+        "CaseSubStatus",
+        "CollectionType",
+        "Creditor",
+        "Debtor",
+        "DebtorType",
+        "FailedEntry",
+        "Invoice",
+        "InvoiceStatus",
+        "InvoiceSuccess",
+        "InvoiceType",
+        "LegacyError",
+        "LegacyResponse",
+        "LegacyStatus",
+        "NewCorrection",
+        "NewInvoice",
+        "NewPayment",
+        "OpenEnum",
+        "PaymentType",
+        "RawValue",
+        "Settlement",
+        "SucceededEntry",
+        "Summary",
+        "UnknownEntry",
+        "encode",
     ),
-    "models._batches": ("Batch", "BatchState", "BatchType"),
-    "models._cases": ("Case", "CaseInvoice", "CaseStatus", "CaseSubStatus", "Debtor", "DebtorType"),
-    "models._corrections": ("NewCorrection",),
-    "models._encoding": ("encode",),
-    "models._entries": ("FailedEntry", "InvoiceSuccess", "SucceededEntry", "UnknownEntry"),
-    "models._envelope": ("Summary",),
-    "models._invoices": ("Creditor", "Invoice", "InvoiceStatus", "InvoiceType", "NewInvoice"),
-    "models._legacy_status": ("LegacyError", "LegacyResponse", "LegacyStatus"),
-    "models._open_enum": ("OpenEnum",),
-    "models._raw_value": ("RawValue",),
-    "models._payments": ("NewPayment", "PaymentType"),
-    "models._settlements": ("CollectionType", "Settlement"),
     "_protocol.options": ("Timeout",),
     "_lists.pager": ("Page", "Pager"),
     "resources": ("ChunkOutcome",),

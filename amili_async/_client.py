@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from amili_async._call.auth import TokenProvider
     from amili_async._protocol.options import OnInvalid
-    from amili_async.models._entries import SucceededEntry
+    from amili_async.models import SucceededEntry
 
 T = TypeVar("T")
 

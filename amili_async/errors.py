@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from amili_async._cursor import Cursor
-    from amili_async.models._batches import Batch
+    from amili_async.models import Batch
 
 MAX_BODY = 64 * 1024
 """The bytes of an answer that an error keeps, at most."""

@@ -14,8 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from amili_async._decoding import Reader
-from amili_async.models._batches import Batch
-from amili_async.models._entries import SucceededEntry
+from amili_async.models import Batch, SucceededEntry
 from benchmarks.measuring import Row, Sample, Settings, Stopwatch, cpu_per_unit, interleave, ratio
 from benchmarks.peers.rows import DECODER
 from benchmarks.report import main

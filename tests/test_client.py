@@ -20,7 +20,7 @@ from amili_async.errors import (
     UnauthorizedError,
     UnconfirmedRouteWarning,
 )
-from amili_async.models._entries import SucceededEntry
+from amili_async.models import SucceededEntry
 from amili_async.sandbox import Fault, Sandbox
 
 VARIABLES = (

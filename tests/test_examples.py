@@ -42,7 +42,7 @@ from amili_async import (
     encode,
 )
 from amili_async._decoding import Reader
-from amili_async.models._accepted import AcceptedBody
+from amili_async.models._envelope import AcceptedBody
 from amili_async.webhooks import BatchCompleted, CaseCreated, CaseUpdated, SettlementCreated, parse_event
 from tests.support.examples import FOLDER, example
 

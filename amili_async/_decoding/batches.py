@@ -20,13 +20,14 @@ from amili_async._decoding.placeholders import Placeholders
 from amili_async._decoding.rows import PageBody, Rows
 from amili_async._decoding.search import Tagged, entries_with
 from amili_async._upstream.msgspec import set_frozen
-from amili_async.models._batches import Batch, batch_of
-from amili_async.models._entries import SucceededEntry, read_failed, types_by_tag
+from amili_async.models import Batch, SucceededEntry
+from amili_async.models._batches import batch_of
+from amili_async.models._entries import read_failed, types_by_tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from amili_async.models._envelope import Summary
+    from amili_async.models import Summary
 
 F = TypeVar("F")
 

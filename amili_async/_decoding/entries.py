@@ -10,7 +10,7 @@ import msgspec
 from amili_async._decoding.drift import DriftBuffer, DriftReporter
 from amili_async._decoding.failures import validation_detail
 from amili_async._decoding.lenient import JSON, Coercer, Members, items_in, items_of
-from amili_async.models._entries import SucceededEntry, UnknownEntry
+from amili_async.models import SucceededEntry, UnknownEntry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,8 +11,7 @@ import msgspec
 from amili_async._decoding.drift import DriftBuffer, DriftReporter
 from amili_async._decoding.failures import READING_ERRORS, decode_error
 from amili_async._decoding.lenient import Members
-from amili_async.models._base import Model
-from amili_async.models._envelope import Summary
+from amili_async.models import Model, Summary
 
 
 class _One(Model, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 import msgspec
 
 from amili_async._decoding.drift import DriftBuffer, DriftReporter
-from amili_async.models._open_enum import OpenEnum
+from amili_async.models import OpenEnum
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

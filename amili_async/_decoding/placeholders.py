@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from amili_async._upstream.msgspec import set_frozen
-from amili_async.models._entries import UnknownEntry
+from amili_async.models import UnknownEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from amili_async.models._batches import Batch
+    from amili_async.models import Batch
 
 MAX_LEARNT = 64
 """The unknown tags that are learnt, at most: a server that makes up tags must not fill the memory."""

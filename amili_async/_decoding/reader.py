@@ -13,11 +13,9 @@ from amili_async._decoding.envelope import SplitPage, first_row, unwrap_list, un
 from amili_async._decoding.failures import READING_ERRORS, decode_error, validation_detail
 from amili_async._decoding.rows import ListRows, OpenRows, PlainRows, Rows
 from amili_async.events import Drift, DriftKind, QuarantinedRow
-from amili_async.models._batches import Batch
-from amili_async.models._entries import SucceededEntry, types_by_tag
-from amili_async.models._envelope import Summary
+from amili_async.models import Batch, RawValue, SucceededEntry, Summary
+from amili_async.models._entries import types_by_tag
 from amili_async.models._open_enum import misses
-from amili_async.models._raw_value import RawValue
 
 if TYPE_CHECKING:
     from amili_async._decoding.drift import DriftReporter

@@ -10,9 +10,7 @@ import msgspec
 
 from amili_async._decoding.drift import DriftBuffer, DriftReporter
 from amili_async._decoding.lenient import JSON, Coercer, Items, shape_of
-from amili_async.models._base import Model
-from amili_async.models._envelope import Summary
-from amili_async.models._raw_value import RawValue
+from amili_async.models import Model, RawValue, Summary
 
 T = TypeVar("T")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from amili_async._routes import Route
     from amili_async._upstream.aiohttp import RequestSentSignal
     from amili_async.events import Drift, QuarantinedRow
-    from amili_async.models._envelope import Summary
+    from amili_async.models import Summary
 
 T = TypeVar("T")
 

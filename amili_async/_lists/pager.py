@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from amili_async._decoding import Reader
     from amili_async._lists.page_fetcher import FetchedPage, PageFetcher
     from amili_async._protocol.requests import Body
-    from amili_async.models._envelope import Summary
+    from amili_async.models import Summary
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from amili_async import AmiliClient, Page, Pager
-    from amili_async.models._base import Model
+    from amili_async.models import Model
 
 T = TypeVar("T")
 
@@ -159,7 +159,7 @@ def show_one(
 def members(model: Model) -> Iterator[tuple[str, object]]:
     """Yield the members of an object by their names on the wire; one that has members itself as JSON."""
     from amili_async import encode  # noqa: PLC0415  # only where there is an object
-    from amili_async.models._base import Model  # noqa: PLC0415  # the same
+    from amili_async.models import Model  # noqa: PLC0415  # the same
 
     for field in msgspec.structs.fields(model):
         value: object = getattr(model, field.name)

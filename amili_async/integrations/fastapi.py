@@ -23,7 +23,7 @@ from amili_async.integrations.json_lines import CONTENT_TYPE as JSON_LINES
 from amili_async.integrations.json_lines import stream_json_lines
 from amili_async.integrations.problems import TYPE_PREFIX, problem_of
 from amili_async.integrations.webhooks import Handlers, Verifier, WebhookReceiver
-from amili_async.models._encoding import encode
+from amili_async.models import encode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from amili_async._call.auth import TokenProvider
-    from amili_async.models._base import Model
+    from amili_async.models import Model
 
     Lifespan: TypeAlias = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, object]]]
 

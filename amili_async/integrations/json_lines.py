@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
-from amili_async.models._encoding import encode
+from amili_async.models import encode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
-    from amili_async.models._base import Model
+    from amili_async.models import Model
 
 CONTENT_TYPE = "application/x-ndjson"
 

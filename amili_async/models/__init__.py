@@ -1,1 +1,73 @@
-"""What Amili sends and takes: one module a noun, frozen structs, open enums."""
+"""What Amili sends and takes: frozen structs, open enums. A module a noun; every public name is here.
+
+Read `_base` first (what all models share), then `_open_enum`, then a noun, such as `_batches` with its `_entries`.
+"""
+
+from amili_async.models._autocollect import (
+    AutoCollectBatch,
+    AutoCollectCase,
+    AutoCollectContact,
+    AutoCollectCreditor,
+    AutoCollectEvent,
+    AutoCollectPaymentDetails,
+    AutoCollectSettlement,
+)
+from amili_async.models._base import Model, encode
+from amili_async.models._batches import Batch, BatchState, BatchType, LegacyError, LegacyResponse, LegacyStatus
+from amili_async.models._cases import Case, CaseInvoice, CaseStatus, CaseSubStatus, Debtor, DebtorType
+from amili_async.models._corrections import NewCorrection
+from amili_async.models._entries import FailedEntry, InvoiceSuccess, SucceededEntry, UnknownEntry
+from amili_async.models._envelope import Accepted, RawValue, Summary
+from amili_async.models._invoices import Creditor, Invoice, InvoiceStatus, InvoiceType, NewInvoice
+from amili_async.models._moments import DateLike
+from amili_async.models._open_enum import OpenEnum
+from amili_async.models._payments import NewPayment, PaymentType
+from amili_async.models._settlements import CollectionType, Settlement
+
+__all__ = [
+    "Accepted",
+    "AutoCollectBatch",
+    "AutoCollectCase",
+    "AutoCollectContact",
+    "AutoCollectCreditor",
+    "AutoCollectEvent",
+    "AutoCollectPaymentDetails",
+    "AutoCollectSettlement",
+    "Batch",
+    "BatchState",
+    "BatchType",
+    "Case",
+    "CaseInvoice",
+    "CaseStatus",
+    "CaseSubStatus",
+    "CollectionType",
+    "Creditor",
+    "DateLike",
+    "Debtor",
+    "DebtorType",
+    "FailedEntry",
+    "Invoice",
+    "InvoiceStatus",
+    "InvoiceSuccess",
+    "InvoiceType",
+    "LegacyError",
+    "LegacyResponse",
+    "LegacyStatus",
+    "Model",
+    "NewCorrection",
+    "NewInvoice",
+    "NewPayment",
+    "OpenEnum",
+    "PaymentType",
+    "RawValue",
+    "Settlement",
+    "SucceededEntry",
+    "Summary",
+    "UnknownEntry",
+    "encode",
+]
+
+# Pickles and tracebacks name the public module, and so outlive every move between the modules behind it.
+for _public in map(globals().__getitem__, __all__):
+    if isinstance(_public, type):
+        _public.__module__ = __name__

@@ -4,16 +4,12 @@ Members are documented by name only (D), their kinds are inferred (I); dates are
 ``settlement`` is cut off on the public page.
 """
 
-from __future__ import annotations
-
 from decimal import Decimal
 from typing import TypeAlias
 
 import msgspec
 
-from amili_async.models._base import Model
-from amili_async.models._legacy_status import lower
-from amili_async.models._number_text import NumberText, StringifiedInts
+from amili_async.models._base import Model, NumberText, StringifiedInts, lower
 
 Scalar: TypeAlias = str | int | float | bool | None
 """A member of which not even the kind is known."""

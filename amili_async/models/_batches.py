@@ -1,15 +1,11 @@
 """Batch: what a write became, with the outcome of each of its objects, in every generation's shape."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 import msgspec
 
-from amili_async.models._base import Model
-from amili_async.models._encoding import members_of
-from amili_async.models._legacy_status import LegacyStatus
+from amili_async.models._base import Model, lower, members_of
 from amili_async.models._open_enum import OpenEnum
 
 
@@ -36,6 +32,33 @@ class BatchType(OpenEnum):
 
     NONE = "NONE"
     INVOICE = "INVOICE"
+
+
+class LegacyError(Model, frozen=True, kw_only=True, gc=False, rename=lower):
+    """What was wrong with one object of a batch (D, get-all-batches-3939027e0)."""
+
+    private = frozenset({"message"})
+
+    object_name: str | None = None
+    object_index: int | None = None
+    message: str | None = None
+
+
+class LegacyResponse(Model, frozen=True, kw_only=True, gc=False, rename=lower):
+    """What became of one object of a batch (D, get-all-batches-3939027e0)."""
+
+    object_name: str | None = None
+    object_index: int | None = None
+    ledger_ref: str | None = None
+    status_statuscode: str | None = msgspec.field(default=None, name="status_statuscode")
+
+
+class LegacyStatus(Model, frozen=True, kw_only=True, gc=False, rename=lower):
+    """The status of a batch as an object (D for batches; I for the answer to AutoCollect's ``send_batch``)."""
+
+    status_code: int | None = None
+    errors: tuple[LegacyError, ...] = ()
+    responses: tuple[LegacyResponse, ...] = ()
 
 
 if TYPE_CHECKING:

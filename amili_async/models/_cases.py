@@ -1,15 +1,13 @@
 """Cases: invoices of one debtor in collection, with who owes and what is left."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 
 import msgspec
 
+from amili_async.models._base import NumberText, StringifiedInts
 from amili_async.models._invoices import InvoiceType
-from amili_async.models._number_text import NumberText, StringifiedInts
 from amili_async.models._open_enum import OpenEnum
 
 

@@ -1,7 +1,5 @@
 """Corrections of what is owed, such as a credit note, to be told to Amili."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 from amili_async.models._request import Moment, Request

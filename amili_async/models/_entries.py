@@ -1,16 +1,11 @@
 """The entries of a batch: what succeeded, told apart by ``$type``, and what failed."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from amili_async.errors import ConfigurationError
 from amili_async.models._base import Model
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 _MESSAGES = ("message", "errorMessage", "error", "reason", "detail", "description", "title")
 _REFERENCES = (

@@ -1,8 +1,14 @@
-"""The envelope around every answer of the API: a summary beside the data."""
+"""What an answer holds beside rows: its summary, the batch that a write became, a value of no documented shape."""
 
-from __future__ import annotations
+from decimal import Decimal
+from typing import Annotated
+
+import msgspec
 
 from amili_async.models._base import Model
+
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+_envelope = msgspec.json.Decoder(dict[str, object], float_hook=Decimal)
 
 
 class Summary(Model, frozen=True, kw_only=True, gc=False):
@@ -12,3 +18,54 @@ class Summary(Model, frozen=True, kw_only=True, gc=False):
     """``SUCCESS`` is the one value seen."""
     next_page_token: str | None = None
     """What asks for the next page. Absent, null and empty all mean that there is none."""
+
+
+class AcceptedBody(Model, frozen=True, kw_only=True, gc=False):
+    """The data of a 202 (D for corrections, I for invoices and payments)."""
+
+    batch_id: Annotated[str, msgspec.Meta(min_length=1)]
+    batch_url: str | None = None
+
+
+class Accepted(Model, frozen=True, kw_only=True, gc=False):
+    """A write that Amili took and works on. Pass it to ``batches.wait`` to learn the outcome."""
+
+    batch_id: str
+    batch_url: str | None = None
+    """As Amili wrote it. The client never follows it: its token goes to the API root alone."""
+    organization_id: str
+
+
+class RawValue(Model, frozen=True, kw_only=True, gc=False):
+    """What Amili answered where no public page says of what shape it is: the bytes, and what they decode to."""
+
+    private = frozenset({"raw"})
+
+    raw: bytes
+    """The answer as received; of a row, its JSON."""
+
+    @property
+    def text(self) -> str:
+        """The answer as text."""
+        return self.raw.decode("utf-8", "replace")
+
+    @property
+    def json(self) -> object:
+        """What the JSON says, fractions as `Decimal`.
+
+        Raises:
+            ValueError: the answer is no JSON; see `text`.
+        """
+        return _decoder.decode(self.raw)
+
+    @property
+    def data(self) -> object:
+        """The ``data`` of the envelope if there is one, else all of `json`."""
+        try:
+            return _envelope.decode(self.raw)["data"]
+        except (msgspec.ValidationError, KeyError):
+            return self.json
+
+    def to_builtins(self) -> object:
+        """Return the JSON as received."""
+        return msgspec.Raw(self.raw)

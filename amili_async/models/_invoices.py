@@ -1,15 +1,12 @@
 """Invoices: what Amili answers of one, and a new one to be sent."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from amili_async.models._base import Model
-from amili_async.models._number_text import NumberText, StringifiedInts
+from amili_async.models._base import Model, NumberText, StringifiedInts
 from amili_async.models._open_enum import OpenEnum
 from amili_async.models._request import Moment, Request
 

@@ -1,7 +1,5 @@
 """Payments that a creditor received directly, to be told to Amili."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,5 @@
 """The base of what a write sends: money and moments checked, members that have no field added with ``extra``."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -10,8 +8,7 @@ import msgspec
 
 from amili_async._upstream.msgspec import set_frozen
 from amili_async.errors import ConfigurationError
-from amili_async.models._base import Model
-from amili_async.models._encoding import members_of
+from amili_async.models._base import Model, members_of
 from amili_async.models._moments import DateLike, moment
 from amili_async.models._money import to_decimal
 from amili_async.models._open_enum import OpenEnum

@@ -1,11 +1,9 @@
 """Settlements: what Amili pays out to a creditor."""
 
-from __future__ import annotations
-
 from datetime import date
 from decimal import Decimal
 
-from amili_async.models._number_text import NumberText, StringifiedInts
+from amili_async.models._base import NumberText, StringifiedInts
 from amili_async.models._open_enum import OpenEnum
 
 

@@ -7,11 +7,8 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from amili_async.errors import ConfigurationError
-from amili_async.models._autocollect import AutoCollectBatch
-from amili_async.models._encoding import encode
-from amili_async.models._legacy_status import LegacyStatus
+from amili_async.models import AutoCollectBatch, LegacyStatus, RawValue, encode
 from amili_async.models._moments import query_date
-from amili_async.models._raw_value import RawValue
 from amili_async.resources._arguments import text
 from amili_async.resources._base import Resource
 from amili_async.resources._downloads import save, target_of
@@ -22,7 +19,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from pathlib import Path
 
-    from amili_async.models._moments import DateLike
+    from amili_async.models import DateLike
     from amili_async.resources._operation_client import OperationClient
 
 

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from amili_async._protocol.requests import identifier
 from amili_async.errors import ConfigurationError, DecodeError
-from amili_async.models._accepted import Accepted, AcceptedBody
-from amili_async.models._encoding import encode
-from amili_async.models._raw_value import RawValue
+from amili_async.models import Accepted, RawValue, encode
+from amili_async.models._envelope import AcceptedBody
 from amili_async.resources._operation_client import encode_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from amili_async._protocol.requests import Body, Identifier
-    from amili_async.models._base import Model
+    from amili_async.models import Model
     from amili_async.resources._operation_client import OperationClient
 
 BY_KEY = "batches.list(organization_id, idempotency_key=...) lists the batch of a write by its key (G3 servers)"

@@ -9,7 +9,7 @@ import msgspec
 
 from amili_async._protocol.options import seconds
 from amili_async.errors import APIError, NotFoundError
-from amili_async.models._batches import Batch
+from amili_async.models import Batch
 from amili_async.resources._arguments import number, text
 from amili_async.resources._base import Resource
 from amili_async.resources._polling import batch_and_organization, watched
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from amili_async._lists.pager import Pager
     from amili_async._protocol.options import OnInvalid
     from amili_async._protocol.requests import Identifier
-    from amili_async.models._accepted import Accepted
-    from amili_async.models._batches import BatchState, BatchType
+    from amili_async.models import Accepted, BatchState, BatchType
 
 Sort: TypeAlias = Literal["ASC", "DESC"]
 """Order of a list by age (I: the values are not documented)."""

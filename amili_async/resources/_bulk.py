@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 
 from amili_async.errors import AmiliError
-from amili_async.models._accepted import Accepted
+from amili_async.models import Accepted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amili_async.models._cases import Case
+from amili_async.models import Case
 from amili_async.models._moments import query_date
 from amili_async.resources._arguments import number, text
 from amili_async.resources._base import WritingResource
@@ -14,10 +14,7 @@ if TYPE_CHECKING:
     from amili_async._lists.pager import Pager
     from amili_async._protocol.options import OnInvalid
     from amili_async._protocol.requests import Identifier
-    from amili_async.models._accepted import Accepted
-    from amili_async.models._cases import CaseStatus
-    from amili_async.models._invoices import InvoiceType
-    from amili_async.models._moments import DateLike
+    from amili_async.models import Accepted, CaseStatus, DateLike, InvoiceType
 
 
 class Cases(WritingResource):

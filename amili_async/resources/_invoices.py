@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from amili_async.errors import ConfigurationError
-from amili_async.models._invoices import Invoice, NewInvoice
+from amili_async.models import Invoice, NewInvoice, RawValue
 from amili_async.models._moments import query_date
-from amili_async.models._raw_value import RawValue
 from amili_async.resources._arguments import check_key, text, whole
 from amili_async.resources._base import BY_KEY, WritingResource, body_of
 from amili_async.resources._bulk import in_chunks
@@ -22,9 +21,7 @@ if TYPE_CHECKING:
     from amili_async._lists.pager import Pager
     from amili_async._protocol.options import OnInvalid
     from amili_async._protocol.requests import Identifier
-    from amili_async.models._accepted import Accepted
-    from amili_async.models._invoices import InvoiceStatus, InvoiceType
-    from amili_async.models._moments import DateLike
+    from amili_async.models import Accepted, DateLike, InvoiceStatus, InvoiceType
     from amili_async.resources._bulk import ChunkOutcome
 
 _RECIPE = f"{BY_KEY}; invoices.list(organization_id, unique_source_invoice_id=...) lists an invoice by your own id"

@@ -20,7 +20,7 @@ from amili_async._protocol.options import check_on_invalid
 from amili_async._protocol.requests import Call, check_headers, encode_query, join, percent
 from amili_async._routes import Route
 from amili_async.errors import ConfigurationError
-from amili_async.models._base import Model
+from amili_async.models import Model
 from amili_async.resources._arguments import check_key, count
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from amili_async._protocol.options import OnInvalid, Options
     from amili_async._protocol.requests import Body
     from amili_async.events import Drift
-    from amili_async.models._entries import SucceededEntry
+    from amili_async.models import SucceededEntry
     from amili_async.resources._route_registry import RouteRegistry
 
 T = TypeVar("T")

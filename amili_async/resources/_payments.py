@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amili_async.models._corrections import NewCorrection
-from amili_async.models._payments import NewPayment
+from amili_async.models import NewCorrection, NewPayment
 from amili_async.resources._base import BY_KEY, WritingResource, body_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from amili_async._protocol.requests import Identifier
-    from amili_async.models._accepted import Accepted
+    from amili_async.models import Accepted
 
 
 class Payments(WritingResource):

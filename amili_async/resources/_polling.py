@@ -16,13 +16,13 @@ from amili_async.errors import (
     ServerError,
     TransportError,
 )
-from amili_async.models._accepted import Accepted
+from amili_async.models import Accepted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
     from amili_async._clock import Clock
-    from amili_async.models._batches import Batch
+    from amili_async.models import Batch
 
 NOT_THERE_YET = 30.0
 """Seconds after the first poll for which a 404 means that the batch is not there yet."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from amili_async.models import Settlement
 from amili_async.models._moments import query_date
-from amili_async.models._settlements import Settlement
 from amili_async.resources._arguments import number
 from amili_async.resources._base import Resource
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from amili_async._lists.pager import Pager
     from amili_async._protocol.options import OnInvalid
     from amili_async._protocol.requests import Identifier
-    from amili_async.models._moments import DateLike
+    from amili_async.models import DateLike
 
 
 class Settlements(Resource):

@@ -9,7 +9,7 @@ from amili_async.resources._operation_client import encode_body
 
 if TYPE_CHECKING:
     from amili_async._protocol.requests import Identifier
-    from amili_async.models._raw_value import RawValue
+    from amili_async.models import RawValue
 
 
 class Status(OpenResource):

@@ -15,11 +15,7 @@ from amili_async._cursor import Cursor
 from amili_async._decoding.envelope import unwrap_one
 from amili_async.errors import APIError
 from amili_async.events import QuarantinedRow
-from amili_async.models._base import Model
-from amili_async.models._batches import Batch
-from amili_async.models._cases import Case
-from amili_async.models._invoices import Invoice
-from amili_async.models._settlements import Settlement
+from amili_async.models import Batch, Case, Invoice, Model, Settlement
 from amili_async.sync._scan import MAX_OPEN
 from amili_async.sync._source import SourcePage
 from amili_async.sync._store import Row

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from amili_async.events import QuarantinedRow
-from amili_async.models._base import Model
+from amili_async.models import Model
 from amili_async.sync._checkpoint import Checkpoint
 
 

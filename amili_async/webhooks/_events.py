@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeAlias
 
 import msgspec
 
-from amili_async.models._batches import BatchState
+from amili_async.models import BatchState
 from amili_async.webhooks._envelope import EVENT_HEADER, KEY_HEADER, REQUEST_ID_HEADER, header, moment, read_envelope
 
 if TYPE_CHECKING:

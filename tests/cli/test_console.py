@@ -8,7 +8,7 @@ import pytest
 
 from amili_async.cli import _console as console
 from amili_async.errors import NotFoundError
-from amili_async.models._batches import BatchState
+from amili_async.models import BatchState
 
 OSLO = timezone(timedelta(hours=2))
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from amili_async._decoding.drift import DriftBuffer
 from amili_async._decoding.lenient import shape_of
-from amili_async.models._open_enum import OpenEnum
+from amili_async.models import OpenEnum
 from tests.support.recorded_drift import RecordedDrift
 
 Aware = Annotated[datetime, msgspec.Meta(tz=True)]

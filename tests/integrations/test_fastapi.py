@@ -21,12 +21,12 @@ from amili_async.errors import (
     UnauthorizedError,
 )
 from amili_async.integrations.fastapi import AmiliResponse, JsonLinesResponse, install_error_handlers
-from amili_async.models._accepted import Accepted
+from amili_async.models import Accepted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, MutableMapping
 
-    from amili_async.models._base import Model
+    from amili_async.models import Model
 
 SECRET = b'{"message": "Kari Nordmann owes 4500.00"}'
 

@@ -12,12 +12,12 @@ import pytest
 
 from amili_async.errors import TransportError
 from amili_async.integrations.json_lines import CHUNK, stream_json_lines
-from amili_async.models._accepted import Accepted
+from amili_async.models import Accepted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from amili_async.models._base import Model
+    from amili_async.models import Model
 
 
 def row(number: int, *, size: int = 0) -> Model:

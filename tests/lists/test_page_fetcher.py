@@ -19,7 +19,7 @@ from amili_async._lists.page_fetcher import PageFetcher
 from amili_async._protocol.options import Options
 from amili_async._routes import ROUTES
 from amili_async.events import Drift, QuarantinedRow
-from amili_async.models._base import Model
+from amili_async.models import Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,20 @@ import msgspec
 import pytest
 
 import amili_async
-from amili_async import Accepted, Case, Debtor, FailedEntry, NewInvoice, UnknownEntry
-from amili_async.models._base import Model
+import amili_async.models as models_package
+from amili_async import (
+    Accepted,
+    AutoCollectCase,
+    Case,
+    Debtor,
+    FailedEntry,
+    Invoice,
+    NewInvoice,
+    Settlement,
+    UnknownEntry,
+)
+from amili_async.models import Model
+from amili_async.models._base import StringifiedInts, lower
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,3 +103,36 @@ def test_a_repr_shows_no_bytes_as_received() -> None:
 def test_what_is_sent_shows_no_member_that_the_caller_added() -> None:
     invoice = NewInvoice(invoice_number="1", original_invoice_amount=Decimal(1), extra={"debtor": "Kari"})
     assert "Kari" not in repr(invoice)
+
+
+@pytest.mark.parametrize("written", [b"5000001", b'"5000001"'])
+def test_a_case_number_is_text_however_it_is_written(written: bytes) -> None:
+    case = msgspec.json.decode(b'{"caseId": "c", "caseNumber": ' + written + b"}", type=Case)
+    assert case.case_number == "5000001"
+    settlement = msgspec.json.decode(b'{"caseNumber": ' + written + b"}", type=Settlement)
+    assert settlement.case_number == "5000001"
+    invoice = msgspec.json.decode(b'{"id": "i", "collectionCaseNumber": ' + written + b"}", type=Invoice)
+    assert invoice.collection_case_number == "5000001"
+    old = msgspec.json.decode(b'{"casenumber": ' + written + b"}", type=AutoCollectCase)
+    assert old.case_number == "5000001"
+
+
+def test_leading_zeros_of_a_text_stay() -> None:
+    assert msgspec.json.decode(b'{"caseNumber": "007"}', type=Settlement).case_number == "007"
+
+
+@pytest.mark.parametrize("kind", StringifiedInts.__subclasses__(), ids=lambda kind: kind.__name__)
+def test_every_member_of_this_kind_is_named(kind: type[StringifiedInts]) -> None:
+    mixed = {field.name for field in msgspec.structs.fields(kind) if "int | str" in str(field.type)}
+    assert mixed == set(kind.numbers)
+
+
+@pytest.mark.parametrize("name", models_package.__all__)
+def test_a_public_name_names_the_public_module(name: str) -> None:
+    public = getattr(models_package, name)
+    assert not isinstance(public, type) or public.__module__ == "amili_async.models"
+
+
+@pytest.mark.parametrize(("name", "spelt"), [("object_name", "objectname"), ("status", "status"), ("a_b_c", "abc")])
+def test_names_are_spelt_without_underscores(name: str, spelt: str) -> None:
+    assert lower(name) == spelt

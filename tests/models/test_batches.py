@@ -125,3 +125,10 @@ def test_raw_parts_are_written_as_they_came() -> None:
 def test_a_batch_without_entries_is_written_without_them() -> None:
     assert encode(Batch(batch_id="b")) == b'{"batchId":"b"}'
     assert encode(Batch(batch_id="b", failed=(FAILED,))) == b'{"batchId":"b","failed":[null]}'
+
+
+def test_the_one_member_with_an_underscore_keeps_it() -> None:
+    body = b'{"statuscode":2,"responses":[{"ledgerref":"L","status_statuscode":"7"}]}'
+    status = msgspec.json.decode(body, type=LegacyStatus)
+    assert status.responses[0].status_statuscode == "7"
+    assert encode(status) == body

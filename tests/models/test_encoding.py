@@ -45,7 +45,7 @@ from amili_async.models._entries import read_failed
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from amili_async.models._base import Model
+    from amili_async.models import Model
 
 TEXT = st.text(max_size=12)
 MAYBE = st.none() | TEXT

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone
+from typing import TYPE_CHECKING
 
 import pytest
 
 from amili_async import ConfigurationError
-from amili_async.models._moments import DateLike, moment, query_date
+from amili_async.models._moments import moment, query_date
+
+if TYPE_CHECKING:
+    from amili_async.models import DateLike
 
 OSLO = timezone(timedelta(hours=1))
 MIDNIGHT = datetime(2024, 1, 15, tzinfo=UTC)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amili_async.models._open_enum import MAX_KEPT, MAX_KEPT_LENGTH, OpenEnum, misses
+from amili_async.models import OpenEnum
+from amili_async.models._open_enum import MAX_KEPT, MAX_KEPT_LENGTH, misses
 
 
 class Colour(OpenEnum):

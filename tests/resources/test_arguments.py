@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amili_async.errors import ConfigurationError
-from amili_async.models._batches import BatchState
+from amili_async.models import BatchState
 from amili_async.resources._arguments import check_key, count, number, text
 
 

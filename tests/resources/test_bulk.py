@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amili_async.errors import BadRequestError, OutcomeUnknownError
-from amili_async.models._accepted import Accepted
+from amili_async.models import Accepted
 from amili_async.resources._bulk import in_chunks
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from amili_async import (
     NewCorrection,
     NotFoundError,
 )
-from amili_async.models._entries import UnknownEntry
+from amili_async.models import UnknownEntry
 from amili_async.resources._operation_client import METHODS, encode_body, raw_request
 
 if TYPE_CHECKING:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amili_async.models._accepted import AcceptedBody
+from amili_async.models._envelope import AcceptedBody
 from amili_async.sandbox import Fault
 
 if TYPE_CHECKING:
     from amili_async import AmiliClient
-    from amili_async.models._batches import Batch
+    from amili_async.models import Batch
 
 READ = "batches.get"
 WRITE = "invoices.create"

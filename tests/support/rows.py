@@ -8,8 +8,7 @@ import msgspec
 
 from amili_async._decoding import Reader
 from amili_async.events import QuarantinedRow
-from amili_async.models._batches import Batch
-from amili_async.models._entries import SucceededEntry
+from amili_async.models import Batch, SucceededEntry
 from amili_async.sync._checkpoint import Checkpoint
 from amili_async.sync._store import PageWrite, Row
 

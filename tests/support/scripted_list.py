@@ -10,7 +10,7 @@ import msgspec
 
 from amili_async._cursor import Cursor
 from amili_async.errors import BadRequestError
-from amili_async.models._batches import Batch, BatchState
+from amili_async.models import Batch, BatchState
 from amili_async.sync._checkpoint import Checkpoint
 from amili_async.sync._source import SourcePage
 from amili_async.sync._store import PageWrite, Row, WriteResult

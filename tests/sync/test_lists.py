@@ -9,9 +9,7 @@ import pytest
 
 from amili_async import AmiliClient, DecodeError, ForbiddenError
 from amili_async.events import QuarantinedRow
-from amili_async.models._cases import Case
-from amili_async.models._invoices import Invoice
-from amili_async.models._settlements import Settlement
+from amili_async.models import Case, Invoice, Settlement
 from amili_async.sandbox import Fault, Sandbox
 from amili_async.sync._lists import BatchLists, CaseLists, InvoiceLists, ListSource, SettlementLists
 from amili_async.sync._store import Row

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amili_async.errors import DecodeError
-from amili_async.models._batches import BatchState
+from amili_async.models import BatchState
 from amili_async.webhooks import (
     AnyEvent,
     BatchCompleted,

@@ -7,12 +7,17 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
-from amili_async.models._batches import Batch
-from amili_async.models._cases import Case
-from amili_async.models._encoding import encode
-from amili_async.models._entries import FailedEntry, InvoiceSuccess, SucceededEntry, UnknownEntry
-from amili_async.models._invoices import Invoice
-from amili_async.models._settlements import Settlement
+from amili_async.models import (
+    Batch,
+    Case,
+    FailedEntry,
+    Invoice,
+    InvoiceSuccess,
+    Settlement,
+    SucceededEntry,
+    UnknownEntry,
+    encode,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,9 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from amili_async.errors import ConfigurationError, StoreError
-from amili_async.models._cases import Case
-from amili_async.models._invoices import Invoice
-from amili_async.models._settlements import Settlement
+from amili_async.models import Case, Invoice, Settlement
 from amili_async.sync import Checkpoint, LeaseConflict, PageWrite, Row, SqlStore, WriteResult
 from amili_async.sync._checkpoint import Scan, Watermark
 from amili_async.sync._sql.leases import Key, Leases
@@ -26,7 +24,7 @@ from tests.support.rows import aside, batch, held, portion
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from amili_async.models._base import Model
+    from amili_async.models import Model
 
 ENTRIES = ("batch_id", "outcome", "position", "type", "invoice_id", "invoice_number", "message", "reference")
 

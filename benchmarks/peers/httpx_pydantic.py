@@ -60,7 +60,7 @@ class Batch(_Wire):
     organization_id: str
     created_by: str
     succeeded: list[Annotated[InvoiceSuccess | PaymentSuccess, Field(discriminator="type")]]
-    failed: list[Failed | None]
+    failed: list[Failed | str | None]
 
 
 class Summary(_Wire):

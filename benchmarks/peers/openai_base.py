@@ -59,7 +59,7 @@ class Batch(BaseModel):
     organization_id: str = Field(alias="organizationId")
     created_by: str = Field(alias="createdBy")
     succeeded: list[Annotated[InvoiceSuccess | PaymentSuccess, PropertyInfo(discriminator="type")]]
-    failed: list[Failed | None]
+    failed: list[Failed | str | None]
 
 
 class Summary(BaseModel):

@@ -23,6 +23,7 @@ class BatchType(StrEnum):
     NONE = "NONE"
     INVOICE = "INVOICE"
     PAYMENT = "PAYMENT"
+    CORRECTION = "CORRECTION"
 
 
 class InvoiceSuccess(
@@ -63,7 +64,7 @@ class Batch(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel")
     organization_id: str
     created_by: str
     succeeded: tuple[InvoiceSuccess | PaymentSuccess, ...]
-    failed: tuple[Failed | None, ...]
+    failed: tuple[Failed | str | None, ...]
 
 
 class Summary(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel"):

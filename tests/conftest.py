@@ -1,4 +1,4 @@
-"""What all tests share: a sandbox, clients of it, and the clock of the test's event loop.
+"""What all tests share: a sandbox, clients of it, the clock of the test's event loop, and a time limit.
 
 A folder or a module says what its ``sandbox`` is like in ``sandbox_settings``, a test with ``@pytest.mark.amili(...)``,
 as it does for the plugin's own fixture; ``auth`` says how its clients are let in. More of either come from
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import tomllib
 from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -37,6 +38,16 @@ _ENVIRONMENT = (
     *("AMILI_AUTOCOLLECT_URL", "AMILI_STORE"),
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
 )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give the tests that the quick run leaves out a time limit of their own, where they have none yet."""
+    assert config.inipath is not None
+    options = tomllib.loads(config.inipath.read_text("utf-8"))["tool"]["pytest"]["ini_options"]
+    slow = {marker.partition(":")[0] for marker in options["markers"]}
+    for item in items:
+        if slow & {marker.name for marker in item.iter_markers()} and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(900))
 
 
 @pytest.fixture(autouse=True)

@@ -132,6 +132,11 @@ def test_what_ci_runs_as_marked_is_exactly_what_the_quick_run_leaves_out() -> No
     assert f'-m "{marked}"' in (ROOT / ".ci/run").read_text("utf-8")
 
 
+def test_every_test_has_a_time_limit(request: pytest.FixtureRequest) -> None:
+    limit: object = request.config.getini("timeout")
+    assert 0 < float(str(limit)) <= 120
+
+
 def test_the_change_log_begins_with_the_version_that_is_packaged() -> None:
     (first, *_) = re.findall(r"^## \[(\d+\.\d+\.\d+)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
     assert first == PROJECT["project"]["version"]

@@ -9,6 +9,7 @@ import pytest
 
 from amili_async import ClientClosedError, DeadlineExceededError, TokenError, TransportError
 from amili_async.sandbox import Fault
+from tests.support.turns import until
 
 if TYPE_CHECKING:
     from amili_async.sandbox import Sandbox, VirtualClock
@@ -77,8 +78,7 @@ async def test_closing_ends_a_check_that_is_under_way(sandbox: Sandbox, make_cli
     sandbox.faults.add(Fault("token", "hang"))
     client = make_client()
     check = asyncio.create_task(client.authenticate())
-    while not sandbox.requests.count("token"):  # noqa: ASYNC110  # the sandbox has no event to wait for
-        await asyncio.sleep(0)
+    await until(lambda: sandbox.requests.count("token"))
 
     await client.aclose()
 

@@ -129,7 +129,7 @@ def test_a_reader_that_has_had_enough_is_no_failure(lines: int) -> None:
     )
     os.close(writing)
     os.close(reading)
-    _, said = process.communicate()
+    _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (0, b"")
 
 
@@ -138,7 +138,11 @@ def test_a_reader_that_has_had_enough_is_no_failure(lines: int) -> None:
 def test_a_full_disk_is_one_line_and_exit_status_1(lines: int) -> None:
     with Path("/dev/full").open("wb") as full:
         process = subprocess.run(  # noqa: S603  # our own code
-            [sys.executable, "-c", WRITE_LINES, str(lines)], stdout=full, stderr=subprocess.PIPE, check=False
+            [sys.executable, "-c", WRITE_LINES, str(lines)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=60,
         )
     assert (process.returncode, process.stderr) == (1, b"Error: No space left on device\n")
 

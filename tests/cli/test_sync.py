@@ -262,7 +262,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_half_written(sandbox: Sandbox, f
         process = in_a_process("sync", "--org", sandbox.organization_ids[0])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-    printed, said = process.communicate()
+    printed, said = process.communicate(timeout=60)
     assert (process.returncode, printed) == (1, "")
     assert said.splitlines()[-1].startswith("Error: the SQLite store: ")
     assert "Traceback" not in said
@@ -280,9 +280,9 @@ def test_a_sync_that_was_killed_goes_on_by_the_same_line(sandbox: Sandbox) -> No
                 with pytest.raises(subprocess.TimeoutExpired):
                     process.wait(0.02)
             process.kill()
-            process.communicate()
+            process.communicate(timeout=60)
     last = in_a_process(*words)
-    printed, _ = last.communicate()
+    printed, _ = last.communicate(timeout=60)
     assert last.returncode == 0
     assert printed.startswith("Synced 3 organizations ")
     assert rows_in() == 90

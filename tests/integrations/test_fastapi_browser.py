@@ -91,7 +91,7 @@ async def chromium(profile: Path) -> AsyncGenerator[Browser]:
             yield Browser(socket)
     finally:
         process.terminate()
-        await process.communicate()
+        await asyncio.wait_for(process.communicate(), 30)
 
 
 async def test_a_page_shows_rows_as_they_come_and_stops_the_walk_when_it_is_closed(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from amili_async.sandbox import Fault
+from tests.support.turns import until
 
 if TYPE_CHECKING:
     from amili_async.sandbox import Sandbox
@@ -145,11 +146,9 @@ async def test_a_client_that_leaves_before_a_delayed_answer_ends_it(sandbox: San
     sandbox.faults.add("unknown:latency=1000")
     _, writer = await asyncio.open_connection("127.0.0.1", sandbox.port)
     writer.write(HEALTH)
-    while not sandbox.requests.under_way():  # noqa: ASYNC110  # it happens in the server
-        await asyncio.sleep(0)
+    await until(sandbox.requests.under_way)
     writer.close()
-    while sandbox.requests.under_way():  # noqa: ASYNC110  # the same
-        await asyncio.sleep(0)
+    await until(lambda: not sandbox.requests.under_way())
     assert sandbox.requests.last().status is None
 
 

@@ -51,9 +51,10 @@ def environment_of(sandbox: Sandbox) -> dict[str, str]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Return when something has come about in a server of this event loop."""
-    while not condition():  # noqa: ASYNC110  # what is waited for has no event to wait for
-        await asyncio.sleep(0.001)
+    """Return when something has come about in a server of this event loop, which takes no more than half a minute."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110  # what is waited for has no event to wait for
+            await asyncio.sleep(0.001)
 
 
 async def lines_until_broken_off(response: aiohttp.ClientResponse) -> int:

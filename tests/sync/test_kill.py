@@ -29,6 +29,8 @@ KILLS = 30
 ORGANIZATIONS = 6
 BATCHES = 600
 PAGE = 10
+LONGEST = 60.0
+"""Seconds in which a process has answered or ended, or never will."""
 
 
 async def begin(sandbox: Sandbox, url: str) -> asyncio.subprocess.Process:
@@ -40,10 +42,9 @@ async def begin(sandbox: Sandbox, url: str) -> asyncio.subprocess.Process:
 
 async def answered(sandbox: Sandbox, pages: int, process: asyncio.subprocess.Process) -> None:
     """Wait until the server has answered so many pages, or the process has ended."""
-    while True:
-        if sandbox.requests.count("batches.list") >= pages or process.returncode is not None:
-            return
-        await asyncio.sleep(0.001)
+    async with asyncio.timeout(LONGEST):
+        while sandbox.requests.count("batches.list") < pages and process.returncode is None:  # noqa: ASYNC110  # of another process
+            await asyncio.sleep(0.001)
 
 
 async def standing(url: str) -> tuple[dict[str, tuple[int, int]], int]:
@@ -96,7 +97,7 @@ async def test_killed_at_thirty_moments_and_resumed_each_time_it_ends_complete(u
             await asyncio.sleep(chance.random() * 0.01)
             if process.returncode is None:
                 os.kill(process.pid, signal.SIGKILL)
-            killed += await process.wait() == -signal.SIGKILL
+            killed += await asyncio.wait_for(process.wait(), LONGEST) == -signal.SIGKILL
 
             far, rows = await standing(url)
             assert all(far[name] >= there for name, there in before.items()), "a cursor went back"
@@ -107,7 +108,7 @@ async def test_killed_at_thirty_moments_and_resumed_each_time_it_ends_complete(u
 
         assert killed == KILLS
         process = await begin(sandbox, url)
-        assert await process.wait() == 0
+        assert await asyncio.wait_for(process.wait(), LONGEST) == 0
         await assert_same(sandbox, url)
 
 
@@ -129,5 +130,5 @@ async def test_a_database_that_dies_in_the_middle_and_comes_back_costs_a_wait_an
             await asyncio.to_thread(mortal.stop)
             await asyncio.to_thread(mortal.start)
 
-        assert await process.wait() == 0
+        assert await asyncio.wait_for(process.wait(), LONGEST) == 0
         await assert_same(sandbox, url)

@@ -65,7 +65,7 @@ async def test_ten_thousand_organizations_take_less_than_sixty_megabytes(tmp_pat
             stdout=asyncio.subprocess.PIPE,
             env=environment(sandbox),
         )
-        output, _ = await process.communicate()
+        output, _ = await asyncio.wait_for(process.communicate(), 300)
 
     organizations, rows, kilobytes = map(int, output.split())
     assert (organizations, rows) == (ORGANIZATIONS, 3 * ORGANIZATIONS)

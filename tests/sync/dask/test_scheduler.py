@@ -332,8 +332,9 @@ async def test_workers_tell_each_other_to_wait_and_to_stop(postgresql_url: str) 
         strange = asyncio.create_task(stranger.listen())
         one.on_gate(GateClosed(operation="batches.list", seconds=30))
         one.on_gate(GateClosed(operation="batches.list", seconds=3))
-        while not all(gate.remaining() > 20 for gate in gates):  # noqa: ASYNC110  # other tasks look at a database
-            await asyncio.sleep(0)
+        async with asyncio.timeout(30):
+            while not all(gate.remaining() > 20 for gate in gates):  # noqa: ASYNC110  # other tasks look at a database
+                await asyncio.sleep(0)
         await one.stop()
         await asyncio.wait(listening)
         assert not strange.done()

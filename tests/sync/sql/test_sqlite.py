@@ -98,7 +98,7 @@ async def test_processes_that_write_to_one_file_take_turns(sqlite_url: str) -> N
         subprocess.Popen([sys.executable, "-c", WRITER, sqlite_url, f"process {number}"])  # noqa: ASYNC220, S603  # our own code; nothing else runs in this loop
         for number in range(3)
     ]
-    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
 
     async with SqlStore(sqlite_url) as store:
         assert await store.count("batches") == 3 * 200

@@ -88,14 +88,6 @@ def authority() -> Iterator[Authority]:
         yield Authority(folder)
 
 
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the machine's own proxies out of the tests."""
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-
-
 @pytest.fixture
 async def connect() -> AsyncIterator[Connect]:
     """Open clients of whatever serves the API; they are closed when the test ends."""

@@ -56,6 +56,8 @@ class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True):
     received_bytes: int = 0
     """Size of the unpacked body."""
     request_id: str | None = None
+    date: str | None = None
+    """The answer's ``Date`` as received: the server's own time, to the second."""
 
 
 class RetryPlanned(msgspec.Struct, frozen=True, kw_only=True):

@@ -355,6 +355,7 @@ class Transport:
             sent_bytes=len(state.call.body or b""),
             received_bytes=state.received,
             request_id=state.request_id(),
+            date=None if state.answer_headers is None else state.answer_headers.get("Date"),
         )
         self.hooks.attempt(ended)
 

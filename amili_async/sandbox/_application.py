@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from email.utils import formatdate
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -56,6 +57,7 @@ class Application:
         self._ready: dict[str, Ready] = {}
         self._ready_bytes = 0
         self._keep = keep
+        self._second, self._date_text = -1, ""
 
     def answer(self, request: LoggedRequest) -> Reply:
         """Return the answer to a request, and write it into the log."""
@@ -66,7 +68,7 @@ class Application:
             if self._let_in(request):
                 # The common case of a walk, and the one that has to be fast.
                 self._log.append(request)
-                return Reply(request, 200, ready.body, delay=self._latency)
+                return Reply(request, 200, ready.body, delay=self._latency, date=self._date())
         arrival = self._arrive(request)
         self._log.append(request)
         if not self._trouble:
@@ -145,7 +147,7 @@ class Application:
 
     def _reply(self, request: LoggedRequest, outcome: Page | Answer) -> Reply:
         if isinstance(outcome, Page):
-            return Reply(request, 200, outcome.render(), delay=self._latency)
+            return Reply(request, 200, outcome.render(), delay=self._latency, date=self._date())
         return Reply(
             request,
             outcome.status,
@@ -153,7 +155,15 @@ class Application:
             content_type=outcome.content_type,
             headers=outcome.headers,
             delay=self._latency,
+            date=self._date(),
         )
+
+    def _date(self) -> str:
+        """Return the time as HTTP writes it, which is made once a second."""
+        second = int(self._clock())
+        if second != self._second:
+            self._second, self._date_text = second, formatdate(second, usegmt=True)
+        return self._date_text
 
     def _find_ready(self, request: LoggedRequest) -> Ready | None:
         ready = self._ready.get(request.target)

@@ -29,7 +29,7 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Reply:
     """An answer, ready to be sent."""
 
-    __slots__ = ("body", "content_type", "delay", "fault", "headers", "request", "status")
+    __slots__ = ("body", "content_type", "date", "delay", "fault", "headers", "request", "status")
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class Reply:
         headers: Mapping[str, str] | None = None,
         delay: float = 0.0,
         fault: Fault | None = None,
+        date: str,
     ) -> None:
         self.request = request
         self.status = status
@@ -51,13 +52,16 @@ class Reply:
         """Seconds to wait before anything of it is sent."""
         self.fault = fault
         """What goes wrong with it on the wire."""
+        self.date = date
+        """The server's time, as HTTP writes it."""
 
     def head(self, *, length: int | None = None, close: bool = False) -> bytes:
         """Return status line and headers. Every answer has a request id, as real ones are likely to (I)."""
         phrase = _PHRASES.get(self.status, "Unknown")
         size = len(self.body) if length is None else length
         lines = [
-            f"HTTP/1.1 {self.status} {phrase}\r\nX-Amili-Request-Id: sandbox-{self.request.number}\r\n",
+            f"HTTP/1.1 {self.status} {phrase}\r\nDate: {self.date}\r\n",
+            f"X-Amili-Request-Id: sandbox-{self.request.number}\r\n",
             f"Content-Length: {size}\r\n" if size >= 0 else "",
             f"Content-Type: {self.content_type}\r\n" if self.content_type and size else "",
             "Connection: close\r\n" if close else "",

@@ -99,8 +99,15 @@ async def test_a_call_is_told_from_its_start_to_its_end(
         "sent_bytes": 0,
         "received_bytes": 0,
         "request_id": f"sandbox-{sandbox.requests.of(READ)[0].number}",
+        "date": refused["date"],
     }
-    assert (dropped["attempt"], dropped["status"], dropped["error"]) == (2, None, "TransportError")
+    assert str(refused["date"]).endswith(" GMT")
+    assert (dropped["attempt"], dropped["status"], dropped["error"], dropped["date"]) == (
+        2,
+        None,
+        "TransportError",
+        None,
+    )
     assert (answered["attempt"], answered["status"], answered["error"]) == (3, 200, None)
     assert answered["seconds"] == pytest.approx(3.0)
     first, second = hook.fields("RetryPlanned")

@@ -45,7 +45,7 @@ async def test_each_attempt_is_a_line_with_its_values_as_fields(
     assert [record.levelno for record in lines] == [logging.DEBUG] * 3
     assert first.name == "amili_async"
     assert first.getMessage().startswith("batches.list attempt 1: 200 in ")
-    assert {**fields(first), "seconds": 0, "received_bytes": 0, "call": 0, "request_id": ""} == {
+    assert {**fields(first), "seconds": 0, "received_bytes": 0, "call": 0, "request_id": "", "date": ""} == {
         "event": "attempt",
         "call": 0,
         "operation": "batches.list",
@@ -58,6 +58,7 @@ async def test_each_attempt_is_a_line_with_its_values_as_fields(
         "sent_bytes": 0,
         "received_bytes": 0,
         "request_id": "",
+        "date": "",
     }
 
 

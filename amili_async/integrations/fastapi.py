@@ -18,11 +18,16 @@ from msgspec import structs
 
 from amili_async._client import AmiliClient, ClientSettings
 from amili_async.errors import AmiliError, ConfigurationError
-from amili_async.integrations._deduplication import DeduplicationStore, MemoryDeduplicationStore
 from amili_async.integrations.json_lines import CONTENT_TYPE as JSON_LINES
 from amili_async.integrations.json_lines import stream_json_lines
 from amili_async.integrations.problems import TYPE_PREFIX, problem_of
-from amili_async.integrations.webhooks import Handlers, Verifier, WebhookReceiver
+from amili_async.integrations.webhooks import (
+    DeduplicationStore,
+    Handlers,
+    MemoryDeduplicationStore,
+    Verifier,
+    WebhookReceiver,
+)
 from amili_async.models import encode
 
 if TYPE_CHECKING:

@@ -24,16 +24,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import time
+import uuid
+from collections import OrderedDict
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple, Never, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, Never, Protocol, TypeAlias, runtime_checkable
 
-from amili_async.errors import DecodeError, WebhookVerificationError
+from amili_async.errors import ConfigurationError, DecodeError, WebhookVerificationError
 from amili_async.webhooks import UnknownEvent, parse_event
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from amili_async.integrations._deduplication import DeduplicationStore
     from amili_async.webhooks import AnyEvent, Event
 
 logger = logging.getLogger("amili_async.webhooks")
@@ -43,6 +45,112 @@ Handlers: TypeAlias = "Mapping[type[Event], Callable[[Never], Awaitable[object]]
 
 _LONGEST_KEY = 255
 _RETRY_AFTER = {"Retry-After": "10"}
+
+
+Claim: TypeAlias = Literal["claimed", "busy", "seen"]
+
+
+class DeduplicationStore(Protocol):
+    """Remembers deliveries by their keys, so that each is handled once.
+
+    A delivery is *claimed*, handled, and *confirmed*, or *released* if handling it failed. A failed one is so handled
+    when it is delivered again, and of two at once one is handled. ``owner`` is another text for every claim: what a
+    former owner says, whose claim has expired and was taken over, does not touch the present one's.
+    """
+
+    @property
+    def lease(self) -> float:
+        """Seconds after which a claim that was neither confirmed nor released may be taken over."""
+        ...
+
+    @property
+    def keep(self) -> float:
+        """Seconds for which a handled delivery is remembered."""
+        ...
+
+    async def claim(self, key: str, owner: str, /) -> Claim:
+        """Take a delivery on: ``claimed`` for this owner alone, ``busy`` if another has it, ``seen`` if handled."""
+        ...
+
+    async def confirm(self, key: str, owner: str, /) -> None:
+        """Remember that a delivery was handled, whoever has claimed it meanwhile: handled is handled."""
+        ...
+
+    async def release(self, key: str, owner: str, /) -> None:
+        """Give a claim up, if it still is this owner's: whoever claims next gets it."""
+        ...
+
+
+@runtime_checkable
+class DeadLetterStore(Protocol):
+    """What a `DeduplicationStore` can be besides: one that keeps events which nobody could read, for good."""
+
+    async def put_aside(self, key: str, owner: str, /, *, event: str, reason: str, body: bytes) -> None:
+        """Keep an event's name, why it was not handled, and its bytes, and confirm its claim, in one transaction."""
+        ...
+
+
+LEASE = 300.0
+"""Seconds for which a claim in memory is good."""
+
+KEEP = 31 * 86_400.0
+"""Seconds for which a handled delivery is remembered: a day longer than the oldest event is taken."""
+
+
+class MemoryDeduplicationStore:
+    """Remembers the handled deliveries of this process for ``keep`` seconds, at most the last ``capacity`` of them.
+
+    It forgets all with the process, and other workers know nothing of it: a service of several needs a store that they
+    share, such as ``amili_async.sync.SqlDeduplicationStore``.
+    """
+
+    def __init__(
+        self,
+        capacity: int = 100_000,
+        *,
+        lease: float = LEASE,
+        keep: float = KEEP,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if capacity < 1:
+            raise ConfigurationError(f"capacity must be at least 1, not {capacity}")
+        self.lease = lease
+        self.keep = keep
+        self._capacity = capacity
+        self._clock = clock
+        self._claims: dict[str, tuple[str, float]] = {}
+        self._seen: OrderedDict[str, float] = OrderedDict()
+
+    async def claim(self, key: str, owner: str, /) -> Claim:
+        """Take a delivery on, unless it was handled or is being handled."""
+        now = self._clock()
+        self._forget(now)
+        if key in self._seen:
+            return "seen"
+        held = self._claims.get(key)
+        if held is not None and now < held[1]:
+            return "busy"
+        self._claims[key] = (owner, now + self.lease)
+        return "claimed"
+
+    async def confirm(self, key: str, owner: str, /) -> None:
+        """Remember that a delivery was handled; where there is no more room the oldest is forgotten for it."""
+        await self.release(key, owner)
+        self._seen[key] = self._clock() + self.keep
+        self._seen.move_to_end(key)
+        if len(self._seen) > self._capacity:
+            self._seen.popitem(last=False)
+
+    async def release(self, key: str, owner: str, /) -> None:
+        """Give a claim up, if it still is this owner's."""
+        held = self._claims.get(key)
+        if held is not None and held[0] == owner:
+            del self._claims[key]
+
+    def _forget(self, now: float) -> None:
+        """Forget what was handled long ago; the oldest stands first."""
+        while self._seen and next(iter(self._seen.values())) <= now:
+            self._seen.popitem(last=False)
 
 
 class Verifier(Protocol):
@@ -111,8 +219,9 @@ class WebhookReceiver:
         return Reply(401)
 
     async def _once(self, key: str, handler: Callable[[Never], Awaitable[object]], event: AnyEvent) -> Reply:
+        owner = uuid.uuid4().hex
         try:
-            claim = await self._seen.claim(key)
+            claim = await self._seen.claim(key, owner)
         except Exception:
             logger.exception("webhook not claimed")
             return Reply(503, _RETRY_AFTER)
@@ -120,7 +229,7 @@ class WebhookReceiver:
             return Reply(204)
         if claim == "busy":
             return Reply(503, _RETRY_AFTER)
-        task = asyncio.create_task(self._handle(key, handler, event), name="amili webhook")
+        task = asyncio.create_task(self._handle(key, owner, handler, event), name="amili webhook")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         # Not wait_for: whoever gives up waiting must not stop a handler half-way.
@@ -129,23 +238,25 @@ class WebhookReceiver:
             return Reply(503, _RETRY_AFTER)
         return Reply(204 if task.result() else 500)
 
-    async def _handle(self, key: str, handler: Callable[[Never], Awaitable[object]], event: AnyEvent) -> bool:
+    async def _handle(
+        self, key: str, owner: str, handler: Callable[[Never], Awaitable[object]], event: AnyEvent
+    ) -> bool:
         try:
             await handler(event)  # type: ignore[arg-type]  # found by the class of this event  # pyright: ignore[reportArgumentType]
         except Exception:
             logger.exception("webhook handler of %s failed", type(event).__name__)
-            await self._settle(self._seen.release, key)
+            await self._settle(self._seen.release, key, owner)
             return False
         except BaseException:
-            await self._settle(self._seen.release, key)
+            await self._settle(self._seen.release, key, owner)
             raise
-        await self._settle(self._seen.confirm, key)
+        await self._settle(self._seen.confirm, key, owner)
         return True
 
-    async def _settle(self, step: Callable[[str], Awaitable[None]], key: str) -> None:
+    async def _settle(self, step: Callable[[str, str], Awaitable[None]], key: str, owner: str) -> None:
         # The event's fate is decided by now: a store that fails here costs at most a second handling.
         try:
-            await step(key)
+            await step(key, owner)
         except Exception:
             logger.exception("webhook delivery not remembered")
 

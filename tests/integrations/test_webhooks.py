@@ -14,8 +14,13 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from amili_async.errors import WebhookVerificationError
-from amili_async.integrations._deduplication import DeduplicationStore, MemoryDeduplicationStore
-from amili_async.integrations.webhooks import Handlers, Reply, WebhookReceiver
+from amili_async.integrations.webhooks import (
+    DeduplicationStore,
+    Handlers,
+    MemoryDeduplicationStore,
+    Reply,
+    WebhookReceiver,
+)
 from amili_async.sync._sql.deduplication import SqlDeduplicationStore
 from amili_async.webhooks import BatchCompleted, Event, UnknownEvent, WebhookVerifier
 
@@ -290,19 +295,19 @@ class Watched(MemoryDeduplicationStore):
         self.claims: list[str] = []
         self.releases: list[str] = []
 
-    async def claim(self, key: str, /) -> Literal["claimed", "busy", "seen"]:
+    async def claim(self, key: str, owner: str, /) -> Literal["claimed", "busy", "seen"]:
         self.claims.append(key)
         self._break("claim")
-        return await super().claim(key)
+        return await super().claim(key, owner)
 
-    async def confirm(self, key: str, /) -> None:
+    async def confirm(self, key: str, owner: str, /) -> None:
         self._break("confirm")
-        await super().confirm(key)
+        await super().confirm(key, owner)
 
-    async def release(self, key: str, /) -> None:
+    async def release(self, key: str, owner: str, /) -> None:
         self.releases.append(key)
         self._break("release")
-        await super().release(key)
+        await super().release(key, owner)
 
     def _break(self, step: str) -> None:
         if step == self.broken:

@@ -51,8 +51,10 @@ class SqlDeduplicationStore:
     def __init__(self, store: SqlStore | str, *, lease: float = LEASE, keep: float = KEEP) -> None:
         self._own = isinstance(store, str)
         self._database: Database = store.database if isinstance(store, SqlStore) else database(store, patience=PATIENCE)
-        self._lease = lease
-        self._keep = keep
+        self.lease = lease
+        self.keep = keep
+        self._claimed_at: dict[tuple[str, str], float] = {}
+        """The moments of the claims of this process, which tell them from those that took them over."""
         self._prepared = False
         self._preparing = asyncio.Lock()
         self._confirmed = 0
@@ -69,7 +71,8 @@ class SqlDeduplicationStore:
         self._confirm = Statement(
             sa.update(webhook_seen).where(key).values(confirmed=sa.true(), at=sa.bindparam("now")), dialect
         )
-        self._release = Statement(sa.delete(webhook_seen).where(key, webhook_seen.c.confirmed.is_(sa.false())), dialect)
+        own = (webhook_seen.c.confirmed.is_(sa.false()), webhook_seen.c.at == sa.bindparam("at"))
+        self._release = Statement(sa.delete(webhook_seen).where(key, *own), dialect)
         self._sweep = Statement(sa.delete(webhook_seen).where(webhook_seen.c.at < sa.bindparam("before")), dialect)
 
     async def __aenter__(self) -> Self:
@@ -85,23 +88,27 @@ class SqlDeduplicationStore:
         if self._own:
             await self._database.close()
 
-    async def claim(self, key: str, /) -> Claim:
-        """Take a delivery on: ``claimed`` for this caller alone, ``busy`` if somebody has it, ``seen`` if handled."""
+    async def claim(self, key: str, owner: str, /) -> Claim:
+        """Take a delivery on: ``claimed`` for this owner alone, ``busy`` if another has it, ``seen`` if handled."""
         now = time.time()
 
         def work(connection: sa.Connection) -> Claim:
             if self._claim.run(connection, this=key, now=now):
                 return "claimed"
-            if self._take_over.run(connection, this=key, now=now, before=now - self._lease):
+            if self._take_over.run(connection, this=key, now=now, before=now - self.lease):
                 return "claimed"
             found = self._look.rows(connection, this=key)
             return "seen" if found and found[0][0] else "busy"
 
         await self._prepare()
-        return await self._database.run(work)
+        claim = await self._database.run(work)
+        if claim == "claimed":
+            self._claimed_at[key, owner] = now
+        return claim
 
-    async def confirm(self, key: str, /) -> None:
+    async def confirm(self, key: str, owner: str, /) -> None:
         """Remember that a claimed delivery was handled; now and then, forget those handled long ago."""
+        self._claimed_at.pop((key, owner), None)
         now = time.time()
         sweep = self._confirmed % _SWEEP == 0
         self._confirmed += 1
@@ -109,15 +116,17 @@ class SqlDeduplicationStore:
         def work(connection: sa.Connection) -> None:
             self._confirm.run(connection, this=key, now=now)
             if sweep:
-                self._sweep.run(connection, before=now - max(self._keep, self._lease))
+                self._sweep.run(connection, before=now - max(self.keep, self.lease))
 
         await self._prepare()
         await self._database.run(work)
 
-    async def release(self, key: str, /) -> None:
-        """Give a claim up: whoever claims next gets it. A handled delivery stays handled."""
-        await self._prepare()
-        await self._database.run(lambda connection: self._release.run(connection, this=key))
+    async def release(self, key: str, owner: str, /) -> None:
+        """Give a claim up, if it still is this owner's: whoever claims next gets it. What was handled stays so."""
+        at = self._claimed_at.pop((key, owner), None)
+        if at is not None:
+            await self._prepare()
+            await self._database.run(lambda connection: self._release.run(connection, this=key, at=at))
 
     async def _prepare(self) -> None:
         """Make the tables at the first use: an app makes this store before its event loop runs."""

@@ -11,6 +11,7 @@ import typer
 from amili_async.cli._batches import batches
 from amili_async.cli._cases import cases
 from amili_async.cli._client_context import GlobalOptions, global_options
+from amili_async.cli._create import corrections, create_invoices, payments
 from amili_async.cli._invoices import invoices
 from amili_async.cli._routes import routes
 from amili_async.cli._sandbox import sandbox
@@ -27,7 +28,15 @@ app = typer.Typer(
 )
 
 app.command()(sync)
-for group, name in ((batches, "batches"), (invoices, "invoices"), (cases, "cases"), (settlements, "settlements")):
+invoices.command("create")(create_invoices)
+for group, name in (
+    (batches, "batches"),
+    (invoices, "invoices"),
+    (payments, "payments"),
+    (corrections, "corrections"),
+    (cases, "cases"),
+    (settlements, "settlements"),
+):
     app.add_typer(group, name=name)
 app.command()(token)
 app.command()(routes)

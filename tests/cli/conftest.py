@@ -33,9 +33,9 @@ def amili(monkeypatch: pytest.MonkeyPatch) -> Amili:
     """Run ``amili`` with the given words in this process."""
     monkeypatch.delenv("AMILI_STORE", raising=False)
 
-    def invoke(*words: str) -> Result:
+    def invoke(*words: str, typed: str = "") -> Result:
         monkeypatch.setattr(sys, "argv", ["amili", *words])
-        result = CliRunner().invoke(app, list(words), prog_name="amili")
+        result = CliRunner().invoke(app, list(words), prog_name="amili", input=typed)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result

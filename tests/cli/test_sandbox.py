@@ -155,3 +155,10 @@ def test_a_port_in_use_is_named_with_the_way_out(amili: Amili) -> None:
     assert result.stderr == (
         f"Error: port {port} is in use already; --port names another, and --port 0 takes any that is free\n"
     )
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_a_folder_that_is_not_there_is_named(amili: Amili, tmp_path: Path) -> None:
+    result = amili("sandbox", "--port", "0", "--orgs-file", str(tmp_path / "nowhere" / "ids"))
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == f"Error: No such file or directory: {tmp_path / 'nowhere' / 'ids'}"

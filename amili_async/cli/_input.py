@@ -1,0 +1,210 @@
+"""Reads from a file, JSON lines or CSV, what a write is to send: rows as models, and every problem of every row."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from amili_async import encode
+from amili_async.errors import ConfigurationError
+from amili_async.models._request import Request
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+M = TypeVar("M", bound=Request)
+
+EXTRA = "extra."
+"""How a column is called that holds a member which no field names."""
+
+_OBJECT = msgspec.json.Decoder(dict[str, object], float_hook=Decimal)
+_AMOUNT = re.compile(r"-?[0-9]+(?:[.,][0-9]+)?")
+
+
+class Row(NamedTuple, Generic[M]):
+    """One row of a file: the line that it ends at, and what it is to send."""
+
+    line: int
+    model: M
+
+
+class Input(NamedTuple, Generic[M]):
+    """A file as it was read: its rows, and what is wrong with those that are none."""
+
+    rows: list[Row[M]]
+    problems: list[str]
+
+
+def read_input(file: Path, model: type[M], *, unique: str | None = None) -> Input[M]:
+    """Return a file's rows as models, and every problem of every row as a line that names its line.
+
+    JSON lines hold members by their names on the wire or in snake case, CSV has them as its heading; a member that no
+    field names stands under ``extra``, in CSV as the column ``extra.NAME``. An empty cell is a member left out.
+    ``unique`` names the member that no two rows may share.
+
+    Raises:
+        ConfigurationError: the file is of neither kind, no text in UTF-8, or has a heading that names no member.
+        OSError: it cannot be read.
+    """
+    read = {".jsonl": _json_lines, ".ndjson": _json_lines, ".csv": _csv}.get(file.suffix.lower())
+    if read is None:
+        raise ConfigurationError(f"--file {file} must end in .jsonl or .csv, to say what is in it")
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"--file {file} is no text in UTF-8; save it as CSV UTF-8") from None
+    members = _Members(model)
+    rows: list[Row[M]] = []
+    problems: list[str] = []
+    first: dict[object, int] = {}
+    for line, values in read(text, members):
+        made = values if isinstance(values, str) else members.build(values)
+        if isinstance(made, str):
+            problems.append(f"line {line}: {made}")
+            continue
+        if unique is not None:
+            shared = first.setdefault(getattr(made, unique), line)
+            if shared != line:
+                problems.append(f"line {line}: {members.wire[unique]} is that of line {shared}")
+        rows.append(Row(line, made))
+    return Input(rows, problems)
+
+
+class _Members(Generic[M]):
+    """What a row may hold: the fields of a model, by either of their names."""
+
+    def __init__(self, model: type[M]) -> None:
+        self.model = model
+        fields = [field for field in msgspec.structs.fields(model) if field.name != "extra"]
+        self.wire = {field.name: field.encode_name for field in fields}
+        self.names = {name: field.name for field in fields for name in (field.name, field.encode_name)}
+        self._required = [field.name for field in fields if field.required]
+        self._flags = {field.name for field in fields if "bool" in str(field.type)}
+
+    def unknown(self, name: str) -> str | None:
+        """Return what is wrong with a member's name; ``None`` where it is one."""
+        if name in self.names or name.removeprefix(EXTRA) != name:
+            return None
+        near = get_close_matches(name, self.wire.values(), 1, 0.7)
+        meant = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(self.wire.values())}"
+        return f"{name!r} is no member of {self.model.__name__}{meant} What no field names stands under extra"
+
+    def from_cell(self, name: str, cell: str) -> object:
+        """Return what a CSV's cell means for a member.
+
+        Raises:
+            ConfigurationError: it is no number, or neither true nor false.
+        """
+        if name in self.model.amounts:
+            if not _AMOUNT.fullmatch(cell):
+                raise ConfigurationError(f"{self.wire[name]} must be a number such as 4500.00, not {cell!r}")
+            return Decimal(cell.replace(",", "."))
+        if name in self._flags:
+            flag = {"true": True, "false": False}.get(cell.lower())
+            if flag is None:
+                raise ConfigurationError(f"{self.wire[name]} must be true or false, not {cell!r}")
+            return flag
+        return cell
+
+    def build(self, values: Mapping[str, Any]) -> M | str:
+        """Return the model that a row's members make, or what is wrong with them."""
+        missing = [self.wire[name] for name in self._required if name not in values]
+        if missing:
+            return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        try:
+            model = self.model(**values)
+            encode(model)
+        except (ConfigurationError, UnicodeEncodeError, TypeError, ValueError) as error:
+            return str(error)
+        return model
+
+
+def _json_lines(text: str, members: _Members[M]) -> Iterator[tuple[int, dict[str, object] | str]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            found = _OBJECT.decode(line)
+        except msgspec.DecodeError:
+            yield number, "it is no JSON object"
+            continue
+        extra = found.pop("extra", {})
+        wrong = [problem for name in found if (problem := members.unknown(name)) is not None]
+        if not isinstance(extra, dict):
+            wrong.append("extra must be an object")
+        twice = _first_twice(members.names.get(name, name) for name in found)
+        if twice is not None:
+            wrong.append(f"{twice} is there by both its names")
+        yield (
+            number,
+            "; ".join(wrong) or {**{members.names.get(name, name): found[name] for name in found}, "extra": extra},
+        )
+
+
+def _csv(text: str, members: _Members[M]) -> Iterator[tuple[int, dict[str, object] | str]]:
+    heading = text.partition("\n")[0]
+    # Excel writes what the country's settings say: semicolons in Norway.
+    delimiter = max(",;\t", key=heading.count)
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    columns: list[str] = []
+    while True:
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            yield reader.line_num, f"it is no CSV ({error})"
+            return
+        if cells is None:
+            return
+        if not columns:
+            columns = _heading([cell.strip() for cell in cells], members)
+        elif any(cells):
+            yield reader.line_num, _cells(columns, cells, members)
+
+
+def _heading(columns: list[str], members: _Members[M]) -> list[str]:
+    wrong = [problem for column in columns if (problem := members.unknown(column)) is not None]
+    twice = _first_twice(members.names.get(column, column) for column in columns)
+    if twice is not None:
+        wrong.append(f"the column {twice} is there twice")
+    if wrong:
+        raise ConfigurationError(f"--file: {'; '.join(wrong)}")
+    return [members.names.get(column, column) for column in columns]
+
+
+def _cells(columns: list[str], cells: list[str], members: _Members[M]) -> dict[str, object] | str:
+    if len(cells) > len(columns):
+        return f"it has {len(cells)} cells, and the heading {len(columns)}"
+    values: dict[str, object] = {}
+    extra: dict[str, object] = {}
+    wrong: list[str] = []
+    for name, cell in zip(columns, map(str.strip, cells), strict=False):
+        if not cell:
+            continue
+        if name.startswith(EXTRA):
+            extra[name.removeprefix(EXTRA)] = cell
+            continue
+        try:
+            values[name] = members.from_cell(name, cell)
+        except ConfigurationError as error:
+            wrong.append(error.message)
+    return "; ".join(wrong) or {**values, "extra": extra}
+
+
+def _first_twice(names: Iterator[str]) -> str | None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
+Reader = Callable[[str, _Members[M]], Iterator[tuple[int, dict[str, object] | str]]]
+"""Yields each row of a text: its line, and its members or what is wrong with it."""

@@ -69,7 +69,7 @@ class FaultInjector:
         headers = {**(reply.headers or {}), **fault.extra_headers}
         if fault.kind == "html":
             reply.content_type = "text/html; charset=utf-8"
-        elif fault.kind == "wrong-type":
+        elif fault.kind == "wrong-content-type":
             reply.content_type = "text/plain; charset=utf-8"
         elif fault.kind in {"cut-gzip", "bomb"}:
             headers["Content-Encoding"] = "gzip"

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal, get_args
 
+from amili_async._routes import ROUTES
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 Kind = Literal[
     "refuse",
@@ -21,15 +25,15 @@ Kind = Literal[
     "cut-chunks",
     "cut-unmarked",
     "cut-gzip",
-    "dribble",
+    "slow-body",
     "close-idle",
     "close-reused",
     "truncate",
     "corrupt",
     "empty",
     "html",
-    "nonsense",
-    "wrong-type",
+    "wrong-schema",
+    "wrong-content-type",
     "oversize",
     "bomb",
     "repeat-token",
@@ -41,7 +45,7 @@ Kind = Literal[
     "last-null",
     "last-empty",
     "bad-row",
-    "lax-row",
+    "lenient-row",
     "unknown-type",
     "unknown-value",
     "unknown-member",
@@ -56,8 +60,11 @@ LISTS: frozenset[str] = frozenset(
     {"repeat-token", "cycle-tokens", "empty-page", "duplicate-row", "last-absent", "last-null", "last-empty"}
 )
 """Kinds that change a page of a list."""
-ROWS: frozenset[str] = frozenset({"bad-row", "lax-row", "unknown-type", "unknown-value", "unknown-member"})
+ROWS: frozenset[str] = frozenset({"bad-row", "lenient-row", "unknown-type", "unknown-value", "unknown-member"})
 """Kinds that change a row of a page, or the object of a single read."""
+
+OPERATIONS: frozenset[str] = frozenset({*ROUTES, "token", "unknown"})
+"""What a request can be: an operation of the route table, one for a token, or one for nothing that there is."""
 
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0}
 _SIZES = {"": 1, "B": 1, "kB": 1000, "MB": 1000**2, "KiB": 1024, "MiB": 1024**2}
@@ -70,7 +77,8 @@ _STATUSES = range(100, 600)
 class Fault:
     """What goes wrong, where, and how often.
 
-    ``operation`` is a name of the route table, ``token`` for the token endpoint, or a pattern (``batches.*``, ``*``).
+    ``operation`` is a name of the route table, ``token`` for the token endpoint, ``unknown`` for every other path, or a
+    pattern (``batches.*``, ``*``). One that fits nothing is refused.
     What happens is a ``kind``, or an answer of your own (``status``, ``body``, ``content_type``, ``headers``,
     ``location``, ``retry_after``) in place of the right one, or mere ``latency``; they combine.
 
@@ -86,15 +94,15 @@ class Fault:
     ``cut-chunks``          a chunked body that stops without its last chunk
     ``cut-unmarked``        half the body, no ``Content-Length``, then the close that ends such a body
     ``cut-gzip``            a gzip stream that does not end, well framed
-    ``dribble``             the whole body, a little at a time, over ``seconds`` (10)
+    ``slow-body``           the whole body, a little at a time, over ``seconds`` (10)
     ``close-idle``          the right answer, then the kept-alive connection is closed unannounced
     ``close-reused``        closed without an answer, where the connection had served a request before
     ``truncate``            JSON that ends early, well framed
     ``corrupt``             JSON that is broken in its middle
     ``empty``               no body
     ``html``                an HTML page in place of the body
-    ``nonsense``            JSON that is not what was asked for
-    ``wrong-type``          the right body as ``text/plain``
+    ``wrong-schema``        JSON that is not what was asked for
+    ``wrong-content-type``  the right body as ``text/plain``
     ``oversize``            the right body behind ``size`` bytes (65 MiB) of blanks
     ``bomb``                the same as gzip, small on the wire
     ``repeat-token``        the page hands out the page token that it was asked with
@@ -104,7 +112,7 @@ class Fault:
     ``duplicate-row``       the last row of the page comes again as the first of the next
     ``last-absent``         the last page's token is absent; ``last-null``: null; ``last-empty``: an empty text
     ``bad-row``             a row that cannot be read; ``row`` says which, else the middle one
-    ``lax-row``             a row that can be read leniently: a date for a moment, a number for text, null for a list
+    ``lenient-row``         a row that can be read leniently: a date for a moment, a number for text, null for a list
     ``unknown-type``        an entry whose ``$type`` nobody has seen; ``unknown-value``: type and status
     ``unknown-member``      members that nobody has seen, in row and summary
     ``revoke``              the access token is revoked: 401 until the client has another
@@ -143,13 +151,18 @@ class Fault:
     def __post_init__(self) -> None:
         if isinstance(self.body, str):
             object.__setattr__(self, "body", self.body.encode("utf-8", "surrogateescape"))
+        if not any(fnmatchcase(operation, self.operation) for operation in OPERATIONS):
+            raise ValueError(f"{self.operation!r} is no operation and fits none{_meant(self.operation, OPERATIONS)}")
         if self.kind is not None and self.kind not in KINDS:
-            raise ValueError(f"{self.kind!r} is no kind of fault; there are {', '.join(sorted(KINDS))}")
+            raise ValueError(f"{self.kind!r} is no kind of fault{_meant(self.kind, KINDS)}")
         if self.status is not None and self.status not in _STATUSES:
             raise ValueError(f"status must be 100 to 599, not {self.status}")
         for name in ("latency", "spread", "seconds", "size", "count", "skip", "row"):
-            if (getattr(self, name) or 0) < 0:
+            if not (getattr(self, name) or 0) >= 0:
                 raise ValueError(f"{name} must not be negative, it is {getattr(self, name)}")
+        for name in ("count", "page"):
+            if getattr(self, name) == 0:
+                raise ValueError(f"{name} must be at least 1, or the fault never strikes")
         if not 0 <= self.probability <= 1:
             raise ValueError(f"probability must be 0 to 1, not {self.probability}")
         if self.kind is None and not self.answers and not self.alters and not self.delays:
@@ -226,9 +239,15 @@ class Fault:
             elif equals and name in _READERS:
                 settings[name] = _read(name, value)
             else:
-                known = ", ".join([*sorted(KINDS), "acts", *(f"{reader}=" for reader in _READERS), "header="])
-                raise ValueError(f"{part!r} is no part of a fault; there are {known}")
+                known = [*sorted(KINDS), "acts", *(f"{reader}=" for reader in _READERS), "header="]
+                raise ValueError(f"{part!r} is no part of a fault{_meant(f'{name}{equals}', known)}")
         return cls(operation, headers=headers, **settings)  # type: ignore[arg-type]  # each was read by its field's reader
+
+
+def _meant(given: str, known: Collection[str]) -> str:
+    """Return what a message says of a name that is not known: those that are like it, else all."""
+    near = get_close_matches(given, sorted(known))
+    return f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(sorted(known))}"
 
 
 def seconds(text: str) -> float:

@@ -59,16 +59,19 @@ class Reply:
         """Return status line and headers. Every answer has a request id, as real ones are likely to (I)."""
         phrase = _PHRASES.get(self.status, "Unknown")
         size = len(self.body) if length is None else length
-        lines = [
-            f"HTTP/1.1 {self.status} {phrase}\r\nDate: {self.date}\r\n",
-            f"X-Amili-Request-Id: sandbox-{self.request.number}\r\n",
-            f"Content-Length: {size}\r\n" if size >= 0 else "",
-            f"Content-Type: {self.content_type}\r\n" if self.content_type and size else "",
-            "Connection: close\r\n" if close else "",
-        ]
+        fields = {"Date": self.date, "X-Amili-Request-Id": f"sandbox-{self.request.number}"}
+        if size >= 0:
+            fields["Content-Length"] = str(size)
+        if self.content_type and size:
+            fields["Content-Type"] = self.content_type
+        if close:
+            fields["Connection"] = "close"
         if self.headers:
-            lines += [f"{name}: {value}\r\n" for name, value in self.headers.items()]
-        return f"{''.join(lines)}\r\n".encode("latin-1")
+            # A fault's own take the place of the usual ones, however they are spelled.
+            own = {name.lower() for name in self.headers}
+            fields = {**{name: value for name, value in fields.items() if name.lower() not in own}, **self.headers}
+        lines = "".join([f"{name}: {value}\r\n" for name, value in fields.items()])
+        return f"HTTP/1.1 {self.status} {phrase}\r\n{lines}\r\n".encode("latin-1")
 
 
 class Application(Protocol):

@@ -23,7 +23,7 @@ HTML = (
     b"<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head>\n"
     b"<body><center><h1>502 Bad Gateway</h1></center><hr><center>nginx</center></body></html>\n"
 )
-NONSENSE = b'{"hello":["this","is","not","what","was","asked","for"]}'
+WRONG_SCHEMA = b'{"hello":["this","is","not","what","was","asked","for"]}'
 OVERSIZE = 65 * 2**20
 
 _PIECE = 64 * 1024
@@ -107,8 +107,8 @@ def _damage_row(fault: Fault, row: dict[str, object]) -> dict[str, object]:
     match fault.kind:
         case "bad-row":
             return {name: _unreadable(name, value) for name, value in row.items()}
-        case "lax-row":
-            return {name: _lax(name, value) for name, value in row.items()}
+        case "lenient-row":
+            return {name: _lenient(name, value) for name, value in row.items()}
         case "unknown-type":
             entries = row.get("succeeded")
             entry = {"$type": "sandboxNovelty", "noveltyId": 4711, "parts": [{"deep": True}]}
@@ -123,7 +123,7 @@ def _unreadable(name: str, value: object) -> object:
     return {} if name.endswith("At") else 7 if is_array(value) or is_object(value) else value
 
 
-def _lax(name: str, value: object) -> object:
+def _lenient(name: str, value: object) -> object:
     if name.endswith("At") and isinstance(value, str):
         return value[:10]
     if name in {"createdBy", "invoiceNumber", "customerReference"}:
@@ -147,8 +147,8 @@ def damage_body(fault: Fault, body: bytes) -> bytes:
             return b""
         case "html":
             return HTML
-        case "nonsense":
-            return NONSENSE
+        case "wrong-schema":
+            return WRONG_SCHEMA
         case "bomb":
             return _bomb(OVERSIZE if fault.size is None else fault.size, body)
         case "cut-gzip":

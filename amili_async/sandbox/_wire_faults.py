@@ -25,7 +25,7 @@ ON_THE_WIRE: frozenset[str] = frozenset(
         "reset-in-body",
         "cut-chunks",
         "cut-unmarked",
-        "dribble",
+        "slow-body",
         "close-idle",
         "close-reused",
         "oversize",
@@ -33,8 +33,8 @@ ON_THE_WIRE: frozenset[str] = frozenset(
 )
 """The kinds that this module carries out."""
 
-_DRIBBLES = 20
-_DRIBBLE_SECONDS = 10.0
+_PIECES = 20
+_SLOW_BODY_SECONDS = 10.0
 
 
 def misbehave(connection: Connection, reply: Reply, fault: Fault) -> None:
@@ -74,9 +74,9 @@ def misbehave(connection: Connection, reply: Reply, fault: Fault) -> None:
             connection.stream(damage.blanks(size, body), 0.0, reply)
             return
         case _:
-            duration = _DRIBBLE_SECONDS if fault.seconds is None else fault.seconds
+            duration = _SLOW_BODY_SECONDS if fault.seconds is None else fault.seconds
             connection.write(reply, reply.head(), b"")
-            connection.stream(_pieces(body), duration / _DRIBBLES, reply)
+            connection.stream(_pieces(body), duration / _PIECES, reply)
             return
     connection.done(reply)
 
@@ -89,5 +89,5 @@ def reset(transport: asyncio.Transport) -> None:
 
 
 def _pieces(body: bytes) -> Iterator[bytes]:
-    step = max(1, -(-len(body) // _DRIBBLES))
+    step = max(1, -(-len(body) // _PIECES))
     return (body[start : start + step] for start in range(0, len(body), step))

@@ -60,7 +60,7 @@ SCENARIOS: dict[str, list[str]] = {
     "all well": [],
     "cold, without a token": ["token:latency=1"],
     "a slow answer": [f"{READ}:latency=1", f"{WRITE}:status=202,latency=1"],
-    "a body in pieces": [f"{READ}:dribble,seconds=1"],
+    "a body in pieces": [f"{READ}:slow-body,seconds=1"],
     "a replay": [f"{READ}:status=401,count=1", f"{WRITE}:status=401,count=1"],
     "a repeat": [f"{READ}:status=503,retry_after=1,count=1", f"{WRITE}:status=503,retry_after=1,count=1"],
     "a dropped connection": [f"{READ}:reset,count=1"],

@@ -130,7 +130,7 @@ async def test_a_timeout_ends_an_attempt_to_the_moment(
 async def test_the_body_counts_however_steadily_it_drips(
     make_client: ClientFactory, sandbox: Sandbox, calls: Calls, elapsed: Callable[[], float]
 ) -> None:
-    sandbox.faults.add(f"{READ}:dribble,seconds=100")
+    sandbox.faults.add(f"{READ}:slow-body,seconds=100")
     with pytest.raises(DeadlineExceededError) as caught:
         await calls.read(make_client(deadline=5.05))
     assert elapsed() == 5.05
@@ -141,7 +141,7 @@ async def test_an_attempts_timeout_bounds_the_body_too(
     make_client: ClientFactory, sandbox: Sandbox, calls: Calls, elapsed: Callable[[], float]
 ) -> None:
     client = make_client(timeout=2.0, retry=RetryPolicy(attempts=1))
-    sandbox.faults.add(f"{READ}:dribble,seconds=100")
+    sandbox.faults.add(f"{READ}:slow-body,seconds=100")
     with pytest.raises(TransportError):
         await calls.read(client)
     assert elapsed() == 2.0

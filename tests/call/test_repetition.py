@@ -89,7 +89,7 @@ TABLE = [
     ),
     *(
         Row(fault, 1, DecodeError, 1, UNKNOWN, DecodeError, 200)
-        for fault in ("html", "nonsense", "corrupt", 'body=\'{"data":{"batchUrl":"x"}}\'', "body=[]", "body=7")
+        for fault in ("html", "wrong-schema", "corrupt", 'body=\'{"data":{"batchUrl":"x"}}\'', "body=[]", "body=7")
     ),
 ]
 
@@ -238,7 +238,7 @@ async def test_the_body_of_a_write_is_the_same_in_every_attempt(
 async def test_a_body_with_the_wrong_content_type_is_read_all_the_same(
     client: AmiliClient, sandbox: Sandbox, calls: Calls
 ) -> None:
-    sandbox.faults.add(f"{READ}:wrong-type")
+    sandbox.faults.add(f"{READ}:wrong-content-type")
     assert (await calls.read(client)).batch_id == calls.batch
 
 
@@ -362,7 +362,7 @@ async def test_a_wait_for_the_pool_that_is_too_long_is_never_sent(
 # -- the deadline and the end of the client while in flight
 
 
-@pytest.mark.parametrize("fault", ["hang", "dribble,seconds=100"])
+@pytest.mark.parametrize("fault", ["hang", "slow-body,seconds=100"])
 async def test_a_deadline_in_flight_ends_a_read_with_itself_and_a_write_with_an_unknown_outcome(
     fault: str, make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:

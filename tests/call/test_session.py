@@ -158,7 +158,7 @@ async def test_a_subclass_is_named_in_the_messages(sandbox: Sandbox, calls: Call
     ("faults", "concurrency"),
     [
         ([f"{READ}:hang"], 16),
-        ([f"{READ}:dribble,seconds=50"], 16),
+        ([f"{READ}:slow-body,seconds=50"], 16),
         ([f"{READ}:hang"], 1),
         ([f"{READ}:status=429,retry_after=40"], 16),
         ([f"{READ}:status=503,retry_after=40"], 16),

@@ -231,7 +231,7 @@ async def test_a_hook_that_lets_through_what_is_no_exception_ends_the_call_and_l
         {"X-A": "1\r\nX-Evil: 1"},
         {"Host": "evil.example"},
         {"X-A": 7},
-        "nonsense",
+        "wrong-schema",
         7,
     ],
 )

@@ -184,7 +184,7 @@ async def test_a_retry_after_of_the_token_endpoint_is_waited_for(
 async def test_a_token_that_arrives_in_pieces_is_read_whole(
     client: AmiliClient, sandbox: Sandbox, calls: Calls
 ) -> None:
-    sandbox.faults.add("token:dribble,seconds=2")
+    sandbox.faults.add("token:slow-body,seconds=2")
     await calls.read(client)
     assert sandbox.requests.count("token") == 1
 

@@ -179,5 +179,5 @@ async def test_there_are_three_things_to_do_with_a_bad_row(batch_list: BatchList
 
 
 async def test_a_row_that_needs_leniency_is_a_row(batch_list: BatchList) -> None:
-    batch_list.fault("lax-row,page=2,row=1")
+    batch_list.fault("lenient-row,page=2,row=1")
     assert await ids(batch_list.pager()) == batch_list.rows

@@ -68,7 +68,13 @@ def test_text_says_what_code_says(text: str, fault: Fault) -> None:
     [
         ("batches.list", "write operation:what"),
         (":reset", "write operation:what"),
-        ("batches.list:explode", "'explode' is no part of a fault; there are bad-row"),
+        ("batches.lst:status=500", "'batches.lst' is no operation and fits none; did you mean batches.list"),
+        ("batches:status=500", "'batches' is no operation and fits none; did you mean batches."),
+        ("moons.*:status=500", "'moons.*' is no operation and fits none; there are autocollect.attachment, "),
+        ("batches.list:explode", "'explode' is no part of a fault; there are acts, bad-row"),
+        ("batches.list:slow_body", "'slow_body' is no part of a fault; did you mean slow-body"),
+        ("batches.list:repeat-tokens", "'repeat-tokens' is no part of a fault; did you mean repeat-token"),
+        ("batches.list:statuss=500", "'statuss=500' is no part of a fault; did you mean status="),
         ("batches.list:weight=3", "'weight=3' is no part of a fault"),
         ("batches.list:", "nothing happens: give a kind"),
         ("batches.list:count=3", "nothing happens"),
@@ -80,6 +86,8 @@ def test_text_says_what_code_says(text: str, fault: Fault) -> None:
         ("batches.list:oversize,size=3acres", "is no size"),
         ("batches.list:reset,probability=2", "probability must be 0 to 1, not 2.0"),
         ("batches.list:reset,count=-1", "count must not be negative, it is -1"),
+        ("batches.list:reset,count=0", "count must be at least 1, or the fault never strikes"),
+        ("batches.list:reset,page=0", "page must be at least 1, or the fault never strikes"),
     ],
 )
 def test_text_that_is_no_fault_is_refused_with_what_would_be(text: str, complaint: str) -> None:

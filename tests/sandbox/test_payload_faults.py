@@ -102,7 +102,7 @@ async def test_the_row_can_be_chosen(raw: RawClient) -> None:
 
 
 async def test_a_lax_row_asks_for_leniency(raw: RawClient) -> None:
-    right, wrong = await damaged(raw, "lax-row")
+    right, wrong = await damaged(raw, "lenient-row")
     assert wrong["createdAt"] == right["createdAt"][:10]
     assert wrong["createdBy"] == 4711
     assert wrong["failed"] is None
@@ -180,8 +180,8 @@ async def test_what_has_no_members_is_corrupt_at_its_start(raw: RawClient) -> No
         ("batches.list:empty", 200, None, b""),
         ("batches.list:html", 200, "text/html; charset=utf-8", b"<!DOCTYPE html>"),
         ("batches.list:html,status=502", 502, "text/html; charset=utf-8", b"<!DOCTYPE html>"),
-        ("batches.list:nonsense", 200, "application/json; charset=utf-8", b'{"hello"'),
-        ("batches.list:wrong-type", 200, "text/plain; charset=utf-8", b'{"summary"'),
+        ("batches.list:wrong-schema", 200, "application/json; charset=utf-8", b'{"hello"'),
+        ("batches.list:wrong-content-type", 200, "text/plain; charset=utf-8", b'{"summary"'),
         ("batches.list:content_type=application/xml", 200, "application/xml", b'{"summary"'),
         ("batches.list:status=503", 503, "application/problem+json", b'{"type": "about:blank"'),
         ("batches.list:status=299", 299, None, b""),
@@ -215,3 +215,12 @@ async def test_headers_are_added_to_the_right_answer_or_to_another(raw: RawClien
     assert (moved.status, moved.headers["Location"], moved.body) == (302, "https://elsewhere.example/", b"")
     assert (right.status, right.headers["X-One"]) == (200, "1")
     assert right.headers["Retry-After"] == "Wed, 21 Oct 2026 07:28:00 GMT"
+
+
+async def test_a_faults_own_header_takes_the_place_of_the_usual_one_however_it_is_spelled(raw: RawClient) -> None:
+    raw.sandbox.faults.add(Fault("batches.list", headers={"date": "Thu, 01 Jan 2026 00:00:00 GMT"}))
+    answer = await raw.batches()
+    assert [value for name, value in answer.headers.items() if name.lower() == "date"] == [
+        "Thu, 01 Jan 2026 00:00:00 GMT"
+    ]
+    assert answer.status == 200

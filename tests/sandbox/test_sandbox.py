@@ -185,7 +185,7 @@ async def test_pages_are_rendered_once_until_something_changes(
         raw = RawClient(sandbox, session)
         before = [(await raw.batches()).body for _ in range(3)]
         assert len(rendered) == 1
-        with sandbox.faults.during("batches.list:html,count=1", "batches.list:wrong-type,count=1"):
+        with sandbox.faults.during("batches.list:html,count=1", "batches.list:wrong-content-type,count=1"):
             await raw.batches()
             assert (await raw.batches()).body == before[0]
         assert len(rendered) == 1

@@ -81,7 +81,7 @@ async def test_a_cut_gzip_stream_is_well_framed_and_short(raw: RawClient) -> Non
 
 async def test_a_dribbling_body_comes_whole_in_many_pieces(raw: RawClient) -> None:
     right = (await raw.batches()).body
-    raw.sandbox.faults.add("batches.list:dribble,seconds=20ms")
+    raw.sandbox.faults.add("batches.list:slow-body,seconds=20ms")
     url = f"{raw.sandbox.base_url}/orgs/{raw.organization}/batches"
     async with raw.session.get(url, headers=raw.headers) as response:
         pieces = [piece async for piece in response.content.iter_any()]
@@ -90,7 +90,7 @@ async def test_a_dribbling_body_comes_whole_in_many_pieces(raw: RawClient) -> No
 
 
 async def test_a_dribbling_body_ends_with_its_connection(raw: RawClient) -> None:
-    raw.sandbox.faults.add("batches.list:dribble,seconds=1000")
+    raw.sandbox.faults.add("batches.list:slow-body,seconds=1000")
     url = f"{raw.sandbox.base_url}/orgs/{raw.organization}/batches"
     async with raw.session.get(url, headers=raw.headers) as response:
         assert await response.content.readany()

@@ -273,19 +273,25 @@ class OutcomeUnknownError(AmiliError):
 
 
 class APIError(AmiliError):
-    """An answer whose status is no success. ``location`` is the host that a redirect named; it was not followed."""
+    """An answer whose status is no success.
 
-    shown = (*AmiliError.shown, "location")
+    ``code`` is the server's own name for the reason, such as ``INVOICE_LOCKED``, where its answer holds one; in its own
+    words the reason is in ``detail``. ``location`` is the host that a redirect named; it was not followed.
+    """
+
+    shown = (*AmiliError.shown, "code", "location")
 
     def __init__(
         self,
         message: str,
         *,
+        code: str | None = None,
         location: str | None = None,
         retry_after: float | None = None,
         **context: Unpack[ErrorContext],
     ) -> None:
         super().__init__(message, **context)
+        self.code = code
         self.location = location
         self.retry_after = retry_after
         """Seconds that the server asked to wait, where it said so."""

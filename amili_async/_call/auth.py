@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import math
-import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol, runtime_checkable
 
@@ -17,13 +16,13 @@ import backoff
 import msgspec
 
 from amili_async import _clock as clock
+from amili_async._protocol.grants import read_grant, sendable
 from amili_async._protocol.retry import RetryPolicy, backoff_delays
 from amili_async.errors import (
     AmiliError,
     ClientClosedError,
     ConfigurationError,
     TokenError,
-    TransportError,
     WrongLoopError,
     without_frames,
 )
@@ -37,34 +36,19 @@ REFRESH_AHEAD = 300.0
 REFRESH_BLOCKING = 30.0
 """Seconds before expiry from which callers wait for the new one; a twentieth of its life where that is shorter."""
 
-UNKNOWN_LIFETIME = 60.0
-"""Seconds for which a token is used whose answer names no time, or none in the future. A 401 replaces it sooner."""
-
 LONGEST_PAUSE = 60.0
 """Seconds that a failing token endpoint is left alone, at most, unless it asks for more."""
 
 TokenSource = Callable[[], Awaitable[str]]
 """An async callable that returns a token."""
 
-_RFC_6749_CODES = frozenset(
-    {
-        "invalid_request",
-        "invalid_client",
-        "invalid_grant",
-        "unauthorized_client",
-        "unsupported_grant_type",
-        "invalid_scope",
-    }
-)
-_TOKEN = re.compile(r"[\x21-\x7e]+")
-
 
 class TokenRequester(Protocol):
     """What the transport hands to a provider: posts a form to the token endpoint.
 
     Raises:
-        TokenError: the endpoint refused; ``status`` and ``body`` are set, and ``retry_after`` where it named one.
-        TransportError: there was no answer.
+        TokenError: it refused, or gave no answer; ``retry_after`` is set where asking again can help. ``status`` and
+            ``body`` are what it answered.
     """
 
     async def __call__(self, form: Mapping[str, str], /) -> bytes:
@@ -87,63 +71,6 @@ class TokenProvider(Protocol):
     def reject(self, token: str, /) -> None:
         """Learn that the API refused this token. One that is no longer in use changes nothing."""
         ...
-
-
-class TokenResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What a token endpoint's success holds."""
-
-    token: str
-    lifetime: float
-    """Seconds for which the token is good."""
-
-    def __repr__(self) -> str:
-        return f"Grant(token=<hidden>, lifetime={self.lifetime})"
-
-
-class _Answer(msgspec.Struct):
-    access_token: str
-    expires_in: object = None
-    expires_on: object = None
-
-
-def read_grant(body: bytes, now: float) -> TokenResponse:
-    """Return the token in a token endpoint's success.
-
-    ``expires_in`` counts, else ``expires_on`` against ``now`` (Unix seconds), each a number or a numeric string (I).
-
-    Raises:
-        TokenError: there is none; ``retry_after`` is 0 for JSON that ends early. The body may hold one and is not kept.
-    """
-    try:
-        answer = msgspec.json.decode(body, type=_Answer)
-    except (msgspec.ValidationError, RecursionError):
-        raise TokenError("the token endpoint's answer holds no access_token") from None
-    except msgspec.DecodeError as error:
-        if not body or "truncated" in str(error):
-            raise TokenError("the token endpoint's answer ends early", retry_after=0.0) from None
-        raise TokenError("the token endpoint's answer is no JSON; is token_url right?") from None
-    if not _sendable(answer.access_token):
-        raise TokenError("the token endpoint's access_token is empty or has characters that no header can carry")
-    until = _number(answer.expires_on)
-    for seconds in (_number(answer.expires_in), None if until is None else until - now):
-        if seconds is not None and seconds > 0:
-            return TokenResponse(token=answer.access_token, lifetime=seconds)
-    return TokenResponse(token=answer.access_token, lifetime=UNKNOWN_LIFETIME)
-
-
-def _sendable(token: object) -> bool:
-    """Whether it is text that can stand in a header: visible ASCII, so no line end can begin another header."""
-    return isinstance(token, str) and _TOKEN.fullmatch(token) is not None
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
 
 
 class _Form(Mapping[str, str]):
@@ -303,46 +230,12 @@ def _endpoint_pauses() -> Iterator[float]:
 
 
 def _explained(error: Exception) -> TokenError:
-    """Return the error of a token request as callers see it: with OAuth's word, and whether to ask again."""
-    if isinstance(error, TokenError) and error.status is not None:
-        status = error.status
-        passing = status in {408, 425, 429} or (status >= 500 and status != 501)  # noqa: PLR2004  # statuses
-        code = _oauth_code(error.body)
-        said = "failed" if passing else "refused the credentials"
-        return TokenError(
-            f"the token endpoint {said}{f': {code}' if code else ''}",
-            code=code,
-            retry_after=(error.retry_after or 0.0) if passing else None,
-            operation=error.operation,
-            method=error.method,
-            route=error.route,
-            status=status,
-            request_id=error.request_id,
-            attempts=error.attempts,
-            body=error.body,
-        )
+    """Return the error of a token request as callers see it."""
     if isinstance(error, TokenError):
         return error
-    passing = isinstance(error, TransportError | OSError)
-    explained = TokenError(
-        "the token endpoint gave no answer" if passing else f"asking for a token failed with {type(error).__name__}",
-        retry_after=0.0 if passing else None,
-    )
+    explained = TokenError(f"asking for a token failed with {type(error).__name__}")
     explained.__cause__ = without_frames(error)
     return explained
-
-
-class _Refusal(msgspec.Struct):
-    error: str
-
-
-def _oauth_code(body: bytes | None) -> str | None:
-    """Return the error's name in RFC 6749 section 5.2 (I); any other text is the server's own and is not repeated."""
-    try:
-        code = msgspec.json.decode(body or b"", type=_Refusal).error
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    return code if code in _RFC_6749_CODES else None
 
 
 class StaticToken:
@@ -353,7 +246,7 @@ class StaticToken:
     """
 
     def __init__(self, token: str) -> None:
-        if not _sendable(token):
+        if not sendable(token):
             raise ConfigurationError(
                 "the token is empty or has characters that no header can carry, such as a line end"
             )
@@ -391,7 +284,7 @@ class CallableToken:
             raise
         except Exception as error:
             raise TokenError(f"the token callable failed with {type(error).__name__}") from error
-        if not _sendable(token):
+        if not sendable(token):
             raise TokenError("the token callable returned no text that a header can carry")
         return token
 

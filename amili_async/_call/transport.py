@@ -13,14 +13,13 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-import aiohttp
-
 from amili_async._call.auth import StaticToken
 from amili_async._call.timeouts import TimeoutScheduler
-from amili_async._http.client import NEVER_SENT
 from amili_async._protocol.call_state import AttemptFailure, CallState
+from amili_async._protocol.grants import no_grant, refused_grant
 from amili_async._protocol.outcomes import (
     SUCCESS,
+    WireError,
     broken,
     closed_error,
     expired,
@@ -28,16 +27,14 @@ from amili_async._protocol.outcomes import (
     refused,
     unreadable,
 )
-from amili_async._protocol.retry import Action, Failure, backoff_delays, decide, parse_retry_after
+from amili_async._protocol.retry import Action, Failure, backoff_delays, decide
 from amili_async._upstream.aiohttp import request_sent_signal
 from amili_async.errors import (
     AmiliError,
-    ConnectError,
     DeadlineExceededError,
     DecodeError,
     RateLimitedError,
     TokenError,
-    TransportError,
 )
 from amili_async.events import AttemptEnded, CallEnded, CallStarted, GateClosed, RetryPlanned, TokenRequested
 
@@ -273,7 +270,7 @@ class Transport:
                     body = await self._http.exchange(state, authorization)
                 finally:
                     self._limiter.release()
-        except (aiohttp.ClientError, OSError, TokenError, DecodeError) as error:
+        except (WireError, TimeoutError, TokenError, DecodeError) as error:
             problem = error
         finally:
             self._timeouts.forget(scope)
@@ -313,6 +310,10 @@ class Transport:
         begun = self.clock.monotonic()
         try:
             state.bearer = await self._provider.token(self._request_token)
+        except AmiliError:
+            raise
+        except Exception as error:
+            raise TokenError(f"the token provider failed with {type(error).__name__}") from error
         finally:
             waited = self.clock.monotonic() - begun
             state.waits["token"] += waited
@@ -334,7 +335,7 @@ class Transport:
             closed, now = self._connection.closed, self.clock.time()
             if expired_scope:
                 return expired(state, problem, closed=closed, instant=self.clock.monotonic(), now=now)
-            return broken(state, problem, closed=closed, never_sent=isinstance(problem, NEVER_SENT), now=now)
+            return broken(state, problem, closed=closed, now=now)
         if state.status in SUCCESS:
             try:
                 return read(body)
@@ -365,22 +366,18 @@ class Transport:
         try:
             async with self._scope(asyncio.get_running_loop().time() + self._token_timeout.total):
                 answer = await self._http.post_form(form, self._token_timeout)
-        except (aiohttp.ClientError, OSError) as error:
-            if self._connection.closed:
-                raise closed_error() from None
-            self._token_told("failed", begun, None)
-            kind = ConnectError if isinstance(error, NEVER_SENT) else TransportError
-            raise kind(f"the token endpoint gave no answer ({type(error).__name__})") from error
-        if answer.status in SUCCESS:
-            self._token_told("renewed", begun, answer.status)
-            return answer.body
-        self._token_told("failed", begun, answer.status)
-        raise TokenError(
-            f"the token endpoint answered {answer.status}",
-            status=answer.status,
-            body=answer.body,
-            retry_after=parse_retry_after(answer.headers, self.clock.time()),
-        )
+        except (WireError, TimeoutError) as error:
+            problem: WireError | TimeoutError = error
+        else:
+            if answer.status in SUCCESS:
+                self._token_told("renewed", begun, answer.status)
+                return answer.body
+            self._token_told("failed", begun, answer.status)
+            raise refused_grant(answer.status, answer.headers, answer.body, self.clock.time())
+        if self._connection.closed:
+            raise closed_error()
+        self._token_told("failed", begun, None)
+        raise no_grant(problem, self._token_timeout.total)
 
     def _token_told(self, outcome: Literal["renewed", "failed"], begun: float, status: int | None) -> None:
         self.hooks.token(TokenRequested(outcome=outcome, seconds=self.clock.monotonic() - begun, status=status))

@@ -14,6 +14,7 @@ from aiohttp import hdrs
 from multidict import CIMultiDict
 from yarl import URL
 
+from amili_async._http.failures import wire_error
 from amili_async._protocol.call_state import SendState
 from amili_async._protocol.outcomes import SUCCESS
 from amili_async.errors import MAX_BODY, DecodeError
@@ -21,19 +22,12 @@ from amili_async.errors import MAX_BODY, DecodeError
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
 
-    from amili_async._http.endpoints import Endpoints
+    from amili_async._http.endpoints import Endpoints, Proxy
     from amili_async._http.session import Connection
     from amili_async._protocol.call_state import CallState
     from amili_async._protocol.options import Timeout
+    from amili_async._protocol.outcomes import WireError
     from amili_async._protocol.requests import Body
-
-NEVER_SENT = (
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.ClientConnectorError,
-    aiohttp.ClientHttpProxyError,
-    aiohttp.ServerFingerprintMismatch,
-)
-"""What aiohttp raises before a request is on its way."""
 
 _WRITE_CHUNK = 64 * 1024
 
@@ -76,6 +70,11 @@ def _fits(response: aiohttp.ClientResponse, limit: int) -> bool:
     )
 
 
+def _wire_error(error: Exception, url: URL, proxy: Proxy | None, limits: Timeout) -> WireError:
+    """Return what an error of aiohttp means, in our own words."""
+    return wire_error(error, url, proxy=None if proxy is None else proxy.place, connect=limits.connect)
+
+
 class FormAnswer(NamedTuple):
     """What the token endpoint answered."""
 
@@ -102,7 +101,7 @@ class HTTPClient:
 
         Raises:
             DecodeError: a success larger than ``max_response_bytes``.
-            aiohttp.ClientError, OSError: what went wrong below HTTP.
+            WireError: what went wrong below HTTP.
         """
         session = self._connection.open()
         call = state.call
@@ -112,21 +111,25 @@ class HTTPClient:
         if call.method != "GET" or call.body is not None:
             state.sending = SendState(begun=False)
             payload = _WatchedBody(call.body or b"", call.content_type, state.sending)
-        async with session.request(
-            call.method,
-            url,
-            headers=self._headers(state, authorization),
-            data=payload,
-            allow_redirects=False,
-            raise_for_status=False,
-            timeout=self._timeout(state.options.timeout),
-            proxy=None if proxy is None else proxy.url,
-            proxy_headers=None if proxy is None else proxy.headers,
-        ) as response:
-            state.status = response.status
-            state.answer_headers = response.headers
-            self._connection.note_keep_alive(response)
-            return await self._receive(state, response)
+        try:
+            async with session.request(
+                call.method,
+                url,
+                headers=self._headers(state, authorization),
+                data=payload,
+                allow_redirects=False,
+                raise_for_status=False,
+                timeout=self._timeout(state.options.timeout),
+                proxy=None if proxy is None else proxy.url,
+                proxy_headers=None if proxy is None else proxy.headers,
+            ) as response:
+                state.status = response.status
+                state.answer_headers = response.headers
+                self._connection.note_keep_alive(response)
+                return await self._receive(state, response)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            problem = _wire_error(error, url, proxy, state.options.timeout)
+        raise problem  # outside of the handler: aiohttp's error would be its context, with all that it holds
 
     async def _receive(self, state: CallState, response: aiohttp.ClientResponse) -> Body:
         """Read the body, counted unpacked: at once where it is small, else in the chunks that arrive."""
@@ -158,29 +161,34 @@ class HTTPClient:
         """Post a form to the token endpoint and return its answer, whatever the status.
 
         Raises:
-            aiohttp.ClientError, OSError: what went wrong below HTTP.
+            WireError: what went wrong below HTTP.
         """
         url = URL(self._endpoints.token_url, encoded=True)
         proxy = self._endpoints.proxy(url)
-        async with self._connection.open().request(
-            "POST",
-            url,
-            headers={
-                "Accept": "application/json",
-                "Content-Type": "application/x-www-form-urlencoded",
-                "User-Agent": self._user_agent,
-            },
-            data=urlencode(form).encode(),
-            allow_redirects=False,
-            raise_for_status=False,
-            timeout=self._timeout(limits),
-            proxy=None if proxy is None else proxy.url,
-            proxy_headers=None if proxy is None else proxy.headers,
-        ) as response:
-            body = bytearray()
-            while len(body) < MAX_BODY and (chunk := await response.content.readany()):
-                body += chunk
-            return FormAnswer(response.status, response.headers, bytes(body[:MAX_BODY]))
+        session = self._connection.open()
+        try:
+            async with session.request(
+                "POST",
+                url,
+                headers={
+                    "Accept": "application/json",
+                    "Content-Type": "application/x-www-form-urlencoded",
+                    "User-Agent": self._user_agent,
+                },
+                data=urlencode(form).encode(),
+                allow_redirects=False,
+                raise_for_status=False,
+                timeout=self._timeout(limits),
+                proxy=None if proxy is None else proxy.url,
+                proxy_headers=None if proxy is None else proxy.headers,
+            ) as response:
+                body = bytearray()
+                while len(body) < MAX_BODY and (chunk := await response.content.readany()):
+                    body += chunk
+                return FormAnswer(response.status, response.headers, bytes(body[:MAX_BODY]))
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            problem = _wire_error(error, url, proxy, limits)
+        raise problem  # as in `exchange`
 
     def _timeout(self, timeout: Timeout) -> aiohttp.ClientTimeout:
         """Return what aiohttp bounds: the way to a connection. The total is the attempt's own timer."""

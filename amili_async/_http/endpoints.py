@@ -71,6 +71,11 @@ class Proxy(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return "Proxy(...)"
 
+    @property
+    def place(self) -> str:
+        """Where it is, as ``host:port``."""
+        return urlsplit(self.url).netloc
+
 
 def proxy_from_environment(url: str) -> Proxy | None:
     """Return the proxy that ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY`` name for a server, if any."""

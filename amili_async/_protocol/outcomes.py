@@ -29,6 +29,20 @@ SUCCESS = range(200, 300)
 _CUT_SHORT = "a success whose body was cut short"
 
 
+class WireError(Exception):
+    """What went wrong below HTTP: in words, and without anything of the library that met it.
+
+    ``sent`` is whether the request may have reached the server, ``hopeless`` whether another try would meet the same.
+    """
+
+    def __init__(self, reason: str, cause: Exception, *, sent: bool, hopeless: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.cause = cause
+        self.sent = sent
+        self.hopeless = hopeless
+
+
 def refused(state: CallState, body: Body, now: float) -> AttemptFailure:
     """Return the failure that an answer without success is. ``now`` is our Unix time."""
     headers = state.answer_headers or {}
@@ -68,7 +82,7 @@ def expired(state: CallState, problem: Exception, *, closed: bool, instant: floa
     return AttemptFailure(Failure.NEVER_SENT, _caused(ConnectError(f"no connection {within}"), problem))
 
 
-def broken(state: CallState, problem: Exception, *, closed: bool, never_sent: bool, now: float) -> AttemptFailure:
+def broken(state: CallState, problem: Exception, *, closed: bool, now: float) -> AttemptFailure:
     """Return what a failure below HTTP means: never sent, sent and not answered, or cut short.
 
     Raises:
@@ -82,13 +96,15 @@ def broken(state: CallState, problem: Exception, *, closed: bool, never_sent: bo
         return AttemptFailure(Failure.MALFORMED, problem)
     if closed:
         return _unless_unsent(state, Failure.CLOSED, closed_error())
-    kind = type(problem).__name__
-    if never_sent:
-        return AttemptFailure(Failure.NEVER_SENT, _caused(ConnectError(f"no connection ({kind})"), problem))
+    wire = problem if isinstance(problem, WireError) else WireError(type(problem).__name__, problem, sent=True)
+    if not wire.sent or not state.maybe_sent():
+        failure = Failure.UNREACHABLE if wire.hopeless else Failure.NEVER_SENT
+        return AttemptFailure(failure, _caused(ConnectError(wire.reason), wire.cause))
     if state.status is None:
-        return AttemptFailure(Failure.INTERRUPTED, _caused(TransportError(f"sent, but not answered ({kind})"), problem))
+        error = TransportError(f"sent, but not answered: {wire.reason}")
+        return AttemptFailure(Failure.INTERRUPTED, _caused(error, wire.cause))
     if state.status in SUCCESS:
-        return AttemptFailure(Failure.TRUNCATED, _caused(TransportError(_CUT_SHORT), problem))
+        return AttemptFailure(Failure.TRUNCATED, _caused(TransportError(_CUT_SHORT), wire.cause))
     return refused(state, b"", now)
 
 

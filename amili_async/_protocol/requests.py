@@ -45,6 +45,18 @@ _UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 _REQUEST_ID_HEADERS = ("X-Amili-Request-Id", "X-Request-Id", "Request-Id", "X-Correlation-Id")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}\Z")
 
+_CODE = re.compile(r"[A-Z_]{3,40}")
+_PLAIN_HOST = re.compile(r"[A-Za-z0-9 ._:-]{1,253}")
+_REDIRECTS = range(300, 400)
+_PAGE = 2048
+"""The bytes of a web server's own page in which its reason stands."""
+_TLS_PAGES = (
+    (b"plain HTTP request was sent to HTTPS port", "the port speaks TLS: use https"),
+    (b"No required SSL certificate was sent", "it asks for a client certificate: pass ssl="),
+    (b"The SSL certificate error", "it refused the client certificate"),
+)
+"""What nginx says of TLS, and what that means."""
+
 _BY_STATUS: dict[int, type[APIError]] = {
     400: BadRequestError,
     401: UnauthorizedError,
@@ -182,22 +194,50 @@ def request_id(headers: Mapping[str, str]) -> str | None:
 def error_for(status: int, headers: Mapping[str, str], body: Body, *, retry_after: float | None = None) -> APIError:
     """Return the error of an answer that is no success, readable in one line whatever its body."""
     kind = _BY_STATUS.get(status) or (ServerError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else APIError)
-    parts = [_phrase(status)]
-    location = None
-    if 300 <= status < 400:  # noqa: PLR2004  # the redirect statuses
-        location = _host(headers.get("Location"))
-        parts.append(f"a redirect to {location or 'nowhere'}, which is not followed: base_url may be out of date")
-    if retry_after is not None:
-        parts.append(f"asked to wait {retry_after:g} s")
-    parts.append(_describe(body))
+    waiting = "" if retry_after is None else f", asked to wait {retry_after:g} s"
+    moved = status in _REDIRECTS
     return kind(
-        ", ".join(parts),
+        f"{describe_answer(status, headers, body)}{waiting}{'; is base_url right?' if moved else ''}",
         status=status,
         request_id=request_id(headers),
         body=bytes(body[:MAX_BODY]),
-        location=location,
+        location=_host(headers.get("Location")) if moved else None,
+        code=error_code(body),
         retry_after=retry_after,
     )
+
+
+def describe_answer(status: int, headers: Mapping[str, str], body: Body) -> str:
+    """Say what an answer is that is no success, without a word of what a server wrote but for a bare code."""
+    parts = [_phrase(status)]
+    if status in _REDIRECTS:
+        parts.append(f"a redirect to {_host(headers.get('Location')) or 'nowhere'}, which is not followed")
+    elif status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        parts.append("the proxy on the way asks for a user and password")
+    elif (found := next((text for mark, text in _TLS_PAGES if mark in body[:_PAGE]), None)) is not None:
+        parts.append(found)
+    elif (code := error_code(body)) is not None:
+        parts.append(code)
+    parts.append(_describe(body))
+    return ", ".join(parts)
+
+
+def error_code(body: Body) -> str | None:
+    """Return a member ``code`` or ``errorCode`` that is a bare name, such as ``INVOICE_LOCKED``.
+
+    Any other text may quote what is personal.
+    """
+    try:
+        answer = msgspec.json.decode(body[:MAX_BODY], type=_Coded)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    given = (answer.code, answer.error_code)
+    return next((value for value in given if isinstance(value, str) and _CODE.fullmatch(value)), None)
+
+
+class _Coded(msgspec.Struct, rename="camel"):
+    code: object = None
+    error_code: object = None
 
 
 def _phrase(status: int) -> str:
@@ -211,9 +251,10 @@ def _host(location: str | None) -> str | None:
     if not location:
         return None
     try:
-        return urlsplit(location).hostname or "the same host"
+        host = urlsplit(location).hostname or "the same host"
     except ValueError:
         return None
+    return host if _PLAIN_HOST.fullmatch(host) else "a host with an odd name"
 
 
 def _describe(body: Body) -> str:

@@ -59,6 +59,8 @@ class Failure(Enum):
 
     NEVER_SENT = "never sent"
     """DNS, connect, TLS, the wait for a free connection, or a token that could not be had for the moment."""
+    UNREACHABLE = "unreachable"
+    """Never sent, and trying again would meet the same: an untrusted certificate, a proxy that refuses."""
     INTERRUPTED = "interrupted"
     """Sent, then a timeout, a disconnect or a reset."""
     STATUS = "status"
@@ -112,6 +114,7 @@ def decide(
     | what happened | GET | write (every POST; `request()` with another method unless `repeatable=True`) |
     | --- | --- | --- |
     | never opened: DNS, connect, TLS, waiting for the pool | repeat, then `ConnectError` | same |
+    | never opened, and it would not get better: an untrusted certificate, no TLS on the port, a proxy that refuses, a malformed address | `ConnectError`, at once | same |
     | sent, then timeout, disconnect, reset | repeat, then `TransportError` | `OutcomeUnknownError` |
     | 408 500 502 504 | repeat, then its class | `OutcomeUnknownError`, status kept, the `APIError` as its cause |
     | 503 | repeat | repeat with `Retry-After` (I), else `OutcomeUnknownError` |
@@ -162,8 +165,8 @@ def decide(
 
 def _row(failure: Failure, status: int | None, *, repeatable: bool, told: bool) -> tuple[bool, Action]:
     """Return whether the table's row says repeat, and what ends the call where it is not repeated."""
-    if failure is Failure.NEVER_SENT:
-        return True, Action.RAISE
+    if failure is Failure.NEVER_SENT or failure is Failure.UNREACHABLE:
+        return failure is Failure.NEVER_SENT, Action.RAISE
     if failure is Failure.STATUS and status is not None:
         if status in REFUSED or (status == 503 and told):  # noqa: PLR2004  # a status reads best as its number
             return True, Action.RAISE

@@ -8,7 +8,7 @@ import pytest
 
 from amili_async._protocol.call_state import AttemptFailure, CallState, SendState
 from amili_async._protocol.options import Options
-from amili_async._protocol.outcomes import broken, deadline_error, expired, final_error, refused, unreadable
+from amili_async._protocol.outcomes import WireError, broken, deadline_error, expired, final_error, refused, unreadable
 from amili_async._protocol.requests import Call
 from amili_async._protocol.retry import Failure
 from amili_async._routes import ROUTES
@@ -58,10 +58,12 @@ def over(under_way: CallState, *, closed: bool = False) -> AttemptFailure:
     return expired(under_way, TimeoutError(), closed=closed, instant=130.0, now=NOW)
 
 
-def broke(
-    under_way: CallState, problem: Exception, *, closed: bool = False, never_sent: bool = False
-) -> AttemptFailure:
-    return broken(under_way, problem, closed=closed, never_sent=never_sent, now=NOW)
+def broke(under_way: CallState, problem: Exception, *, closed: bool = False) -> AttemptFailure:
+    return broken(under_way, problem, closed=closed, now=NOW)
+
+
+def wire(reason: str = "reset", *, sent: bool = True, hopeless: bool = False) -> WireError:
+    return WireError(reason, OSError(104, "reset"), sent=sent, hopeless=hopeless)
 
 
 def check(outcome: AttemptFailure, failure: Failure, kind: type[AmiliError]) -> None:
@@ -120,16 +122,28 @@ def test_closing_in_flight_is_for_the_rule_to_judge_and_before_it_ends_the_call(
 
 
 def test_what_never_left_was_never_sent() -> None:
-    check(broke(run(), OSError(), never_sent=True), Failure.NEVER_SENT, ConnectError)
+    outcome = broke(run(), wire("no connection to x:443: refused", sent=False))
+    check(outcome, Failure.NEVER_SENT, ConnectError)
+    assert outcome.error.message == "no connection to x:443: refused"
+    assert isinstance(outcome.error.__cause__, OSError)
+
+
+def test_what_another_try_would_meet_again_is_unreachable() -> None:
+    check(broke(run(), wire(sent=False, hopeless=True)), Failure.UNREACHABLE, ConnectError)
+
+
+def test_a_break_before_a_writes_body_was_handed_over_means_never_sent() -> None:
+    check(broke(run(begun=False), wire()), Failure.NEVER_SENT, ConnectError)
+    check(broke(run(begun=True), wire()), Failure.INTERRUPTED, TransportError)
 
 
 def test_a_break_before_the_status_is_an_interruption_and_within_a_success_a_cut() -> None:
-    check(broke(run(), OSError()), Failure.INTERRUPTED, TransportError)
-    check(broke(run(status=202), OSError()), Failure.TRUNCATED, TransportError)
+    check(broke(run(), wire()), Failure.INTERRUPTED, TransportError)
+    check(broke(run(status=202), wire()), Failure.TRUNCATED, TransportError)
 
 
 def test_a_break_within_an_error_leaves_the_status() -> None:
-    outcome = broke(run(status=503, headers={"Retry-After": "7"}), OSError())
+    outcome = broke(run(status=503, headers={"Retry-After": "7"}), wire())
     check(outcome, Failure.STATUS, ServerError)
     assert outcome.retry_after == 7.0
 

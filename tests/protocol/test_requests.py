@@ -214,6 +214,54 @@ def test_a_redirect_names_the_host_alone(location: str | None, host: str | None)
     assert "Kari" not in str(error)
 
 
+@pytest.mark.parametrize(
+    "location", ["https://evil\u202e.example/", "https://a\x85b.example/", "https://" + "a" * 300, "https://\x9b31m/"]
+)
+def test_a_redirect_to_a_name_that_a_terminal_would_act_on_is_not_repeated(location: str) -> None:
+    error = error_for(302, {"Location": location}, b"")
+    assert error.location == "a host with an odd name"
+    assert str(error).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b'{"code": "INVOICE_LOCKED"}', "INVOICE_LOCKED"),
+        (b'{"errorCode": "INVOICE_LOCKED", "code": 7}', "INVOICE_LOCKED"),
+        (b'{"code": "Kari Nordmann owes", "message": "x"}', None),
+        (b'{"code": "KARI NORDMANN"}', None),
+        (b'{"code": "AB"}', None),
+        (b'{"code": "INVOICE_LOCKED\\n"}', None),
+        (b'{"code": "' + b"A" * 41 + b'"}', None),
+        (b'{"code": "KARI4711"}', None),
+        (b"[]", None),
+        (b'{"code":' * 8_000, None),
+        (b"", None),
+    ],
+)
+def test_a_bare_code_of_the_server_stands_in_the_line_and_nothing_else_of_its_words(
+    body: bytes, code: str | None
+) -> None:
+    error = error_for(409, {}, body)
+    assert error.code == code
+    assert error.to_dict().get("code") == code
+    assert str(error).startswith("409 Conflict, INVOICE_LOCKED, " if code else "409 Conflict, ")
+    assert "Kari" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "says"),
+    [
+        (400, b"<html>\n400 The plain HTTP request was sent to HTTPS port", "the port speaks TLS: use https"),
+        (400, b"<html>\n400 No required SSL certificate was sent", "it asks for a client certificate: pass ssl="),
+        (400, b"<html>\n400 The SSL certificate error", "it refused the client certificate"),
+        (407, b"<html>", "the proxy on the way asks for a user and password"),
+    ],
+)
+def test_what_a_web_server_or_a_proxy_says_of_the_way_is_named(status: int, body: bytes, says: str) -> None:
+    assert says in str(error_for(status, {}, body))
+
+
 def test_a_location_of_what_is_no_redirect_is_not_looked_at() -> None:
     assert error_for(404, {"Location": "https://evil.example"}, b"").location is None
 

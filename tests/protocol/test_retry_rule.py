@@ -62,6 +62,8 @@ def statuses_of(what: str) -> list[int]:
 
 def cases_of(what: str) -> list[Case]:
     """Return every failure that a row is about, with and without a ``Retry-After``."""
+    if what.startswith("never opened, and"):
+        return [Case(Failure.UNREACHABLE)]
     if what.startswith("never opened"):
         return [Case(Failure.NEVER_SENT)]
     if what.startswith("sent, then"):
@@ -88,7 +90,9 @@ def expected(cell: str, case: Case) -> tuple[Action, Action]:
         return Action.REPLAY, Action.REPLAY
     if cell.startswith("`OutcomeUnknownError"):
         return Action.OUTCOME_UNKNOWN, Action.OUTCOME_UNKNOWN
-    assert cell in {"its class, at once", "`DecodeError`", "`DeadlineExceededError`"}, f"no rule reads {cell!r}"
+    assert cell in {"its class, at once", "`ConnectError`, at once", "`DecodeError`", "`DeadlineExceededError`"}, (
+        f"no rule reads {cell!r}"
+    )
     return Action.RAISE, Action.RAISE
 
 

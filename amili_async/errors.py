@@ -4,6 +4,7 @@
 
     AmiliError
     ├── ConfigurationError (ValueError)     what you passed cannot be right; nothing was sent
+    │   └── InvalidArgumentError            of one call: a filter, an id, a member of what is to be sent
     ├── TokenError                          the token endpoint refused or gave no token
     ├── TransportError                      sent, and no usable answer came back
     │   └── ConnectError                    never sent: DNS, connect, TLS, no free connection
@@ -28,7 +29,8 @@
     └── WebhookVerificationError            a webhook whose signature does not verify
 
     AmiliWarning (UserWarning)
-    └── UnconfirmedRouteWarning             a route whose path is a guess was called
+    ├── UnconfirmedRouteWarning             a route whose path is a guess was called
+    └── UnusualValueWarning                 what is sent may be a slip
 
 Errors hold plain values only: they pickle, deep-copy and cross process boundaries whole, and none keeps a live
 response. ``str``, ``repr`` and ``to_dict()`` show no secret, no query value and nothing that a server wrote; what it
@@ -42,7 +44,8 @@ import re
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from typing import Self
 
     from amili_async._cursor import Cursor
     from amili_async.models import Batch
@@ -195,6 +198,26 @@ class ConfigurationError(AmiliError, ValueError):
     """An argument or setting that cannot be right. It names what is wrong and what would be right; nothing was sent."""
 
 
+class InvalidArgumentError(ConfigurationError):
+    """Arguments of one call that cannot be right: a filter, an id, a member of what is to be sent. Nothing was sent.
+
+    ``problems`` has a line for each, which begins with the argument's or member's name. A service that passes on what
+    its own callers sent answers 422.
+    """
+
+    shown = (*ConfigurationError.shown, "problems")
+
+    def __init__(self, message: str, *, problems: Sequence[str] = (), **context: Unpack[ErrorContext]) -> None:
+        super().__init__(message, **context)
+        self.problems = tuple(problems) or (message,)
+
+    @classmethod
+    def listing(cls, subject: str, problems: Sequence[str]) -> Self:
+        """Return the error that lists all that is wrong with one thing."""
+        count = "" if len(problems) == 1 else f"{len(problems)} problems: "
+        return cls(f"{subject}: {count}{'; '.join(problems)}", problems=problems)
+
+
 class TokenError(AmiliError):
     """The token endpoint refused the credentials, or its answer holds no token.
 
@@ -257,7 +280,7 @@ class OutcomeUnknownError(AmiliError):
     happened is the cause (``__cause__``).
     """
 
-    shown = (*AmiliError.shown, "recovery_hint")
+    shown = (*AmiliError.shown, "idempotency_key", "recovery_hint")
 
     def __init__(
         self,
@@ -389,3 +412,7 @@ class AmiliWarning(UserWarning):
 
 class UnconfirmedRouteWarning(AmiliWarning):
     """A route whose path is a guess (mark U) was called without a confirmed path in ``routes=``."""
+
+
+class UnusualValueWarning(AmiliWarning):
+    """What is sent may be a slip: an amount finer than the currency, due before the invoice's date, an unknown type."""

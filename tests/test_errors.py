@@ -25,6 +25,7 @@ from amili_async.errors import (
     ConnectError,
     DeadlineExceededError,
     DecodeError,
+    InvalidArgumentError,
     NotFoundError,
     OutcomeUnknownError,
     RateLimitedError,
@@ -80,6 +81,7 @@ def full(kind: type[AmiliError]) -> AmiliError:
         TokenError: lambda: TokenError("no token", code="invalid_client", retry_after=1.5, **CONTEXT),
         DeadlineExceededError: lambda: DeadlineExceededError("late", spent={"gate": 1.0, "request": 2.5}, **CONTEXT),
         OutcomeUnknownError: lambda: OutcomeUnknownError("?", idempotency_key="k-1", recovery_hint="look", **CONTEXT),
+        InvalidArgumentError: lambda: InvalidArgumentError("no", problems=["a must be b", "c is d"], **CONTEXT),
         DecodeError: lambda: DecodeError("no JSON", path="$.data", truncated=True, **CONTEXT),
     }
     if kind in own:
@@ -145,9 +147,11 @@ def test_a_cause_of_another_library_stays_behind() -> None:
 def test_an_error_is_made_of_its_message_alone(kind: type[AmiliError]) -> None:
     error = kind("it failed")
     assert str(error) == "it failed"
-    assert error.to_dict() == {"error": kind.__name__, "message": "it failed"} | (
-        {"spent": {}} if kind is DeadlineExceededError else {}
-    )
+    own: dict[type[AmiliError], dict[str, object]] = {
+        DeadlineExceededError: {"spent": {}},
+        InvalidArgumentError: {"problems": ("it failed",)},
+    }
+    assert error.to_dict() == {"error": kind.__name__, "message": "it failed", **own.get(kind, {})}
     assert error.detail is None
 
 
@@ -159,8 +163,21 @@ def test_an_error_shows_no_data(kind: type[AmiliError]) -> None:
     error = full(kind)
     shown = f"{error} {error!r} {error.to_dict()}"
     assert PERSONAL not in shown
-    assert "k-1" not in shown
     json.dumps(error.to_dict())
+
+
+def test_the_key_of_a_write_whose_outcome_is_unknown_is_there_for_machines() -> None:
+    error = full(OutcomeUnknownError)
+    assert error.to_dict()["idempotency_key"] == "k-1"
+    assert "k-1" not in str(error)
+
+
+def test_an_error_lists_all_problems_in_one_line() -> None:
+    one = InvalidArgumentError.listing("NewInvoice", ["due_date is late"])
+    assert (str(one), one.problems) == ("NewInvoice: due_date is late", ("due_date is late",))
+    two = InvalidArgumentError.listing("NewInvoice", ["due_date is late", "vat is odd"])
+    assert str(two) == "NewInvoice: 2 problems: due_date is late; vat is odd"
+    assert two.to_dict()["problems"] == two.problems == ("due_date is late", "vat is odd")
 
 
 def test_an_error_says_in_one_line_where_it_happened() -> None:

@@ -39,6 +39,7 @@ from amili_async import (
     RawValue,
     Settlement,
     Summary,
+    UnusualValueWarning,
     encode,
 )
 from amili_async._decoding import Reader
@@ -132,14 +133,6 @@ def test_the_answer_to_a_write() -> None:
     assert accepted.batch_url == f"https://api.amili.no/collection/v1/batches/{BATCH}"
 
 
-def same_members(sent: bytes, documented: object) -> None:
-    """Assert that what is sent is the documented object, without the members that are null."""
-    expected = {
-        name: value for name, value in msgspec.convert(documented, dict[str, object]).items() if value is not None
-    }
-    assert msgspec.json.decode(sent) == expected
-
-
 def test_invoices_to_be_created() -> None:
     documented = msgspec.json.decode(example("invoices_create"))["invoices"][0]
     invoice = NewInvoice(
@@ -149,33 +142,33 @@ def test_invoices_to_be_created() -> None:
         fees=True,
         original_invoice_amount=Decimal("4500.00"),
         currency="NOK",
-        invoice_date=date(2024, 1, 15),
-        due_date=datetime(2024, 2, 15, tzinfo=UTC),
+        invoice_date="2024-01-15T00:00:00Z",
+        due_date="2024-02-15T00:00:00Z",
+        collection_notice_date=None,
         unique_source_invoice_id="erp-order-9981",
         description="string",
     )
-    same_members(encode(invoice), documented)
+    assert msgspec.json.decode(encode(invoice)) == documented
     assert b'"originalInvoiceAmount":4500.00,' in encode(invoice)
 
 
 def test_payments_to_be_created() -> None:
     documented = msgspec.json.decode(example("payments_create"))["payments"][0]
-    same_members(
-        encode(NewPayment(invoice_id=INVOICE, type=PaymentType.DIRECT_PAYMENT, amount=Decimal(0), currency="NOK")),
-        documented,
-    )
+    payment = NewPayment(invoice_id=INVOICE, type=PaymentType.DIRECT_PAYMENT, amount=Decimal(0), currency="NOK")
+    assert msgspec.json.decode(encode(payment)) == documented
 
 
 def test_corrections_to_be_created() -> None:
     documented = msgspec.json.decode(example("corrections_create"))["corrections"][0]
-    correction = NewCorrection(
-        invoice_id=INVOICE,
-        amount=Decimal(0),
-        currency="string",
-        date="2019-08-24T14:15:22.123Z",
-        description="string",
-    )
-    same_members(encode(correction).replace(b"22.123000Z", b"22.123Z"), documented)
+    with pytest.warns(UnusualValueWarning, match="currency is no ISO 4217 code"):
+        correction = NewCorrection(
+            invoice_id=INVOICE,
+            amount=Decimal(0),
+            currency="string",
+            date="2019-08-24T14:15:22.123Z",
+            description="string",
+        )
+    assert msgspec.json.decode(encode(correction)) == documented
 
 
 def test_an_invoice() -> None:

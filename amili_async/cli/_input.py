@@ -86,6 +86,7 @@ class _Members(Generic[M]):
         self.wire = {field.name: field.encode_name for field in fields}
         self.names = {name: field.name for field in fields for name in (field.name, field.encode_name)}
         self._required = [field.name for field in fields if field.required]
+        self._amounts = {field.name for field in fields if "Decimal" in str(field.type)}
         self._flags = {field.name for field in fields if "bool" in str(field.type)}
 
     def unknown(self, name: str) -> str | None:
@@ -102,7 +103,7 @@ class _Members(Generic[M]):
         Raises:
             ConfigurationError: it is no number, or neither true nor false.
         """
-        if name in self.model.amounts:
+        if name in self._amounts:
             if not _AMOUNT.fullmatch(cell):
                 raise ConfigurationError(f"{self.wire[name]} must be a number such as 4500.00, not {cell!r}")
             return Decimal(cell.replace(",", "."))

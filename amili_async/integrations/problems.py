@@ -1,8 +1,9 @@
 """What a service tells its own callers when Amili failed: an `AmiliError` as an RFC 9457 problem.
 
 One rule decides the status. What Amili says about the data that was passed on stays what it is (400, 404, 409, 422,
-423); what it says about this service's standing with Amili (401, 403, 429) or about itself is the service's own trouble
-(502, 503, 504). What only a programmer can cure is a 500.
+423), and so does what this package finds wrong with it before anything is sent (422). What Amili says about this
+service's standing (401, 403, 429) or about itself is the service's own trouble (502, 503, 504). What only a programmer
+can cure is a 500.
 
 A problem holds fixed sentences, names from the route table, and ids; never what Amili wrote, which may be personal.
 """
@@ -78,6 +79,9 @@ _MISCONFIGURED = _Kind(
 _KINDS: dict[type[AmiliError], _Kind] = {
     errors.AmiliError: _Kind(500, "failed", "The request failed", "This service failed at using Amili."),
     errors.ConfigurationError: _MISCONFIGURED,
+    errors.InvalidArgumentError: _Kind(
+        422, "invalid-argument", "The request cannot be right", "What was asked for cannot be right; nothing was sent."
+    ),
     errors.WrongLoopError: _MISCONFIGURED,
     errors.StoreError: _Kind(500, "store-failed", "The store failed", "The database of this service cannot be used."),
     errors.ClusterError: _Kind(
@@ -127,6 +131,7 @@ def problem_of(error: AmiliError, *, type_prefix: str = TYPE_PREFIX) -> Problem:
     error                       status  ``type`` after the prefix
     ==========================  ======  ================================================================
     ConfigurationError          500     misconfigured
+    InvalidArgumentError        422     invalid-argument
     WrongLoopError              500     misconfigured
     StoreError                  500     store-failed
     ClusterError                500     cluster-failed

@@ -15,13 +15,12 @@ from amili_async.models._autocollect import (
 from amili_async.models._base import Model, encode
 from amili_async.models._batches import Batch, BatchState, BatchType, LegacyError, LegacyResponse, LegacyStatus
 from amili_async.models._cases import Case, CaseInvoice, CaseStatus, CaseSubStatus, Debtor, DebtorType
-from amili_async.models._corrections import NewCorrection
 from amili_async.models._entries import FailedEntry, InvoiceSuccess, SucceededEntry, UnknownEntry
 from amili_async.models._envelope import Accepted, RawValue, Summary
+from amili_async.models._inputs import DateLike
 from amili_async.models._invoices import Creditor, Invoice, InvoiceStatus, InvoiceType, NewInvoice
-from amili_async.models._moments import DateLike
 from amili_async.models._open_enum import OpenEnum
-from amili_async.models._payments import NewPayment, PaymentType
+from amili_async.models._payments import NewCorrection, NewPayment, PaymentType
 from amili_async.models._settlements import CollectionType, Settlement
 
 __all__ = [

@@ -1,14 +1,16 @@
 """Invoices: what Amili answers of one, and a new one to be sent."""
 
+from collections.abc import Iterator
 from datetime import datetime
-from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from amili_async.models._base import Model, NumberText, StringifiedInts
+from amili_async.models._inputs import day_of, one_of
 from amili_async.models._open_enum import OpenEnum
-from amili_async.models._request import Moment, Request
+from amili_async.models._request import AnyText, Day, Flag, PositiveAmount, Request, Text, ruled
 
 
 class InvoiceType(OpenEnum):
@@ -51,33 +53,39 @@ class Invoice(StringifiedInts, frozen=True, kw_only=True, gc=False):
 
 
 if TYPE_CHECKING:
-    GivenType = InvoiceType | str
+    GivenType: TypeAlias = InvoiceType | str
 else:
-    GivenType = InvoiceType
+    GivenType = ruled(str, one_of(InvoiceType))
 
 
 class NewInvoice(Request, frozen=True, kw_only=True):
     """An invoice for Amili to collect (D, createinvoices-4148067e0; the public page is cut off after ``description``).
 
     Members that it does not show, such as debtor and address, go into ``extra``. Which members Amili requires is not
-    public, so none but number and amount is asked for here.
+    public, so none but number and amount is asked for here. A member that is not given is not sent; ``None`` is sent as
+    ``null``.
     """
 
-    amounts = ("original_invoice_amount",)
-    moments = ("invoice_date", "due_date", "collection_notice_date")
-    enums = (("type", InvoiceType),)
-
-    type: GivenType | None = None
-    invoice_number: str
-    vat: bool | None = None
-    fees: bool | None = None
-    original_invoice_amount: Decimal
-    """In major units of the currency. A ``float`` is refused."""
-    currency: str | None = None
+    type: GivenType | UnsetType | None = UNSET
+    invoice_number: Text
+    vat: Flag | UnsetType | None = UNSET
+    fees: Flag | UnsetType | None = UNSET
+    original_invoice_amount: PositiveAmount
+    """In major units of the currency, above zero. A ``float`` is refused."""
+    currency: Text | UnsetType | None = UNSET
     """ISO 4217, such as ``NOK``."""
-    invoice_date: Moment | None = None
-    due_date: Moment | None = None
-    collection_notice_date: Moment | None = None
-    unique_source_invoice_id: str | None = None
+    invoice_date: Day | UnsetType | None = UNSET
+    """A calendar day, sent as ``2024-01-15`` (D); of a datetime its own day, text with a time as it is."""
+    due_date: Day | UnsetType | None = UNSET
+    collection_notice_date: Day | UnsetType | None = UNSET
+    """The page prints it as ``null``."""
+    unique_source_invoice_id: Text | UnsetType | None = UNSET
     """Your own id of the invoice; `invoices.list` finds it by this."""
-    description: str | None = None
+    description: AnyText | UnsetType | None = UNSET
+
+    def unusual(self) -> Iterator[str]:
+        """Yield what is worth a warning."""
+        yield from super().unusual()
+        invoiced, due = day_of(self.invoice_date), day_of(self.due_date)
+        if invoiced is not None and due is not None and due < invoiced:
+            yield "due_date is before invoice_date"

@@ -1,10 +1,12 @@
-"""Payments that a creditor received directly, to be told to Amili."""
+"""Payments that a creditor received, and corrections of what is owed, to be told to Amili."""
 
-from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from msgspec import UNSET, UnsetType
+
+from amili_async.models._inputs import one_of
 from amili_async.models._open_enum import OpenEnum
-from amili_async.models._request import Request
+from amili_async.models._request import Amount, AnyText, Moment, Request, Text, ruled
 
 
 class PaymentType(OpenEnum):
@@ -14,22 +16,34 @@ class PaymentType(OpenEnum):
 
 
 if TYPE_CHECKING:
-    GivenType = PaymentType | str
+    GivenType: TypeAlias = PaymentType | str
 else:
-    GivenType = PaymentType
+    GivenType = ruled(str, one_of(PaymentType))
 
 
 class NewPayment(Request, frozen=True, kw_only=True):
     """A payment to be told to Amili (D, createpayments-4148070e0; the public page is cut off after ``currency``).
 
-    Members that it does not show go into ``extra``.
+    Members that it does not show go into ``extra``. A member that is not given is not sent; ``None`` is sent as
+    ``null``.
     """
 
-    enums = (("type", PaymentType),)
-
-    invoice_id: str
-    type: GivenType | None = None
-    amount: Decimal
+    invoice_id: Text
+    type: GivenType | UnsetType | None = UNSET
+    amount: Amount
     """In major units of the currency. A ``float`` is refused."""
-    currency: str | None = None
+    currency: Text | UnsetType | None = UNSET
     """ISO 4217, such as ``NOK``."""
+
+
+class NewCorrection(Request, frozen=True, kw_only=True):
+    """A correction of an invoice's amount, such as a credit note (D and complete, createcorrections-4148074e0)."""
+
+    invoice_id: Text
+    amount: Amount
+    """In major units of the currency. A ``float`` is refused."""
+    currency: Text | UnsetType | None = UNSET
+    """ISO 4217, such as ``NOK``."""
+    date: Moment | UnsetType | None = UNSET
+    """A moment, sent in UTC; of a mere date its midnight, text as it is."""
+    description: AnyText | UnsetType | None = UNSET

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from amili_async.errors import ConfigurationError
+from amili_async.errors import InvalidArgumentError
+from amili_async.models import _inputs as inputs
 
 
 def count(value: object, name: str, *, least: int) -> int | None:
     """Return a whole number that a caller gave, or ``None`` where none was given.
 
     Raises:
-        ConfigurationError: it is no whole number, or below the least.
+        InvalidArgumentError: it is no whole number, or below the least.
     """
     return None if value is None else whole(value, name, least=least)
 
@@ -18,10 +19,10 @@ def whole(value: object, name: str, *, least: int) -> int:
     """Return a whole number that a caller has to give.
 
     Raises:
-        ConfigurationError: it is no whole number, or below the least.
+        InvalidArgumentError: it is no whole number, or below the least.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigurationError(f"{name} must be a whole number of at least {least}, not {value!r}")
+        raise InvalidArgumentError(f"{name} must be a whole number of at least {least}, not {value!r}")
     return value
 
 
@@ -29,29 +30,43 @@ def text(value: object, name: str) -> str | None:
     """Return a filter's value as it is sent.
 
     Raises:
-        ConfigurationError: it is empty or no text.
+        InvalidArgumentError: it is empty or no text.
     """
-    if value is None:
-        return None
-    if not isinstance(value, str) or not value:
-        raise ConfigurationError(f"{name} must be text that is not empty, not {type(value).__name__}")
-    return str(value)
+    return None if value is None else str(inputs.checked(inputs.text, value, name))
+
+
+def text_or_number(value: object, name: str) -> str | None:
+    """Return the value of a filter by a number that names something, such as a case's: text, or a whole number.
+
+    Raises:
+        InvalidArgumentError: it is empty, or neither.
+    """
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else text(value, name)
+
+
+def day(value: object, name: str) -> str | None:
+    """Return a filter's date as it is sent: a day, or a moment in UTC where a time was given.
+
+    Raises:
+        InvalidArgumentError: a datetime without a zone, or what is no date at all.
+    """
+    return None if value is None else str(inputs.checked(inputs.query_date, value, name))
 
 
 def number(value: object, name: str) -> str | None:
     """Return a count, such as a page size, as it is sent."""
-    checked = count(value, name, least=1)
-    return None if checked is None else str(checked)
+    given = count(value, name, least=1)
+    return None if given is None else str(given)
 
 
 def check_key(key: object) -> str | None:
     """Return an idempotency key.
 
     Raises:
-        ConfigurationError: it is empty, or no text of one line.
+        InvalidArgumentError: it is empty, or no text of one line.
     """
     if key is None:
         return None
     if not isinstance(key, str) or not key.strip() or not key.isascii() or not key.isprintable():
-        raise ConfigurationError("idempotency_key must be one line of ASCII text that is not empty")
+        raise InvalidArgumentError("idempotency_key must be one line of ASCII text that is not empty")
     return key

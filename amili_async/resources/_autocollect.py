@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import aiohttp
 
-from amili_async.errors import ConfigurationError
+from amili_async.errors import ConfigurationError, InvalidArgumentError
 from amili_async.models import AutoCollectBatch, LegacyStatus, RawValue, encode
-from amili_async.models._moments import query_date
-from amili_async.resources._arguments import text
+from amili_async.models._request import problems_in
+from amili_async.resources._arguments import day, text
 from amili_async.resources._base import Resource
 from amili_async.resources._downloads import save, target_of
 from amili_async.resources._operation_client import encode_body
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from os import PathLike
     from pathlib import Path
 
@@ -76,7 +76,7 @@ class AutoCollect(Resource):
             ("ledgerref", text(ledger_ref, "ledger_ref")),
             ("includeclosed", None if include_closed is None else str(include_closed).lower()),
             ("lastsettlementid", text(last_settlement_id, "last_settlement_id")),
-            ("remittancedate", query_date(remittance_date, "remittance_date")),
+            ("remittancedate", day(remittance_date, "remittance_date")),
             ("languagecode", text(language_code, "language_code")),
         )
         drift = self._caller.drift("autocollect.get_batch")
@@ -93,8 +93,14 @@ class AutoCollect(Resource):
         surely was not executed. Route and content type are documented (D), the answer is inferred (I).
 
         Raises:
+            InvalidArgumentError: it holds what cannot be sent, such as a ``float``; each spot is in ``problems``.
             OutcomeUnknownError: sent, and it is not known whether it took effect.
         """
+        if not isinstance(batch, AutoCollectBatch | Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+            raise InvalidArgumentError(f"batch must be an AutoCollectBatch or a dict, not {type(batch).__name__}")
+        problems = [*problems_in(batch, "batch")]
+        if problems:
+            raise InvalidArgumentError.listing("autocollect.send_batch", problems)
         reader = self._caller.readers.of(LegacyStatus)
         return await self._caller.send(
             "autocollect.send_batch",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from amili_async._protocol.requests import identifier
-from amili_async.errors import ConfigurationError, DecodeError
+from amili_async.errors import DecodeError, InvalidArgumentError
 from amili_async.models import Accepted, RawValue, encode
 from amili_async.models._envelope import AcceptedBody
 from amili_async.resources._operation_client import encode_body
@@ -14,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from amili_async._protocol.requests import Body, Identifier
-    from amili_async.models import Model
+    from amili_async.models._request import Request
     from amili_async.resources._operation_client import OperationClient
 
 BY_KEY = "batches.list(organization_id, idempotency_key=...) lists the batch of a write by its key (G3 servers)"
 """How to find out whether a write took effect, for an error's ``recovery_hint``."""
 
-M = TypeVar("M", bound="Model")
+R = TypeVar("R", bound="Request")
 
 
 class Resource:
@@ -100,19 +101,31 @@ class OpenResource(Resource):
         )
 
 
-def body_of(models: Any, kind: type[M], name: str) -> bytes:
+def body_of(models: Any, kind: type[R], name: str) -> bytes:
     """Return the body that sends several models under one name.
 
     Raises:
-        ConfigurationError: it is a single one, none at all, or something else.
+        InvalidArgumentError: it is a single one, none at all, or something else; or one holds what cannot be sent.
     """
     if isinstance(models, kind):
-        raise ConfigurationError(f"{name} must be several, such as [{kind.__name__}(...)], not one {kind.__name__}")
-    try:
-        given: list[object] = [*models]
-    except TypeError:
-        raise ConfigurationError(f"{name} must be a list of {kind.__name__}, not {type(models).__name__}") from None
-    checked = [model for model in given if isinstance(model, kind)]
-    if not checked or len(checked) < len(given):
-        raise ConfigurationError(f"{name} must hold at least one {kind.__name__}, and nothing else")
+        raise InvalidArgumentError(f"{name} must be several, such as [{kind.__name__}(...)], not one {kind.__name__}")
+    if isinstance(models, str | bytes | Mapping) or not isinstance(models, Iterable):
+        raise InvalidArgumentError(f"{name} must be a list of {kind.__name__}, not {_kind(models)}")  # pyright: ignore[reportUnknownArgumentType]  # of any kind
+    given: list[object] = [*models]
+    if not given:
+        raise InvalidArgumentError(f"{name} must hold at least one {kind.__name__}, and there is none")
+    problems: list[str] = []
+    checked: list[R] = []
+    for index, model in enumerate(given):
+        if isinstance(model, kind):
+            checked.append(model)
+            problems += (f"{name}[{index}]: {problem}" for problem in model.problems())
+        else:
+            problems.append(f"{name}[{index}] must be a {kind.__name__}(...), not {_kind(model)}")
+    if problems:
+        raise InvalidArgumentError("; ".join(problems), problems=problems)
     return b'{"' + name.encode() + b'":' + encode(checked) + b"}"
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else type(value).__name__

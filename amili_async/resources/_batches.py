@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from amili_async._protocol.options import seconds
 from amili_async.errors import APIError, NotFoundError
-from amili_async.models import Batch
+from amili_async.models import Batch, BatchState, BatchType, OpenEnum
+from amili_async.models._inputs import choice
 from amili_async.resources._arguments import number, text
 from amili_async.resources._base import Resource
 from amili_async.resources._polling import batch_and_organization, watched
@@ -22,10 +23,14 @@ if TYPE_CHECKING:
     from amili_async._lists.pager import Pager
     from amili_async._protocol.options import OnInvalid
     from amili_async._protocol.requests import Identifier
-    from amili_async.models import Accepted, BatchState, BatchType
+    from amili_async.models import Accepted
 
-Sort: TypeAlias = Literal["ASC", "DESC"]
-"""Order of a list by age (I: the values are not documented)."""
+
+class SortDirection(OpenEnum):
+    """The order of a list by age (I: the values are not documented)."""
+
+    ASC = "ASC"
+    DESC = "DESC"
 
 
 class Batches(Resource):
@@ -40,7 +45,7 @@ class Batches(Resource):
         subject_id: str | None = None,
         idempotency_key: str | None = None,
         page_size: int | None = None,
-        sort: Sort | None = None,
+        sort: SortDirection | str | None = None,
         page_token: str | None = None,
         limit: int | None = None,
         cursor: Cursor | None = None,
@@ -70,12 +75,12 @@ class Batches(Resource):
             ConfigurationError: an argument that cannot be right. Iterating may raise any other `AmiliError`.
         """
         query = (
-            ("State", text(state, "state")),
-            ("Type", text(type, "type")),
+            ("State", choice(BatchState, state, "state")),
+            ("Type", choice(BatchType, type, "type")),
             ("SubjectId", text(subject_id, "subject_id")),
             ("IdempotencyKey", text(idempotency_key, "idempotency_key")),
             ("PageSize", number(page_size, "page_size")),
-            ("SortDirection", text(sort, "sort")),
+            ("SortDirection", choice(SortDirection, sort, "sort")),
         )
         return self._caller.pager(
             "batches.list",
@@ -95,7 +100,7 @@ class Batches(Resource):
         state: BatchState | str | None = None,
         type: BatchType | str | None = None,
         page_size: int | None = None,
-        sort: Sort | None = None,
+        sort: SortDirection | str | None = None,
         page_token: str | None = None,
         limit: int | None = None,
         cursor: Cursor | None = None,
@@ -107,10 +112,10 @@ class Batches(Resource):
         Documented (D): get-all-batches-3939027e0.
         """
         query = (
-            ("State", text(state, "state")),
-            ("Type", text(type, "type")),
+            ("State", choice(BatchState, state, "state")),
+            ("Type", choice(BatchType, type, "type")),
             ("PageSize", number(page_size, "page_size")),
-            ("SortDirection", text(sort, "sort")),
+            ("SortDirection", choice(SortDirection, sort, "sort")),
         )
         return self._caller.pager(
             "batches.list_all",
@@ -155,7 +160,7 @@ class Batches(Resource):
         type: BatchType | str | None = None,
         subject_id: str | None = None,
         page_size: int | None = None,
-        sort: Sort | None = None,
+        sort: SortDirection | str | None = None,
         on_invalid: OnInvalid | None = None,
     ) -> AsyncGenerator[tuple[str, Batch], None]:
         """Yield ``(organization_id, batch)`` from many organizations, ``concurrency`` of them walked at once.

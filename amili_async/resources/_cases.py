@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amili_async.models import Case
-from amili_async.models._moments import query_date
-from amili_async.resources._arguments import number, text
+from amili_async.models import Case, CaseStatus, InvoiceType
+from amili_async.models._inputs import choice
+from amili_async.resources._arguments import day, number, text, text_or_number
 from amili_async.resources._base import WritingResource
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from amili_async._lists.pager import Pager
     from amili_async._protocol.options import OnInvalid
     from amili_async._protocol.requests import Identifier
-    from amili_async.models import Accepted, CaseStatus, DateLike, InvoiceType
+    from amili_async.models import Accepted, DateLike
 
 
 class Cases(WritingResource):
@@ -32,8 +32,8 @@ class Cases(WritingResource):
         *,
         status: CaseStatus | str | None = None,
         type: InvoiceType | str | None = None,
-        case_number: str | None = None,
-        customer_number: str | None = None,
+        case_number: str | int | None = None,
+        customer_number: str | int | None = None,
         unique_source_invoice_id: str | None = None,
         search_term: str | None = None,
         from_created_at: DateLike | None = None,
@@ -54,14 +54,14 @@ class Cases(WritingResource):
             ConfigurationError: an argument that cannot be right, such as a datetime without a zone.
         """
         query = (
-            ("Status", text(status, "status")),
-            ("Type", text(type, "type")),
-            ("CaseNumber", text(case_number, "case_number")),
-            ("CustomerNumber", text(customer_number, "customer_number")),
+            ("Status", choice(CaseStatus, status, "status")),
+            ("Type", choice(InvoiceType, type, "type")),
+            ("CaseNumber", text_or_number(case_number, "case_number")),
+            ("CustomerNumber", text_or_number(customer_number, "customer_number")),
             ("UniqueSourceInvoiceId", text(unique_source_invoice_id, "unique_source_invoice_id")),
             ("SearchTerm", text(search_term, "search_term")),
-            ("FromCreatedAt", query_date(from_created_at, "from_created_at")),
-            ("ToCreatedAt", query_date(to_created_at, "to_created_at")),
+            ("FromCreatedAt", day(from_created_at, "from_created_at")),
+            ("ToCreatedAt", day(to_created_at, "to_created_at")),
             ("PageSize", number(page_size, "page_size")),
         )
         return self._caller.pager(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from amili_async.errors import ConfigurationError
-from amili_async.models import Invoice, NewInvoice, RawValue
-from amili_async.models._moments import query_date
-from amili_async.resources._arguments import check_key, text, whole
+from amili_async.models import Invoice, InvoiceStatus, InvoiceType, NewInvoice, RawValue
+from amili_async.models._inputs import choice
+from amili_async.resources._arguments import check_key, day, text, text_or_number, whole
 from amili_async.resources._base import BY_KEY, WritingResource, body_of
 from amili_async.resources._bulk import in_chunks
 from amili_async.resources._downloads import save, target_of
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from amili_async._lists.pager import Pager
     from amili_async._protocol.options import OnInvalid
     from amili_async._protocol.requests import Identifier
-    from amili_async.models import Accepted, DateLike, InvoiceStatus, InvoiceType
+    from amili_async.models import Accepted, DateLike
     from amili_async.resources._bulk import ChunkOutcome
 
 _RECIPE = f"{BY_KEY}; invoices.list(organization_id, unique_source_invoice_id=...) lists an invoice by your own id"
@@ -91,9 +91,9 @@ class Invoices(WritingResource):
         *,
         status: InvoiceStatus | str | None = None,
         type: InvoiceType | str | None = None,
-        invoice_number: str | None = None,
+        invoice_number: str | int | None = None,
         unique_source_invoice_id: str | None = None,
-        customer_number: str | None = None,
+        customer_number: str | int | None = None,
         from_date: DateLike | None = None,
         to_date: DateLike | None = None,
         page_token: str | None = None,
@@ -126,13 +126,13 @@ class Invoices(WritingResource):
             ConfigurationError: an argument that cannot be right, such as a datetime without a zone.
         """
         query = (
-            ("Status", text(status, "status")),
-            ("Type", text(type, "type")),
-            ("InvoiceNumber", text(invoice_number, "invoice_number")),
+            ("Status", choice(InvoiceStatus, status, "status")),
+            ("Type", choice(InvoiceType, type, "type")),
+            ("InvoiceNumber", text_or_number(invoice_number, "invoice_number")),
             ("UniqueSourceInvoiceId", text(unique_source_invoice_id, "unique_source_invoice_id")),
-            ("CustomerNumber", text(customer_number, "customer_number")),
-            ("From", query_date(from_date, "from_date")),
-            ("To", query_date(to_date, "to_date")),
+            ("CustomerNumber", text_or_number(customer_number, "customer_number")),
+            ("From", day(from_date, "from_date")),
+            ("To", day(to_date, "to_date")),
         )
         return self._caller.pager(
             "invoices.list",

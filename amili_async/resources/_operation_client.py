@@ -20,7 +20,7 @@ from amili_async._protocol.options import check_on_invalid
 from amili_async._protocol.requests import Call, check_headers, encode_query, join, percent
 from amili_async._routes import Route
 from amili_async.errors import ConfigurationError
-from amili_async.models import Model
+from amili_async.models._request import as_sent
 from amili_async.resources._arguments import check_key, count
 
 if TYPE_CHECKING:
@@ -169,22 +169,11 @@ def encode_body(value: object) -> bytes:
     if isinstance(value, bytes):
         return value
     try:
-        encoded = _encoder.encode(_as_sent(value))
+        encoded = _encoder.encode(as_sent(value))
         _any_json.decode(encoded)  # a Decimal may be NaN, which is written and is no JSON
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"json cannot be written as JSON: {type(error).__name__}") from None
     return encoded
-
-
-def _as_sent(value: Any) -> object:
-    """Return a value with what stands for each model in it: its members, and those of its ``extra``."""
-    if isinstance(value, Model):
-        return value.to_builtins()
-    if isinstance(value, dict):
-        return {name: _as_sent(member) for name, member in value.items()}  # pyright: ignore[reportUnknownVariableType]  # of any kind
-    if isinstance(value, list | tuple):
-        return [_as_sent(item) for item in value]  # pyright: ignore[reportUnknownVariableType]  # the same
-    return value
 
 
 def raw_request(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import warnings
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from amili_async._protocol.requests import fill, placeholders
 from amili_async._routes import ROUTES
 from amili_async.errors import ConfigurationError, UnconfirmedRouteWarning
+from amili_async.models._inputs import level_of_the_user
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,7 @@ class RouteRegistry:
                 f"{operation}: the path {route.path} is a guess, for Amili has not published it; "
                 f"ask Amili, and pass routes={{{operation!r}: ...}} with the path they confirm",
                 UnconfirmedRouteWarning,
-                stacklevel=_level_of_the_user(),
+                stacklevel=level_of_the_user(),
             )
         return route
 
@@ -48,14 +48,6 @@ class RouteRegistry:
         """Return the path of an operation with its ids filled in, in the order of the package's own route table."""
         names = placeholders(ROUTES[operation].path)
         return fill(self._routes[operation].path, dict(zip(names, ids, strict=True)))
-
-
-def _level_of_the_user() -> int:
-    """Return the ``stacklevel`` at which a warning points at the code that called this package."""
-    frame, level = inspect.currentframe(), 0
-    while frame is not None and str(frame.f_globals.get("__name__")).startswith("amili_async."):
-        frame, level = frame.f_back, level + 1
-    return level
 
 
 def _confirmed(operation: str, path: object) -> Route:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from amili_async.models import Settlement
-from amili_async.models._moments import query_date
-from amili_async.resources._arguments import number
+from amili_async.resources._arguments import day, number
 from amili_async.resources._base import Resource
 
 if TYPE_CHECKING:
@@ -42,8 +41,8 @@ class Settlements(Resource):
             ConfigurationError: an argument that cannot be right, such as a datetime without a zone.
         """
         query = (
-            ("fromDate", query_date(from_date, "from_date")),
-            ("toDate", query_date(to_date, "to_date")),
+            ("fromDate", day(from_date, "from_date")),
+            ("toDate", day(to_date, "to_date")),
             ("pageSize", number(page_size, "page_size")),
         )
         return self._caller.pager(

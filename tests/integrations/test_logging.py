@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from amili_async import AmiliClient, ClientCredentials, OutcomeUnknownError, RetryPolicy
+from amili_async import AmiliClient, BatchState, ClientCredentials, OutcomeUnknownError, RetryPolicy
 from amili_async.events import AttemptEnded, GateClosed, RetryPlanned, TokenRequested
 from amili_async.sandbox import Fault, Sandbox
 
@@ -139,7 +139,7 @@ async def test_no_line_shows_a_secret_an_id_a_query_value_or_a_body(
     sandbox.faults.add(Fault("payments.create", status=500, body="Kari Nordmann"))
 
     with caplog.at_level(logging.DEBUG, "amili_async"):
-        await amili.batches.list(organization, state="SECRETSTATE").collect()
+        await amili.batches.list(organization, state=BatchState("SECRETSTATE")).collect()
         await amili.batches.list(organization).collect()
         sandbox.revoke_tokens()
         with pytest.raises(OutcomeUnknownError):

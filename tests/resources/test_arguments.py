@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amili_async.errors import ConfigurationError
+from amili_async.errors import ConfigurationError, InvalidArgumentError
 from amili_async.models import BatchState
-from amili_async.resources._arguments import check_key, count, number, text
+from amili_async.resources._arguments import check_key, count, day, number, text, text_or_number
 
 
 @pytest.mark.parametrize(("value", "least"), [(None, 1), (1, 1), (0, 0), (10**9, 1)])
@@ -44,10 +44,28 @@ def test_a_filter_is_sent_as_plain_text(value: str | None, sent: str | None) -> 
     assert type(found) in {str, type(None)}
 
 
-@pytest.mark.parametrize("value", ["", 7, b"PARTIAL", ["PARTIAL"], False])
+@pytest.mark.parametrize("value", ["", " ", 7, b"PARTIAL", ["PARTIAL"], False])
 def test_any_other_filter_is_refused_without_quoting_it(value: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"state must be text that is not empty, not \w+$"):
+    with pytest.raises(InvalidArgumentError, match=r"^state must (be text, not \w+|not be empty)$"):
         text(value, "state")
+
+
+@pytest.mark.parametrize(("value", "sent"), [(None, None), (5, "5"), ("5", "5"), ("0005", "0005")])
+def test_a_number_that_names_something_is_taken_as_either(value: str | int | None, sent: str | None) -> None:
+    assert text_or_number(value, "case_number") == sent
+
+
+@pytest.mark.parametrize("value", ["", True, 5.0])
+def test_what_is_neither_text_nor_a_whole_number_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match="case_number must"):
+        text_or_number(value, "case_number")
+
+
+def test_a_filter_s_date_is_a_day_or_a_moment() -> None:
+    assert day(None, "from_date") is None
+    assert day("2024-01-15", "from_date") == "2024-01-15"
+    with pytest.raises(InvalidArgumentError, match="from_date is not ISO 8601"):
+        day("soon", "from_date")
 
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1))

@@ -14,6 +14,7 @@ import pytest
 
 from amili_async import (
     AmiliClient,
+    BatchType,
     ConfigurationError,
     NewCorrection,
     NewInvoice,
@@ -49,7 +50,7 @@ PAGING = {"PageToken": "page_token", "pageToken": "page_token"}
 FILTERS: dict[str, tuple[str, object, str]] = {
     "State": ("state", "PARTIAL", "PARTIAL"),
     "Status": ("status", "OPEN", "OPEN"),
-    "Type": ("type", "NOTICE", "NOTICE"),
+    "Type": ("type", BatchType("NOTICE"), "NOTICE"),
     "SubjectId": ("subject_id", "s/1", "s/1"),
     "IdempotencyKey": ("idempotency_key", "k 1", "k 1"),
     "PageSize": ("page_size", 5, "5"),

@@ -52,10 +52,16 @@ async def test_a_payment_that_may_have_been_made_is_not_made_again(
     assert "idempotency_key" in caught.value.recovery_hint
 
 
-@pytest.mark.parametrize("payments", [[], [NewCorrection(invoice_id="i", amount=Decimal(1))]])
+@pytest.mark.parametrize(
+    ("payments", "why"),
+    [
+        ([], "payments must hold at least one NewPayment"),
+        ([NewCorrection(invoice_id="i", amount=Decimal(1))], r"payments\[0\] must be a NewPayment\(...\), not NewCorr"),
+    ],
+)
 async def test_what_holds_no_payments_is_refused(
-    client: AmiliClient, sandbox: Sandbox, organization: str, payments: Any
+    client: AmiliClient, sandbox: Sandbox, organization: str, payments: Any, why: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match="payments must hold at least one NewPayment, and nothing else"):
+    with pytest.raises(ConfigurationError, match=why):
         await client.payments.create(organization, payments)
     assert len(sandbox.requests) == 0

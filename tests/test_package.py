@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import amili_async
+from tests.support import extras
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,6 +131,20 @@ def test_what_ci_runs_as_marked_is_exactly_what_the_quick_run_leaves_out() -> No
     marked = " or ".join(names)
     assert f"-m 'not ({marked})'" in options["addopts"]
     assert f'-m "{marked}"' in (ROOT / ".ci/run").read_text("utf-8")
+
+
+def test_each_extra_is_installed_alone_and_used_in_ci() -> None:
+    assert set(extras.USES) == {"", *PROJECT["project"]["optional-dependencies"]} - {"dev"}
+
+
+def test_each_step_of_ci_is_run_and_has_a_time_limit() -> None:
+    text = (ROOT / ".ci/run").read_text("utf-8")
+    (listed,) = re.findall(r"^STEPS=\((.*)\)$", text, re.MULTILINE)
+    begins = text.index("# --- the steps ---")
+    ends = text.index("# --- one after the other ---")
+    steps = re.findall(r"^(\w+)\(\) \{(?: # (\d+) s: )?", text[begins:ends], re.MULTILINE)
+    assert [name for name, _ in steps] == listed.split()
+    assert all(0 < int(limit) <= 1800 for _, limit in steps)
 
 
 def test_every_test_has_a_time_limit(request: pytest.FixtureRequest) -> None:

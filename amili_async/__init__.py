@@ -84,7 +84,7 @@ if TYPE_CHECKING:
         UnknownEntry,
         encode,
     )
-    from amili_async.resources import ChunkOutcome
+    from amili_async.resources import BulkWrite, ChunkOutcome, SortDirection, Stream
 
 __all__ = [
     "APIError",
@@ -103,6 +103,7 @@ __all__ = [
     "Batch",
     "BatchState",
     "BatchType",
+    "BulkWrite",
     "Case",
     "CaseInvoice",
     "CaseStatus",
@@ -149,7 +150,9 @@ __all__ = [
     "RetryPolicy",
     "ServerError",
     "Settlement",
+    "SortDirection",
     "StoreError",
+    "Stream",
     "SucceededEntry",
     "Summary",
     "Timeout",
@@ -214,7 +217,7 @@ _HOMES = {
     ),
     "_protocol.options": ("Timeout",),
     "_lists.pager": ("Page", "Pager"),
-    "resources": ("ChunkOutcome",),
+    "resources": ("BulkWrite", "ChunkOutcome", "SortDirection", "Stream"),
     "_protocol.retry": ("RetryPolicy",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -255,7 +255,7 @@ class DeadlineExceededError(AmiliError, TimeoutError):
     """The call's deadline passed before it had an answer; no write was in flight.
 
     ``spent`` says where the seconds went: ``gate``, ``slot``, ``token``, ``request`` and ``pause``. ``batch`` is the
-    last batch seen where `batches.wait` gave up.
+    last batch seen where `batches.wait` gave up, ``pending`` the ids of those that `batches.wait_all` gave up on.
     """
 
     shown = (*AmiliError.shown, "spent")
@@ -266,11 +266,13 @@ class DeadlineExceededError(AmiliError, TimeoutError):
         *,
         spent: Mapping[str, float] | None = None,
         batch: Batch | None = None,
+        pending: Sequence[str] = (),
         **context: Unpack[ErrorContext],
     ) -> None:
         super().__init__(message, **context)
         self.spent = dict(spent or {})
         self.batch = batch
+        self.pending = tuple(pending)
 
 
 class OutcomeUnknownError(AmiliError):

@@ -22,6 +22,7 @@ from amili_async.errors import (
     ConfigurationError,
     ConflictError,
     ForbiddenError,
+    InvalidArgumentError,
     LockedError,
     NotFoundError,
     RateLimitedError,
@@ -96,14 +97,14 @@ def identifier(value: object, name: str) -> str:
     """Return an id as the text that is sent.
 
     Raises:
-        ConfigurationError: it is empty, no text, or ``.`` or ``..``, which servers and proxies take for folders.
+        InvalidArgumentError: it is empty, no text, or ``.`` or ``..``, which servers and proxies take for folders.
     """
     if isinstance(value, UUID):
         return str(value)
     if not isinstance(value, str):
-        raise ConfigurationError(f"{name} must be text or a UUID, not {type(value).__name__}")
+        raise InvalidArgumentError(f"{name} must be text or a UUID, not {type(value).__name__}")
     if not value.strip() or value in {".", ".."}:
-        raise ConfigurationError(f"{name} must be an id such as a UUID's text; it is empty or a path of dots")
+        raise InvalidArgumentError(f"{name} must be an id such as a UUID's text; it is empty or a path of dots")
     return value
 
 
@@ -111,7 +112,7 @@ def fill(template: str, values: Mapping[str, object]) -> str:
     """Return the path of a template with its placeholders filled in, each value kept to one path segment.
 
     Raises:
-        ConfigurationError: a value that is no id; the placeholder's name is in the message.
+        InvalidArgumentError: a value that is no id; the placeholder's name is in the message.
     """
     return _PLACEHOLDER.sub(lambda found: percent(identifier(values.get(found[1]), found[1]), found[1]), template)
 
@@ -125,14 +126,14 @@ def percent(text: str, name: str, *, safe: str = "") -> str:
     """Return text percent-encoded for a URL.
 
     Raises:
-        ConfigurationError: it holds half a character (a surrogate without its other half).
+        InvalidArgumentError: it holds half a character (a surrogate without its other half).
     """
     if _UNRESERVED.match(text):
         return text  # an id or a token mostly is; `quote` would be half of what building a page's request costs
     try:
         return quote(text, safe=safe)
     except UnicodeEncodeError:
-        raise ConfigurationError(
+        raise InvalidArgumentError(
             f"{name} holds half a character, which cannot be sent; is it text of a file name?"
         ) from None
 

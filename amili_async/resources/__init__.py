@@ -5,18 +5,20 @@ module for each resource; `_polling`, `_streaming` and `_bulk` are what goes bey
 """
 
 from amili_async.resources._autocollect import AutoCollect
-from amili_async.resources._batches import Batches
-from amili_async.resources._bulk import ChunkOutcome
+from amili_async.resources._batches import Batches, SortDirection
+from amili_async.resources._bulk import BulkWrite, ChunkOutcome
 from amili_async.resources._cases import Cases
 from amili_async.resources._invoices import Invoices
 from amili_async.resources._payments import Corrections, Payments
 from amili_async.resources._settlements import Settlements
+from amili_async.resources._streaming import Stream
 from amili_async.resources._unconfirmed import Banqsoft, Organizations, Status
 
 __all__ = [
     "AutoCollect",
     "Banqsoft",
     "Batches",
+    "BulkWrite",
     "Cases",
     "ChunkOutcome",
     "Corrections",
@@ -24,7 +26,9 @@ __all__ = [
     "Organizations",
     "Payments",
     "Settlements",
+    "SortDirection",
     "Status",
+    "Stream",
 ]
 
 for _name in __all__:

@@ -59,8 +59,8 @@ def number(value: object, name: str) -> str | None:
     return None if given is None else str(given)
 
 
-def check_key(key: object) -> str | None:
-    """Return an idempotency key.
+def check_key(key: object, name: str = "idempotency_key") -> str | None:
+    """Return an idempotency key, or what the keys of several writes begin with.
 
     Raises:
         InvalidArgumentError: it is empty, or no text of one line.
@@ -68,5 +68,5 @@ def check_key(key: object) -> str | None:
     if key is None:
         return None
     if not isinstance(key, str) or not key.strip() or not key.isascii() or not key.isprintable():
-        raise InvalidArgumentError("idempotency_key must be one line of ASCII text that is not empty")
+        raise InvalidArgumentError(f"{name} must be one line of ASCII text that is not empty")
     return key

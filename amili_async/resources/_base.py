@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from amili_async._protocol.options import check_on_invalid
 from amili_async._protocol.requests import identifier
 from amili_async.errors import DecodeError, InvalidArgumentError
 from amili_async.models import Accepted, RawValue, encode
 from amili_async.models._envelope import AcceptedBody
+from amili_async.resources._arguments import check_key, whole
+from amili_async.resources._bulk import BulkWrite
 from amili_async.resources._operation_client import encode_body
+from amili_async.resources._streaming import merged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
+    from amili_async._protocol.options import OnInvalid
     from amili_async._protocol.requests import Body, Identifier
     from amili_async.models._request import Request
-    from amili_async.resources._operation_client import OperationClient
+    from amili_async.resources._operation_client import OperationClient, Query
+    from amili_async.resources._streaming import Stream
 
 BY_KEY = "batches.list(organization_id, idempotency_key=...) lists the batch of a write by its key (G3 servers)"
 """How to find out whether a write took effect, for an error's ``recovery_hint``."""
 
+T = TypeVar("T")
 R = TypeVar("R", bound="Request")
 
 
@@ -29,6 +36,28 @@ class Resource:
 
     def __init__(self, caller: OperationClient) -> None:
         self._caller = caller
+
+    def _stream(
+        self,
+        operation: str,
+        organization_ids: Iterable[Identifier] | AsyncIterable[Identifier],
+        *,
+        row_type: type[T],
+        query: Query,
+        token_name: str = "PageToken",  # noqa: S107  # a query name, no secret
+        concurrency: int,
+        on_invalid: OnInvalid | None,
+    ) -> Stream[tuple[str, T]]:
+        """Return a stream over the lists of many organizations."""
+        checked = None if on_invalid is None else check_on_invalid(on_invalid)
+        return merged(
+            organization_ids,
+            lambda organization_id: self._caller.pager(
+                operation, organization_id, row_type=row_type, query=query, token_name=token_name, on_invalid=checked
+            ),
+            name=operation.replace("list", "stream"),
+            concurrency=concurrency,
+        )
 
 
 class WritingResource(Resource):
@@ -51,6 +80,34 @@ class WritingResource(Resource):
             body=body,
             idempotency_key=idempotency_key,
             recovery_hint=recovery_hint,
+        )
+
+    def _create_all(
+        self,
+        operation: str,
+        organization_id: Identifier,
+        items: Iterable[R] | AsyncIterable[R],
+        kind: type[R],
+        write: Callable[[tuple[R, ...], str | None], Awaitable[Accepted]],
+        *,
+        chunk_size: int,
+        concurrency: int,
+        idempotency_prefix: str | None,
+    ) -> BulkWrite[R]:
+        """Return the outcomes of writes in chunks; what is wrong with an argument is told at once."""
+        resource, _, _ = operation.partition(".")
+        identifier(organization_id, "organization_id")
+        if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable | AsyncIterable):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+            raise InvalidArgumentError(
+                f"{resource} must be several {kind.__name__}: an iterable or an async iterable of them"
+            )
+        return BulkWrite(
+            operation,
+            items,
+            write,
+            chunk_size=whole(chunk_size, "chunk_size", least=1),
+            concurrency=whole(concurrency, "concurrency", least=1),
+            idempotency_prefix=check_key(idempotency_prefix, "idempotency_prefix"),
         )
 
     async def _act(
@@ -84,7 +141,16 @@ class WritingResource(Resource):
         owner = identifier(organization_id, "organization_id")
 
         def read(body: Body) -> Accepted:
-            accepted = reader.one(body, drift)
+            try:
+                accepted = reader.one(body, drift)
+            except DecodeError as error:
+                # An answer without the envelope is thinkable (I).
+                if error.path is None:
+                    raise
+                try:
+                    accepted = reader.bare(body, drift)
+                except DecodeError:
+                    raise error from None
             return Accepted(batch_id=accepted.batch_id, batch_url=accepted.batch_url, organization_id=owner)
 
         return read

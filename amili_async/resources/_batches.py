@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from amili_async._protocol.options import seconds
-from amili_async.errors import APIError, NotFoundError
+from amili_async.errors import APIError, InvalidArgumentError, NotFoundError
 from amili_async.models import Batch, BatchState, BatchType, OpenEnum
 from amili_async.models._inputs import choice
 from amili_async.resources._arguments import number, text
 from amili_async.resources._base import Resource
-from amili_async.resources._polling import batch_and_organization, watched
-from amili_async.resources._streaming import merged
+from amili_async.resources._polling import all_of, batch_and_organization, is_unknown_here, watched
+from amili_async.resources._streaming import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+    from collections.abc import AsyncIterable
 
     from amili_async._cursor import Cursor
     from amili_async._lists.pager import Pager
     from amili_async._protocol.options import OnInvalid
     from amili_async._protocol.requests import Identifier
     from amili_async.models import Accepted
+    from amili_async.resources._operation_client import Query
 
 
 class SortDirection(OpenEnum):
@@ -74,13 +76,13 @@ class Batches(Resource):
         Raises:
             ConfigurationError: an argument that cannot be right. Iterating may raise any other `AmiliError`.
         """
-        query = (
-            ("State", choice(BatchState, state, "state")),
-            ("Type", choice(BatchType, type, "type")),
-            ("SubjectId", text(subject_id, "subject_id")),
-            ("IdempotencyKey", text(idempotency_key, "idempotency_key")),
-            ("PageSize", number(page_size, "page_size")),
-            ("SortDirection", choice(SortDirection, sort, "sort")),
+        query = _filters(
+            state=state,
+            type=type,
+            subject_id=subject_id,
+            idempotency_key=idempotency_key,
+            page_size=page_size,
+            sort=sort,
         )
         return self._caller.pager(
             "batches.list",
@@ -111,12 +113,7 @@ class Batches(Resource):
 
         Documented (D): get-all-batches-3939027e0.
         """
-        query = (
-            ("State", choice(BatchState, state, "state")),
-            ("Type", choice(BatchType, type, "type")),
-            ("PageSize", number(page_size, "page_size")),
-            ("SortDirection", choice(SortDirection, sort, "sort")),
-        )
+        query = _filters(state=state, type=type, page_size=page_size, sort=sort)
         return self._caller.pager(
             "batches.list_all",
             row_type=Batch,
@@ -162,31 +159,30 @@ class Batches(Resource):
         page_size: int | None = None,
         sort: SortDirection | str | None = None,
         on_invalid: OnInvalid | None = None,
-    ) -> AsyncGenerator[tuple[str, Batch], None]:
-        """Yield ``(organization_id, batch)`` from many organizations, ``concurrency`` of them walked at once.
+    ) -> Stream[tuple[str, Batch]]:
+        """Return a stream of ``(organization_id, batch)`` from many organizations, ``concurrency`` walked at once.
 
         Within an organization the order is the server's, between them it is that of arrival. At most two pages of
-        each walk are held in memory. Ids are taken from the iterable as walks end, so it may be endless. An error ends
-        the stream, with a note of its organization and the `Cursor` of its walk. Leave it with ``contextlib.aclosing``
-        to stop all walks at once. Options and source as for `list`.
+        each walk are held in memory. Ids are taken from the iterable as walks end, so it may be endless. Leave it with
+        ``async with`` to stop all walks at once. Options and source as for `list`.
+
+        Raises:
+            InvalidArgumentError: an argument that cannot be right, such as one id in place of several.
+            AmiliError: while iterating, as of any read: with a note of its organization and the `Cursor` of its walk.
         """
-
-        def walk(organization_id: Identifier) -> Pager[Batch]:
-            return self.list(
-                organization_id,
-                state=state,
-                type=type,
-                subject_id=subject_id,
-                page_size=page_size,
-                sort=sort,
-                on_invalid=on_invalid,
-            )
-
-        return merged(organization_ids, walk, concurrency=concurrency)
+        query = _filters(state=state, type=type, subject_id=subject_id, page_size=page_size, sort=sort)
+        return self._stream(
+            "batches.list",
+            organization_ids,
+            row_type=Batch,
+            query=query,
+            concurrency=concurrency,
+            on_invalid=on_invalid,
+        )
 
     async def wait(
         self,
-        batch: Accepted | Identifier,
+        batch: Accepted | Batch | Identifier,
         *,
         organization_id: Identifier | None = None,
         deadline: float | None = 300.0,
@@ -198,14 +194,17 @@ class Batches(Resource):
         goes on where this left off.
 
         Args:
-            batch: what a write returned, or the id of a batch.
-            organization_id: whose batch; an `Accepted` knows. Without one, and where `get` knows no such batch, the
-                legacy `get_by_id` is asked: older servers have no other.
+            batch: what a write or a read returned, or the id of a batch.
+            organization_id: whose batch; an `Accepted` knows. Without one, and where the server knows no such batch or
+                no such route (404, 405, 410, 501), the legacy `get_by_id` is asked: older servers have no other.
             deadline: seconds in all; ``None`` for no limit.
 
         Raises:
+            InvalidArgumentError: an argument that cannot be right.
             DeadlineExceededError: it is not final yet; ``batch`` is what was seen last.
             NotFoundError: there is no such batch.
+            APIError: refused; TokenError where the credentials were.
+            DecodeError: an answer is not a batch; its bytes are on the error.
         """
         changes = self.watch(batch, organization_id=organization_id, deadline=deadline)
         latest = await anext(changes)
@@ -215,30 +214,87 @@ class Batches(Resource):
 
     def watch(
         self,
-        batch: Accepted | Identifier,
+        batch: Accepted | Batch | Identifier,
         *,
         organization_id: Identifier | None = None,
         deadline: float | None = 300.0,
-    ) -> AsyncGenerator[Batch, None]:
-        """Return a generator of a batch, anew each time that it has changed, ending with the final one.
+    ) -> Stream[Batch]:
+        """Return a stream of a batch, anew each time that it has changed, ending with the final one.
 
         Arguments and errors are those of `wait`.
         """
         batch_id, owner = batch_and_organization(batch, organization_id)
         limit = None if deadline is None else seconds(deadline, "deadline")
         options = self._caller.options
+        by_id_alone = owner is None
 
         async def read(remaining: float | None) -> Batch:
+            nonlocal by_id_alone
             limits = [each for each in (remaining, options.deadline) if each is not None]
             caller = self._caller.with_options(msgspec.structs.replace(options, deadline=min(limits, default=None)))
-            if owner is None:
-                return await caller.get("batches.get_by_id", batch_id, type=Batch)
+            unknown: APIError | None = None
+            if not by_id_alone:
+                try:
+                    return await caller.get("batches.get", owner, batch_id, type=Batch)
+                except APIError as error:
+                    if not is_unknown_here(error):
+                        raise
+                    unknown = error
             try:
-                return await caller.get("batches.get", owner, batch_id, type=Batch)
-            except NotFoundError:
-                # Older servers know a batch by its id alone.
-                with suppress(APIError):
-                    return await caller.get("batches.get_by_id", batch_id, type=Batch)
-                raise
+                found = await caller.get("batches.get_by_id", batch_id, type=Batch)
+            except APIError as error:
+                if unknown is None or not is_unknown_here(error):
+                    raise
+                # One 404 of the two says that it is not there, or not yet; without any, no route leads to a batch.
+                missing = (each for each in (unknown, error) if isinstance(each, NotFoundError))
+                raise next(missing, unknown) from None
+            by_id_alone = True
+            return found
 
-        return watched(read, self._caller.transport.clock, limit)
+        return Stream("batches.watch", watched(read, self._caller.transport.clock, limit))
+
+    def wait_all(
+        self,
+        batches: Iterable[Accepted | Batch | Identifier],
+        *,
+        organization_id: Identifier | None = None,
+        deadline: float | None = 300.0,
+    ) -> Stream[Batch]:
+        """Return a stream of many batches, each as it becomes final, under one deadline for all of them.
+
+        Each is waited for as by `wait`, with its arguments. What fails for one keeps none of the others: it is raised
+        after the last of them.
+
+        Raises:
+            InvalidArgumentError: an argument that cannot be right, such as one batch in place of several.
+            DeadlineExceededError: some are not final yet; ``pending`` has their ids.
+            AmiliError: of the first batch that could not be waited for, as `wait` raises it.
+        """
+        if isinstance(batches, str | bytes) or not isinstance(batches, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+            raise InvalidArgumentError("batches must be several, such as [accepted], not one")
+        given = [batch_and_organization(batch, organization_id) for batch in batches]
+        limit = None if deadline is None else seconds(deadline, "deadline")
+        # All of them begin when the stream is first asked, and so under one deadline.
+        waits = {
+            batch_id: partial(self.wait, batch_id, organization_id=owner, deadline=limit) for batch_id, owner in given
+        }
+        return Stream("batches.wait_all", all_of(waits))
+
+
+def _filters(
+    *,
+    state: object = None,
+    type: object = None,
+    subject_id: object = None,
+    idempotency_key: object = None,
+    page_size: object = None,
+    sort: object = None,
+) -> Query:
+    return (
+        ("State", choice(BatchState, state, "state")),
+        ("Type", choice(BatchType, type, "type")),
+        ("SubjectId", text(subject_id, "subject_id")),
+        ("IdempotencyKey", text(idempotency_key, "idempotency_key")),
+        ("PageSize", number(page_size, "page_size")),
+        ("SortDirection", choice(SortDirection, sort, "sort")),
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -11,9 +10,10 @@ import msgspec
 
 from amili_async.errors import AmiliError
 from amili_async.models import Accepted
+from amili_async.resources._streaming import Stream, each
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 
 T = TypeVar("T")
 
@@ -33,18 +33,43 @@ class ChunkOutcome(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         return f"ChunkOutcome(index={self.index}, {len(self.items)} items, {outcome!r})"
 
 
-async def in_chunks(
+class BulkWrite(Stream[ChunkOutcome[T]]):
+    """The outcomes of a bulk write, each as its call ends; iterated once, with ``async for``.
+
+    A write that is under way is never cancelled by leaving: ``async with``, ``await writes.aclose()`` and cancelling
+    send no further one, and wait for those under way. What became of them is in `unread`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        items: Iterable[T] | AsyncIterable[T],
+        write: Callable[[tuple[T, ...], str | None], Awaitable[Accepted]],
+        *,
+        chunk_size: int,
+        concurrency: int,
+        idempotency_prefix: str | None,
+    ) -> None:
+        self.unread: list[ChunkOutcome[T]] = []
+        """The outcomes of writes that were under way when the iteration was left."""
+        super().__init__(
+            name, _write_all(items, write, chunk_size, concurrency, idempotency_prefix, unread=self.unread)
+        )
+
+
+async def _write_all(
     items: Iterable[T] | AsyncIterable[T],
     write: Callable[[tuple[T, ...], str | None], Awaitable[Accepted]],
-    *,
     chunk_size: int,
     concurrency: int,
     idempotency_prefix: str | None,
+    *,
+    unread: list[ChunkOutcome[T]],
 ) -> AsyncGenerator[ChunkOutcome[T], None]:
     """Yield an outcome for every chunk as its call ends; ``concurrency`` calls are under way at most.
 
     Items are taken as calls end, so there may be any number of them. Where taking them raises, what was sent still has
-    its outcome yielded before the error goes on. Leaving early cancels the calls that are under way.
+    its outcome yielded before the error goes on.
     """
 
     async def outcome(index: int, chunk: tuple[T, ...]) -> ChunkOutcome[T]:
@@ -56,7 +81,7 @@ async def in_chunks(
         return ChunkOutcome(index=index, items=chunk, idempotency_key=key, accepted=accepted)
 
     chunks = _chunks(items, chunk_size)
-    under_way: set[asyncio.Task[ChunkOutcome[T]]] = set()
+    under_way: dict[asyncio.Task[ChunkOutcome[T]], None] = {}  # a set in the order of its chunks
     # Taken in a task of its own: a slow source holds up no outcome.
     taking: asyncio.Task[tuple[T, ...] | None] | None = None
     index, more = 0, True
@@ -68,23 +93,46 @@ async def in_chunks(
             awaited: set[asyncio.Task[Any]] = {*under_way} if taking is None else {taking, *under_way}
             done, _ = await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
             if taking is not None and taking.done():
-                problem = taking.exception()
-                chunk = None if problem else taking.result()
-                taking, more = None, chunk is not None
+                chunk: tuple[T, ...] | None = None
+                try:
+                    chunk = taking.result()
+                except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # raised below
+                    problem = problem or error
+                taking, more = None, more and chunk is not None
                 if chunk is not None:
-                    under_way.add(asyncio.create_task(outcome(index, chunk), name=f"amili chunk {index}"))
+                    under_way[asyncio.create_task(outcome(index, chunk), name=f"amili chunk {index}")] = None
                     index += 1
-            for task in under_way & done:
-                under_way.discard(task)
-                yield task.result()
+            for task in [task for task in under_way if task in done]:
+                del under_way[task]
+                try:
+                    ended = task.result()
+                except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # raised below
+                    problem, more = problem or error, False
+                else:
+                    yield ended
         if problem is not None:
             raise problem
     finally:
-        unfinished: list[asyncio.Task[Any]] = [*under_way] if taking is None else [taking, *under_way]
-        for task in unfinished:
+        try:
+            # First the task that runs it: a generator cannot be closed while it is running.
+            if taking is not None:
+                taking.cancel()
+                await asyncio.gather(taking, return_exceptions=True)
+            await chunks.aclose()
+        finally:
+            if under_way:
+                unread += await _ended([*under_way])
+
+
+async def _ended(under_way: list[asyncio.Task[ChunkOutcome[T]]]) -> list[ChunkOutcome[T]]:
+    """Return the outcomes of writes once they have ended; who cancels this once more, cancels them."""
+    try:
+        await asyncio.wait(under_way)
+    finally:
+        for task in under_way:
             task.cancel()
-        await asyncio.gather(*unfinished, return_exceptions=True)
-        await chunks.aclose()
+        ended = await asyncio.gather(*under_way, return_exceptions=True)
+    return [outcome for outcome in ended if isinstance(outcome, ChunkOutcome)]
 
 
 async def _next(chunks: AsyncGenerator[tuple[T, ...], None]) -> tuple[T, ...] | None:
@@ -93,20 +141,11 @@ async def _next(chunks: AsyncGenerator[tuple[T, ...], None]) -> tuple[T, ...] | 
 
 async def _chunks(items: Iterable[T] | AsyncIterable[T], size: int) -> AsyncGenerator[tuple[T, ...], None]:
     chunk: list[T] = []
-    async with aclosing(_each(items)) as each:
-        async for item in each:
+    async with aclosing(each(items)) as taken:
+        async for item in taken:
             chunk.append(item)
             if len(chunk) == size:
                 yield tuple(chunk)
                 chunk = []
     if chunk:
         yield tuple(chunk)
-
-
-async def _each(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
-    if isinstance(items, AsyncIterable):
-        async for item in items:
-            yield item
-    else:
-        for item in items:
-            yield item

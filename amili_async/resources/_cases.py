@@ -10,11 +10,15 @@ from amili_async.resources._arguments import day, number, text, text_or_number
 from amili_async.resources._base import WritingResource
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Iterable
+
     from amili_async._cursor import Cursor
     from amili_async._lists.pager import Pager
     from amili_async._protocol.options import OnInvalid
     from amili_async._protocol.requests import Identifier
     from amili_async.models import Accepted, DateLike
+    from amili_async.resources._operation_client import Query
+    from amili_async.resources._streaming import Stream
 
 
 class Cases(WritingResource):
@@ -53,16 +57,16 @@ class Cases(WritingResource):
         Raises:
             ConfigurationError: an argument that cannot be right, such as a datetime without a zone.
         """
-        query = (
-            ("Status", choice(CaseStatus, status, "status")),
-            ("Type", choice(InvoiceType, type, "type")),
-            ("CaseNumber", text_or_number(case_number, "case_number")),
-            ("CustomerNumber", text_or_number(customer_number, "customer_number")),
-            ("UniqueSourceInvoiceId", text(unique_source_invoice_id, "unique_source_invoice_id")),
-            ("SearchTerm", text(search_term, "search_term")),
-            ("FromCreatedAt", day(from_created_at, "from_created_at")),
-            ("ToCreatedAt", day(to_created_at, "to_created_at")),
-            ("PageSize", number(page_size, "page_size")),
+        query = _filters(
+            status=status,
+            type=type,
+            case_number=case_number,
+            customer_number=customer_number,
+            unique_source_invoice_id=unique_source_invoice_id,
+            search_term=search_term,
+            from_created_at=from_created_at,
+            to_created_at=to_created_at,
+            page_size=page_size,
         )
         return self._caller.pager(
             "cases.list",
@@ -73,6 +77,39 @@ class Cases(WritingResource):
             limit=limit,
             cursor=cursor,
             prefetch=prefetch,
+            on_invalid=on_invalid,
+        )
+
+    def stream(
+        self,
+        organization_ids: Iterable[Identifier] | AsyncIterable[Identifier],
+        *,
+        concurrency: int = 8,
+        status: CaseStatus | str | None = None,
+        type: InvoiceType | str | None = None,
+        customer_number: str | int | None = None,
+        search_term: str | None = None,
+        from_created_at: DateLike | None = None,
+        to_created_at: DateLike | None = None,
+        page_size: int | None = None,
+        on_invalid: OnInvalid | None = None,
+    ) -> Stream[tuple[str, Case]]:
+        """Return a stream of ``(organization_id, case)`` from many organizations, as ``batches.stream`` does."""
+        query = _filters(
+            status=status,
+            type=type,
+            customer_number=customer_number,
+            search_term=search_term,
+            from_created_at=from_created_at,
+            to_created_at=to_created_at,
+            page_size=page_size,
+        )
+        return self._stream(
+            "cases.list",
+            organization_ids,
+            row_type=Case,
+            query=query,
+            concurrency=concurrency,
             on_invalid=on_invalid,
         )
 
@@ -130,3 +167,28 @@ class Cases(WritingResource):
         return await self._act(
             f"cases.{action}", organization_id, case_id, json=json, recovery_hint="cases.list shows the case's status"
         )
+
+
+def _filters(
+    *,
+    status: object = None,
+    type: object = None,
+    case_number: object = None,
+    customer_number: object = None,
+    unique_source_invoice_id: object = None,
+    search_term: object = None,
+    from_created_at: object = None,
+    to_created_at: object = None,
+    page_size: object = None,
+) -> Query:
+    return (
+        ("Status", choice(CaseStatus, status, "status")),
+        ("Type", choice(InvoiceType, type, "type")),
+        ("CaseNumber", text_or_number(case_number, "case_number")),
+        ("CustomerNumber", text_or_number(customer_number, "customer_number")),
+        ("UniqueSourceInvoiceId", text(unique_source_invoice_id, "unique_source_invoice_id")),
+        ("SearchTerm", text(search_term, "search_term")),
+        ("FromCreatedAt", day(from_created_at, "from_created_at")),
+        ("ToCreatedAt", day(to_created_at, "to_created_at")),
+        ("PageSize", number(page_size, "page_size")),
+    )

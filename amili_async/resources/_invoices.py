@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amili_async.errors import ConfigurationError
 from amili_async.models import Invoice, InvoiceStatus, InvoiceType, NewInvoice, RawValue
 from amili_async.models._inputs import choice
-from amili_async.resources._arguments import check_key, day, text, text_or_number, whole
+from amili_async.resources._arguments import day, text, text_or_number
 from amili_async.resources._base import BY_KEY, WritingResource, body_of
-from amili_async.resources._bulk import in_chunks
 from amili_async.resources._downloads import save, target_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+    from collections.abc import AsyncIterable, Iterable, Sequence
     from os import PathLike
     from pathlib import Path
 
@@ -22,7 +20,9 @@ if TYPE_CHECKING:
     from amili_async._protocol.options import OnInvalid
     from amili_async._protocol.requests import Identifier
     from amili_async.models import Accepted, DateLike
-    from amili_async.resources._bulk import ChunkOutcome
+    from amili_async.resources._bulk import BulkWrite
+    from amili_async.resources._operation_client import Query
+    from amili_async.resources._streaming import Stream
 
 _RECIPE = f"{BY_KEY}; invoices.list(organization_id, unique_source_invoice_id=...) lists an invoice by your own id"
 _ACTION_RECIPE = "invoices.get(organization_id, invoice_id) shows the invoice's status"
@@ -62,27 +62,35 @@ class Invoices(WritingResource):
         chunk_size: int = 100,
         concurrency: int = 4,
         idempotency_prefix: str | None = None,
-    ) -> AsyncGenerator[ChunkOutcome[NewInvoice], None]:
+    ) -> BulkWrite[NewInvoice]:
         """Send any number of invoices, ``chunk_size`` a write; yield the outcome of each write as it completes.
 
-        An outcome is a batch or an error, with the invoices that it is about, so one failed write loses no other. With
-        a prefix, the n-th write (from 0) has the key ``prefix-n``: the same invoices in the same order get the same
-        keys again. Invoices are taken from the iterable as writes end, so it may be endless. If the iterable raises,
-        the writes under way complete first. Leaving early, or cancelling, cancels the writes under way, whose outcome
-        is then not known; leave with ``contextlib.aclosing`` to have that happen at once. Source and repetition as for
-        `create`; the limit of a write's size is not documented.
+        An outcome is a batch or an error, with the invoices that it is about, so one failed write loses no other; what
+        cannot be sent is the error of its chunk alone. With a prefix, the n-th write (from 0) has the key ``prefix-n``:
+        the same invoices in the same order get the same keys again. Invoices are taken from the iterable as writes end,
+        so it may be endless. If it raises, the writes under way complete first.
+
+        No write on its way is ever cancelled: leaving with ``async with``, or cancelling, sends no further one and
+        waits for those under way (at most the client's deadline), whose outcomes are then in ``unread``. Source and
+        repetition as for `create`; the limit of a write's size is not documented. ::
+
+            async with amili.invoices.create_all(organization_id, invoices, idempotency_prefix="run-17") as writes:
+                async for outcome in writes:
+                    if outcome.error is not None:
+                        ...
 
         Raises:
-            ConfigurationError: an argument that cannot be right, by its name.
+            InvalidArgumentError: an argument that cannot be right, by its name.
         """
-        if not (hasattr(invoices, "__iter__") or hasattr(invoices, "__aiter__")):
-            raise ConfigurationError("invoices must be several NewInvoice: an iterable or an async iterable of them")
-        return in_chunks(
+        return self._create_all(
+            "invoices.create_all",
+            organization_id,
             invoices,
+            NewInvoice,
             lambda chunk, key: self.create(organization_id, chunk, idempotency_key=key),
-            chunk_size=whole(chunk_size, "chunk_size", least=1),
-            concurrency=whole(concurrency, "concurrency", least=1),
-            idempotency_prefix=check_key(idempotency_prefix),
+            chunk_size=chunk_size,
+            concurrency=concurrency,
+            idempotency_prefix=idempotency_prefix,
         )
 
     def list(
@@ -125,14 +133,14 @@ class Invoices(WritingResource):
         Raises:
             ConfigurationError: an argument that cannot be right, such as a datetime without a zone.
         """
-        query = (
-            ("Status", choice(InvoiceStatus, status, "status")),
-            ("Type", choice(InvoiceType, type, "type")),
-            ("InvoiceNumber", text_or_number(invoice_number, "invoice_number")),
-            ("UniqueSourceInvoiceId", text(unique_source_invoice_id, "unique_source_invoice_id")),
-            ("CustomerNumber", text_or_number(customer_number, "customer_number")),
-            ("From", day(from_date, "from_date")),
-            ("To", day(to_date, "to_date")),
+        query = _filters(
+            status=status,
+            type=type,
+            invoice_number=invoice_number,
+            unique_source_invoice_id=unique_source_invoice_id,
+            customer_number=customer_number,
+            from_date=from_date,
+            to_date=to_date,
         )
         return self._caller.pager(
             "invoices.list",
@@ -143,6 +151,31 @@ class Invoices(WritingResource):
             limit=limit,
             cursor=cursor,
             prefetch=prefetch,
+            on_invalid=on_invalid,
+        )
+
+    def stream(
+        self,
+        organization_ids: Iterable[Identifier] | AsyncIterable[Identifier],
+        *,
+        concurrency: int = 8,
+        status: InvoiceStatus | str | None = None,
+        type: InvoiceType | str | None = None,
+        customer_number: str | int | None = None,
+        from_date: DateLike | None = None,
+        to_date: DateLike | None = None,
+        on_invalid: OnInvalid | None = None,
+    ) -> Stream[tuple[str, Invoice]]:
+        """Return a stream of ``(organization_id, invoice)`` from many organizations, as ``batches.stream`` does."""
+        query = _filters(
+            status=status, type=type, customer_number=customer_number, from_date=from_date, to_date=to_date
+        )
+        return self._stream(
+            "invoices.list",
+            organization_ids,
+            row_type=Invoice,
+            query=query,
+            concurrency=concurrency,
             on_invalid=on_invalid,
         )
 
@@ -207,3 +240,24 @@ class Invoices(WritingResource):
     async def withdraw(self, organization_id: Identifier, invoice_id: Identifier) -> Accepted | None:
         """Take an invoice back from collection. The route is inferred (I) from `resume`; all else as there."""
         return await self._act("invoices.withdraw", organization_id, invoice_id, recovery_hint=_ACTION_RECIPE)
+
+
+def _filters(
+    *,
+    status: object = None,
+    type: object = None,
+    invoice_number: object = None,
+    unique_source_invoice_id: object = None,
+    customer_number: object = None,
+    from_date: object = None,
+    to_date: object = None,
+) -> Query:
+    return (
+        ("Status", choice(InvoiceStatus, status, "status")),
+        ("Type", choice(InvoiceType, type, "type")),
+        ("InvoiceNumber", text_or_number(invoice_number, "invoice_number")),
+        ("UniqueSourceInvoiceId", text(unique_source_invoice_id, "unique_source_invoice_id")),
+        ("CustomerNumber", text_or_number(customer_number, "customer_number")),
+        ("From", day(from_date, "from_date")),
+        ("To", day(to_date, "to_date")),
+    )

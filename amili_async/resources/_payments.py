@@ -8,10 +8,11 @@ from amili_async.models import NewCorrection, NewPayment
 from amili_async.resources._base import BY_KEY, WritingResource, body_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterable, Iterable, Sequence
 
     from amili_async._protocol.requests import Identifier
     from amili_async.models import Accepted
+    from amili_async.resources._bulk import BulkWrite
 
 
 class Payments(WritingResource):
@@ -33,6 +34,27 @@ class Payments(WritingResource):
             recovery_hint=f"{BY_KEY}; cases.list shows what is left to pay",
         )
 
+    def create_all(
+        self,
+        organization_id: Identifier,
+        payments: Iterable[NewPayment] | AsyncIterable[NewPayment],
+        *,
+        chunk_size: int = 100,
+        concurrency: int = 4,
+        idempotency_prefix: str | None = None,
+    ) -> BulkWrite[NewPayment]:
+        """Send any number of payments, ``chunk_size`` a write, as ``invoices.create_all`` does."""
+        return self._create_all(
+            "payments.create_all",
+            organization_id,
+            payments,
+            NewPayment,
+            lambda chunk, key: self.create(organization_id, chunk, idempotency_key=key),
+            chunk_size=chunk_size,
+            concurrency=concurrency,
+            idempotency_prefix=idempotency_prefix,
+        )
+
 
 class Corrections(WritingResource):
     """``client.corrections``: changes of what is owed, such as credit notes."""
@@ -51,4 +73,25 @@ class Corrections(WritingResource):
             body=body_of(corrections, NewCorrection, "corrections"),
             idempotency_key=idempotency_key,
             recovery_hint=f"{BY_KEY}; cases.list shows what is left to pay",
+        )
+
+    def create_all(
+        self,
+        organization_id: Identifier,
+        corrections: Iterable[NewCorrection] | AsyncIterable[NewCorrection],
+        *,
+        chunk_size: int = 100,
+        concurrency: int = 4,
+        idempotency_prefix: str | None = None,
+    ) -> BulkWrite[NewCorrection]:
+        """Send any number of corrections, ``chunk_size`` a write, as ``invoices.create_all`` does."""
+        return self._create_all(
+            "corrections.create_all",
+            organization_id,
+            corrections,
+            NewCorrection,
+            lambda chunk, key: self.create(organization_id, chunk, idempotency_key=key),
+            chunk_size=chunk_size,
+            concurrency=concurrency,
+            idempotency_prefix=idempotency_prefix,
         )

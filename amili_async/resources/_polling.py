@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import backoff
 
 from amili_async._protocol.options import seconds
+from amili_async._protocol.requests import identifier
 from amili_async._protocol.retry import RetryPolicy, backoff_delays
 from amili_async.errors import (
     AmiliError,
+    APIError,
     DeadlineExceededError,
     NotFoundError,
     RateLimitedError,
     ServerError,
+    TokenError,
     TransportError,
 )
-from amili_async.models import Accepted
+from amili_async.models import Accepted, Batch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 
     from amili_async._clock import Clock
-    from amili_async.models import Batch
 
 NOT_THERE_YET = 30.0
 """Seconds after the first poll for which a 404 means that the batch is not there yet."""
@@ -35,6 +39,8 @@ LAST_LOOK = 1.0
 
 _PASSING = (TransportError, ServerError, RateLimitedError, DeadlineExceededError)
 
+_UNKNOWN_HERE = frozenset({404, 405, 410, 501})
+
 
 async def watched(
     read: Callable[[float | None], Awaitable[Batch]], clock: Clock, deadline: float | None
@@ -46,6 +52,8 @@ async def watched(
     Raises:
         DeadlineExceededError: it is not final yet; ``batch`` is what was seen last.
         NotFoundError: it is still not there after half a minute.
+        APIError: the server refused.
+        TokenError: the credentials were refused.
     """
     begun = clock.monotonic()
     ends = None if deadline is None else begun + seconds(deadline, "deadline")
@@ -60,7 +68,11 @@ async def watched(
             if seen is not None or clock.monotonic() - begun >= NOT_THERE_YET:
                 raise
             problem = error
-        except _PASSING as error:
+        except (*_PASSING, TokenError) as error:
+            # A token endpoint that failed says when to ask it again, one that refused does not; a 501 stays one.
+            refused = isinstance(error, TokenError) and error.retry_after is None
+            if refused or error.status == HTTPStatus.NOT_IMPLEMENTED:
+                raise
             problem = error
         else:
             if batch != seen:
@@ -92,8 +104,61 @@ def _not_final(seen: Batch | None, deadline: float | None, problem: AmiliError |
     )
 
 
-def batch_and_organization(batch: object, organization_id: object) -> tuple[object, object]:
-    """Return the ids of the batch to wait for, and of its organization where it is known."""
-    if isinstance(batch, Accepted):
-        return batch.batch_id, organization_id or batch.organization_id
-    return batch, organization_id
+async def all_of(waits: Mapping[str, Callable[[], Awaitable[Batch]]]) -> AsyncGenerator[Batch, None]:
+    """Yield what each wait ends with, as it ends; where some fail, that is told after all others have ended.
+
+    Raises:
+        DeadlineExceededError: some are not final yet; ``pending`` has their ids.
+        AmiliError: of the first wait that failed otherwise.
+    """
+
+    async def wait(make: Callable[[], Awaitable[Batch]]) -> Batch:
+        return await make()
+
+    tasks = {asyncio.create_task(wait(make), name="amili wait"): batch_id for batch_id, make in waits.items()}
+    late: dict[str, DeadlineExceededError] = {}
+    problem: AmiliError | None = None
+    try:
+        while tasks:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in [task for task in tasks if task in done]:
+                batch_id = tasks.pop(task)
+                try:
+                    batch = task.result()
+                except DeadlineExceededError as error:
+                    late[batch_id] = error
+                except AmiliError as error:
+                    problem = problem or error
+                else:
+                    yield batch
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if problem is not None:
+        raise problem
+    if late:
+        raise DeadlineExceededError(
+            f"{len(late)} of {len(waits)} batches were not final in time; wait again with the ids in pending, "
+            "nothing is lost",
+            pending=[*late],
+        ) from next(iter(late.values()))
+
+
+def batch_and_organization(batch: object, organization_id: object) -> tuple[str, str | None]:
+    """Return the ids of the batch to wait for, and of its organization where it is known.
+
+    Raises:
+        InvalidArgumentError: it is neither an id, nor what a write or a read returned.
+    """
+    known = batch if isinstance(batch, Accepted | Batch) else None
+    owner = known.organization_id if organization_id is None and known else organization_id
+    return (
+        identifier(known.batch_id if known else batch, "batch"),
+        None if owner is None else identifier(owner, "organization_id"),
+    )
+
+
+def is_unknown_here(error: APIError) -> bool:
+    """Return whether a server says that it has no such batch, or no such route: older ones know it by its id alone."""
+    return error.status in _UNKNOWN_HERE

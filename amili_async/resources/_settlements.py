@@ -9,11 +9,18 @@ from amili_async.resources._arguments import day, number
 from amili_async.resources._base import Resource
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Iterable
+
     from amili_async._cursor import Cursor
     from amili_async._lists.pager import Pager
     from amili_async._protocol.options import OnInvalid
     from amili_async._protocol.requests import Identifier
     from amili_async.models import DateLike
+    from amili_async.resources._operation_client import Query
+    from amili_async.resources._streaming import Stream
+
+
+_TOKEN_NAME = "pageToken"  # noqa: S105  # a query name; no other list spells it like this
 
 
 class Settlements(Resource):
@@ -40,21 +47,38 @@ class Settlements(Resource):
         Raises:
             ConfigurationError: an argument that cannot be right, such as a datetime without a zone.
         """
-        query = (
-            ("fromDate", day(from_date, "from_date")),
-            ("toDate", day(to_date, "to_date")),
-            ("pageSize", number(page_size, "page_size")),
-        )
+        query = _filters(from_date=from_date, to_date=to_date, page_size=page_size)
         return self._caller.pager(
             "settlements.list",
             organization_id,
             row_type=Settlement,
             query=query,
-            token_name="pageToken",  # noqa: S106  # a query name; no other list spells it like this
+            token_name=_TOKEN_NAME,
             page_token=page_token,
             limit=limit,
             cursor=cursor,
             prefetch=prefetch,
+            on_invalid=on_invalid,
+        )
+
+    def stream(
+        self,
+        organization_ids: Iterable[Identifier] | AsyncIterable[Identifier],
+        *,
+        concurrency: int = 8,
+        from_date: DateLike | None = None,
+        to_date: DateLike | None = None,
+        page_size: int | None = None,
+        on_invalid: OnInvalid | None = None,
+    ) -> Stream[tuple[str, Settlement]]:
+        """Return a stream of ``(organization_id, settlement)`` from many organizations, as ``batches.stream`` does."""
+        return self._stream(
+            "settlements.list",
+            organization_ids,
+            row_type=Settlement,
+            query=_filters(from_date=from_date, to_date=to_date, page_size=page_size),
+            token_name=_TOKEN_NAME,
+            concurrency=concurrency,
             on_invalid=on_invalid,
         )
 
@@ -68,3 +92,11 @@ class Settlements(Resource):
             DecodeError: the answer is not a settlement; its bytes are on the error.
         """
         return await self._caller.get("settlements.get", organization_id, settlement_id, type=Settlement)
+
+
+def _filters(*, from_date: object, to_date: object, page_size: object) -> Query:
+    return (
+        ("fromDate", day(from_date, "from_date")),
+        ("toDate", day(to_date, "to_date")),
+        ("pageSize", number(page_size, "page_size")),
+    )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 from hypothesis import given
@@ -12,10 +11,33 @@ from hypothesis import strategies as st
 
 from amili_async.errors import BadRequestError, OutcomeUnknownError
 from amili_async.models import Accepted
-from amili_async.resources._bulk import in_chunks
+from amili_async.resources._bulk import BulkWrite
+from tests.support.turns import turns, until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+
+    from amili_async import ChunkOutcome
+
+T = TypeVar("T")
+
+
+def writing(
+    items: Iterable[T] | AsyncIterable[T],
+    write: Callable[[tuple[T, ...], str | None], Awaitable[Accepted]],
+    *,
+    chunk_size: int = 1,
+    concurrency: int = 4,
+    idempotency_prefix: str | None = None,
+) -> BulkWrite[T]:
+    return BulkWrite(
+        "invoices.create_all",
+        items,
+        write,
+        chunk_size=chunk_size,
+        concurrency=concurrency,
+        idempotency_prefix=idempotency_prefix,
+    )
 
 
 class Server:
@@ -61,7 +83,7 @@ async def test_every_item_is_sent_once_and_every_chunk_has_its_outcome(
     server = Server()
     outcomes = [
         outcome
-        async for outcome in in_chunks(
+        async for outcome in writing(
             one_by_one() if lazily else range(count),
             server.write,
             chunk_size=chunk_size,
@@ -79,7 +101,7 @@ async def test_every_item_is_sent_once_and_every_chunk_has_its_outcome(
 
 async def test_an_error_is_tied_to_its_chunk_and_the_others_go_on() -> None:
     server = Server(refuse=3)
-    outcomes = in_chunks(range(6), server.write, chunk_size=2, concurrency=1, idempotency_prefix=None)
+    outcomes = writing(range(6), server.write, chunk_size=2, concurrency=1)
     found = [(outcome.items, type(outcome.error), outcome.idempotency_key) async for outcome in outcomes]
     assert found == [((0, 1), type(None), None), ((2, 3), BadRequestError, None), ((4, 5), type(None), None)]
 
@@ -95,9 +117,7 @@ async def test_items_are_taken_as_calls_end() -> None:
             number += 1
 
     server = Server()
-    async with aclosing(
-        in_chunks(endless(), server.write, chunk_size=2, concurrency=3, idempotency_prefix=None)
-    ) as outcomes:
+    async with writing(endless(), server.write, chunk_size=2, concurrency=3) as outcomes:
         await anext(outcomes)
         assert len(taken) <= 6
     assert server.under_way == 0
@@ -112,23 +132,130 @@ async def test_a_slow_source_holds_up_no_outcome() -> None:
         yield 1
 
     server = Server()
-    outcomes = in_chunks(slow(), server.write, chunk_size=1, concurrency=3, idempotency_prefix=None)
+    outcomes = writing(slow(), server.write, concurrency=3)
     assert (await anext(outcomes)).items == (0,)
     more.set()
     assert [outcome.items async for outcome in outcomes] == [(1,)]
 
 
-async def test_leaving_early_cancels_what_is_under_way_and_leaves_no_task() -> None:
+async def test_no_more_writes_than_asked_for_are_under_way_however_slow_the_server_is() -> None:
+    server = Server(hold=True)
+    outcomes = writing(range(1000), server.write, concurrency=4)
+    waiting = asyncio.create_task(outcomes.collect())
+    await server.full.wait()
+    await turns(500)
+    assert (server.under_way, len(server.chunks)) == (4, 4)
+    server.released.set()
+    assert len(await waiting) == 1000
+    assert server.most == 4
+
+
+async def begun(outcomes: BulkWrite[int], server: Server) -> asyncio.Task[ChunkOutcome[int]]:
+    """Return the task that waits for the first outcome, with four writes on their way."""
+    waiting = asyncio.create_task(anext(outcomes), name="waiting")
+    await server.full.wait()
+    return waiting
+
+
+async def test_who_is_cancelled_waits_for_the_writes_on_their_way_and_sends_no_more() -> None:
     before = asyncio.all_tasks()
     server = Server(hold=True)
-    outcomes = in_chunks(range(10), server.write, chunk_size=1, concurrency=4, idempotency_prefix=None)
-    waiting = asyncio.create_task(anext(outcomes))
-    await server.full.wait()
+    outcomes = writing(range(10), server.write)
+    waiting = await begun(outcomes, server)
+    waiting.cancel()
+    await turns(100)
+    assert (waiting.done(), server.under_way) == (False, 4)
+    server.released.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert (server.cancelled, server.under_way, len(server.chunks)) == (0, 0, 4)
+    assert sorted(outcome.index for outcome in outcomes.unread) == [0, 1, 2, 3]
+    assert asyncio.all_tasks() == before
+
+
+async def test_who_is_cancelled_again_ends_the_writes_too_and_leaves_no_task() -> None:
+    before = asyncio.all_tasks()
+    server = Server(hold=True)
+    waiting = await begun(writing(range(10), server.write), server)
+    waiting.cancel()
+    await turns(100)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert (server.cancelled, server.under_way, len(server.chunks)) == (4, 0, 4)
+    assert (server.cancelled, server.under_way) == (4, 0)
     assert asyncio.all_tasks() == before
+
+
+async def test_what_was_on_its_way_when_a_loop_was_left_is_not_lost() -> None:
+    server = Server(hold=True)
+
+    async def first_at_once(chunk: tuple[int, ...], key: str | None) -> Accepted:
+        return Accepted(batch_id="0", organization_id="o") if chunk == (0,) else await server.write(chunk, key)
+
+    async with writing(range(10), first_at_once) as outcomes:
+        async for outcome in outcomes:
+            assert outcome.items == (0,)
+            break
+        await until(lambda: server.under_way)
+        asyncio.get_running_loop().call_soon(server.released.set)
+    assert server.cancelled == server.under_way == 0
+    assert [outcome.items for outcome in outcomes.unread] == [chunk for chunk, _ in server.chunks]
+    assert 1 <= len(outcomes.unread) <= 4
+
+
+@pytest.mark.parametrize("way", ["close", "cancel"])
+async def test_leaving_while_the_source_is_slow_ends_it_and_leaves_no_task(way: str) -> None:
+    before = asyncio.all_tasks()
+    closed: list[str] = []
+    asked = asyncio.Event()
+
+    async def slow() -> AsyncIterator[int]:
+        try:
+            yield 0
+            asked.set()
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            closed.append("source")
+
+    server = Server()
+    outcomes = writing(slow(), server.write)
+    assert (await anext(outcomes)).items == (0,)
+    if way == "close":
+        await asked.wait()
+        await outcomes.aclose()
+    else:
+        waiting = asyncio.create_task(anext(outcomes))
+        await asked.wait()
+        await turns(5)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    assert closed == ["source"]
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_source_that_fails_while_it_is_left_hides_no_outcome() -> None:
+    asked = asyncio.Event()
+
+    async def stubborn() -> AsyncIterator[int]:
+        try:
+            yield 0
+            asked.set()
+            await asyncio.Event().wait()
+        finally:
+            raise KeyError("the source broke while it was closed")
+
+    server = Server(hold=True)
+    outcomes = writing(stubborn(), server.write)
+    waiting = asyncio.create_task(anext(outcomes))
+    await asked.wait()
+    waiting.cancel()
+    await turns(50)
+    server.released.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert [outcome.items for outcome in outcomes.unread] == [(0,)]
 
 
 async def test_what_was_sent_has_its_outcome_before_the_source_s_error_goes_on() -> None:
@@ -140,7 +267,7 @@ async def test_what_was_sent_has_its_outcome_before_the_source_s_error_goes_on()
     indexes: list[int] = []
 
     async def take_all() -> None:
-        async for outcome in in_chunks(failing(), server.write, chunk_size=2, concurrency=8, idempotency_prefix=None):
+        async for outcome in writing(failing(), server.write, chunk_size=2, concurrency=8):
             indexes.append(outcome.index)  # noqa: PERF401  # what came before the error counts
 
     with pytest.raises(KeyError, match="the source broke"):
@@ -148,20 +275,38 @@ async def test_what_was_sent_has_its_outcome_before_the_source_s_error_goes_on()
     assert sorted(indexes) == [0, 1]
 
 
-async def test_a_programming_error_is_no_outcome() -> None:
-    async def broken(_chunk: tuple[int, ...], _key: str | None) -> Accepted:
-        raise ZeroDivisionError
+async def test_a_programming_error_is_raised_once_the_writes_on_their_way_have_their_outcome() -> None:
+    server = Server()
 
-    with pytest.raises(ZeroDivisionError):
-        async for _ in in_chunks([1], broken, chunk_size=1, concurrency=1, idempotency_prefix=None):
-            pass
+    async def broken(chunk: tuple[int, ...], key: str | None) -> Accepted:
+        if chunk == (1,):
+            raise ZeroDivisionError
+        return await server.write(chunk, key)
+
+    items: list[int] = []
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012  # what came before it counts
+        async for outcome in writing(range(9), broken, concurrency=3):
+            items += outcome.items
+    assert sorted(items) == sorted(item for chunk, _ in server.chunks for item in chunk)
+    assert (server.cancelled, len(items)) == (0, 2)
+
+
+async def test_a_source_that_is_cancelled_by_itself_ends_the_write() -> None:
+    async def cancelled() -> AsyncIterator[int]:
+        yield 0
+        raise asyncio.CancelledError
+
+    server = Server()
+    with pytest.raises(asyncio.CancelledError):
+        await writing(cancelled(), server.write).collect()
+    assert len(server.chunks) == 1
 
 
 async def test_an_outcome_shows_no_invoice() -> None:
     async def unknown(_chunk: tuple[str, ...], _key: str | None) -> Accepted:
         raise OutcomeUnknownError("sent and not answered")
 
-    outcomes = in_chunks(["Ola Nordmann"], unknown, chunk_size=1, concurrency=1, idempotency_prefix=None)
+    outcomes = writing(["Ola Nordmann"], unknown)
     async for outcome in outcomes:
         assert "Nordmann" not in repr(outcome)
         assert "OutcomeUnknownError" in repr(outcome)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import aclosing
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -160,12 +159,40 @@ async def test_a_stream_of_invoices_is_sent_in_chunks_with_an_outcome_for_each(
 async def test_leaving_a_bulk_write_early_sends_no_more(
     client: AmiliClient, sandbox: Sandbox, organization: str
 ) -> None:
-    async with aclosing(
-        client.invoices.create_all(organization, numbered(100), chunk_size=1, concurrency=2)
-    ) as outcomes:
-        await anext(outcomes)
+    sandbox.faults.add("invoices.create:latency=5ms")
+    async with client.invoices.create_all(organization, numbered(100), chunk_size=1, concurrency=2) as outcomes:
+        first = await anext(outcomes)
     assert sandbox.requests.count("invoices.create") <= 4
     assert sandbox.requests.under_way("invoices.create") == 0
+    known = [first, *outcomes.unread]
+    assert len(known) == sandbox.requests.count("invoices.create")
+    assert all(outcome.accepted for outcome in known)
+
+
+async def test_no_more_writes_are_under_way_than_asked_for(
+    client: AmiliClient, sandbox: Sandbox, organization: str
+) -> None:
+    sandbox.faults.add("invoices.create:latency=10ms")
+    outcomes = await client.invoices.create_all(organization, numbered(12), chunk_size=1, concurrency=3).collect()
+    assert all(outcome.accepted for outcome in outcomes)
+    assert sandbox.requests.overlapping("invoices.create") == 3
+
+
+async def test_what_cannot_be_sent_is_the_error_of_its_chunk_and_keeps_no_other(
+    client: AmiliClient, sandbox: Sandbox, organization: str
+) -> None:
+    sandbox.faults.add("invoices.create:latency=10ms")
+    spoilt: Any = {"inner": {}}
+    bad = new(2, extra=spoilt)
+    spoilt["inner"]["later"] = object()
+    invoices = [new(1), bad, new(3), new(4)]
+    outcomes = await client.invoices.create_all(organization, invoices, chunk_size=1).collect()
+    errors = {outcome.index: str(outcome.error) for outcome in outcomes if outcome.error is not None}
+    assert errors == {
+        1: "invoices[0]: extra.inner.later is of the kind object: pass text, exact numbers, True, False, None, "
+        "lists and dicts"
+    }
+    assert sandbox.requests.count("invoices.create") == 3
 
 
 @pytest.mark.parametrize(
@@ -173,7 +200,7 @@ async def test_leaving_a_bulk_write_early_sends_no_more(
     [
         ({"chunk_size": 0}, "chunk_size must be a whole number of at least 1"),
         ({"concurrency": 0}, "concurrency must be a whole number of at least 1"),
-        ({"idempotency_prefix": "a\nb"}, "idempotency_key must be one line"),
+        ({"idempotency_prefix": "a\nb"}, "idempotency_prefix must be one line"),
     ],
 )
 def test_a_bulk_write_s_settings_are_checked_at_once(
@@ -183,9 +210,26 @@ def test_a_bulk_write_s_settings_are_checked_at_once(
         client.invoices.create_all(organization, [], **settings)
 
 
-def test_a_bulk_write_of_one_invoice_is_refused_at_once(client: AmiliClient, organization: str) -> None:
-    with pytest.raises(ConfigurationError, match="invoices must be several NewInvoice"):
-        client.invoices.create_all(organization, new(1))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # what it refuses
+@pytest.mark.parametrize("one", [new(1), "INV-1", {"invoiceNumber": "1"}, None])
+def test_a_bulk_write_of_one_invoice_is_refused_at_once(client: AmiliClient, organization: str, one: Any) -> None:
+    with pytest.raises(ConfigurationError, match="invoices must be several NewInvoice: an iterable or an async"):
+        client.invoices.create_all(organization, one)
+
+
+def test_a_bulk_write_for_no_organization_is_refused_at_once(client: AmiliClient) -> None:
+    with pytest.raises(ConfigurationError, match="organization_id must be an id"):
+        client.invoices.create_all("", [new(1)])
+
+
+@pytest.mark.parametrize(
+    ("body", "batch_id"),
+    [('{"batchId": "b-1"}', "b-1"), ('{"batchId": "b-2", "batchUrl": "https://x.example/"}', "b-2")],
+)
+async def test_a_create_that_is_answered_without_an_envelope_is_taken(
+    client: AmiliClient, sandbox: Sandbox, organization: str, body: str, batch_id: str
+) -> None:
+    sandbox.faults.add(Fault("invoices.create", status=202, body=body))
+    assert (await client.invoices.create(organization, [new(1)])).batch_id == batch_id
 
 
 async def test_what_is_no_invoice_in_a_bulk_write_is_its_chunk_s_error(client: AmiliClient, organization: str) -> None:

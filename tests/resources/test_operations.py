@@ -37,9 +37,15 @@ README = text("amili_async")
 NO_ROUTE_OF_THEIR_OWN = {
     "batches.stream",
     "batches.wait",
+    "batches.wait_all",
     "batches.watch",
+    "cases.stream",
+    "corrections.create_all",
     "invoices.create_all",
     "invoices.download",
+    "invoices.stream",
+    "payments.create_all",
+    "settlements.stream",
     "autocollect.download",
     "autocollect.with_basic",
 }

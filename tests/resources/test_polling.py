@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import pickle
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -15,17 +15,21 @@ from hypothesis import strategies as st
 from amili_async import (
     Accepted,
     AmiliClient,
+    APIError,
     Batch,
     BatchState,
     ConfigurationError,
     DeadlineExceededError,
     ForbiddenError,
+    InvalidArgumentError,
     NotFoundError,
     ServerError,
+    TokenError,
 )
 from amili_async._clock import installed
 from amili_async.resources._polling import LAST_LOOK, LONGEST_PAUSE, watched
 from amili_async.sandbox import Fault, Sandbox, VirtualClock
+from tests.support.turns import running
 from tests.support.virtual_time import run
 
 if TYPE_CHECKING:
@@ -246,6 +250,149 @@ def test_a_poll_takes_no_longer_than_what_is_left() -> None:
             assert clock.monotonic() - begun == pytest.approx(7, abs=0.1)
 
     run(main)
+
+
+def test_a_failing_token_endpoint_is_waited_out_and_refused_credentials_are_not() -> None:
+    async def main(clock: VirtualClock) -> None:
+        down = TokenError("no answer", status=503, retry_after=5.0)
+        assert await changes([down, QUEUED, down, DONE], clock, 300.0) == [QUEUED, DONE]
+        with pytest.raises(TokenError):
+            await changes([TokenError("invalid_client", status=401)], clock, 300.0)
+
+    run(main)
+
+
+@pytest.mark.parametrize("status", [404, 405, 410, 501])
+@pytest.mark.parametrize("legacy", [200, 404, 405, 410, 501])
+def test_a_server_without_a_route_is_asked_for_the_other_one(status: int, legacy: int) -> None:
+    async def main(clock: VirtualClock) -> None:
+        async with served(clock) as (client, sandbox, batch):
+            owner = sandbox.organization_ids[0]
+            sandbox.finish(batch.batch_id, "PARTIAL")
+            sandbox.faults.add(Fault("batches.get", status=status, body="{}"))
+            if legacy == 200:
+                final = await client.batches.wait(batch, deadline=60)
+                assert final.state is BatchState.PARTIAL
+                return
+            sandbox.faults.add(Fault("batches.get_by_id", status=legacy, body="{}"))
+            begun = clock.monotonic()
+            with pytest.raises(APIError) as caught:
+                await client.batches.wait(batch.batch_id, organization_id=owner)
+            # One 404 of the two means that it may still come; without any there is no route to it.
+            there_yet = 404 in {status, legacy}
+            assert caught.value.status == (404 if there_yet else status)
+            assert (clock.monotonic() - begun > 29) is there_yet
+
+    run(main)
+
+
+def test_once_found_by_its_id_alone_a_batch_is_looked_for_there() -> None:
+    async def main(clock: VirtualClock) -> None:
+        async with served(clock, generation="G1") as (client, sandbox, batch):
+            waiting = asyncio.create_task(client.batches.wait(batch, organization_id=sandbox.organization_ids[0]))
+            await clock.sleep(60)
+            sandbox.finish(batch.batch_id, "PARTIAL")
+            assert (await waiting).state.terminal
+            assert sandbox.requests.count("batches.get_by_id") > 3
+            assert len(sandbox.requests) == sandbox.requests.count("batches.get_by_id") + 1
+
+    run(main)
+
+
+def test_an_outage_of_the_older_route_is_waited_out() -> None:
+    async def main(clock: VirtualClock) -> None:
+        async with served(clock, generation="G1") as (client, sandbox, batch):
+            sandbox.finish(batch.batch_id, "PARTIAL")
+            sandbox.faults.add(Fault("batches.get_by_id", status=500, body="{}", count=30))
+            waited = await client.batches.wait(batch, organization_id=sandbox.organization_ids[0])
+            assert waited.state.terminal
+
+    run(main)
+
+
+@pytest.mark.parametrize("batch", [None, "", 7, ["b"]])
+async def test_what_is_no_batch_is_refused(client: AmiliClient, sandbox: Sandbox, batch: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"^batch must be"):
+        await client.batches.wait(batch)
+    assert sandbox.requests.total == 0
+
+
+# Many at once
+
+
+def queued(sandbox: Sandbox, *, finish_after: float) -> str:
+    """Add a batch that is final after so many seconds; return its id."""
+    batch_id = sandbox.add_batch(state="QUEUED")
+    asyncio.get_running_loop().call_later(finish_after, sandbox.finish, batch_id, "SUCCESS")
+    return batch_id
+
+
+def test_many_batches_come_as_they_end_under_one_deadline() -> None:
+    async def main(clock: VirtualClock) -> None:
+        async with served(clock) as (client, sandbox, _):
+            owner = sandbox.organization_ids[0]
+            ids = [queued(sandbox, finish_after=after) for after in (40.0, 5.0, 20.0)]
+            accepted = [Accepted(batch_id=batch_id, organization_id=owner) for batch_id in ids]
+            begun = clock.monotonic()
+            came = [batch.batch_id async for batch in client.batches.wait_all(accepted, deadline=90)]
+            assert came == [ids[1], ids[2], ids[0]]
+            assert clock.monotonic() - begun < 40 + LONGEST_PAUSE + 1
+
+    run(main)
+
+
+def test_those_that_are_late_are_named_after_the_others_have_come() -> None:
+    async def main(clock: VirtualClock) -> None:
+        async with served(clock) as (client, sandbox, batch):
+            owner = sandbox.organization_ids[0]
+            soon = queued(sandbox, finish_after=5.0)
+            begun = clock.monotonic()
+            stream = client.batches.wait_all([batch, soon], organization_id=owner, deadline=30)
+            assert (await anext(stream)).batch_id == soon
+            with pytest.raises(DeadlineExceededError, match="1 of 2 batches were not final in time") as caught:
+                await anext(stream)
+            assert caught.value.pending == (batch.batch_id,)
+            assert clock.monotonic() - begun <= 30
+            assert batch.batch_id not in str(caught.value)
+
+    run(main)
+
+
+def test_one_that_fails_keeps_none_of_the_others() -> None:
+    async def main(clock: VirtualClock) -> None:
+        async with served(clock) as (client, sandbox, batch):
+            owner = sandbox.organization_ids[0]
+            late = queued(sandbox, finish_after=60.0)
+            stream = client.batches.wait_all(["nowhere", late, batch], organization_id=owner, deadline=90)
+            assert (await anext(stream)).batch_id == late
+            with pytest.raises(NotFoundError):
+                await anext(stream)
+
+    run(main)
+
+
+def test_leaving_early_ends_every_wait() -> None:
+    async def main(clock: VirtualClock) -> None:
+        async with served(clock) as (client, sandbox, batch):
+            sandbox.finish(batch.batch_id, "PARTIAL")
+            async with client.batches.wait_all([batch, "nowhere"]) as finished:
+                assert (await anext(finished)).batch_id == batch.batch_id
+            assert running() == []
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    ("batches", "why"),
+    [
+        ("b", "batches must be several, such as"),
+        (Accepted(batch_id="b", organization_id="o"), "batches must be several"),
+        (["b", None], "batch must be text or a UUID, not NoneType"),
+    ],
+)
+def test_what_is_not_several_batches_is_refused(client: AmiliClient, batches: Any, why: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=why):
+        client.batches.wait_all(batches)
 
 
 @pytest.mark.parametrize("deadline", [0, -1, "soon", float("nan")])

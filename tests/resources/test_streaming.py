@@ -11,7 +11,15 @@ from uuid import UUID
 
 import pytest
 
-from amili_async import AmiliClient, Batch, ConfigurationError, DecodeError, NotFoundError
+from amili_async import (
+    AmiliClient,
+    Batch,
+    ConfigurationError,
+    DecodeError,
+    InvalidArgumentError,
+    NotFoundError,
+    UnusualValueWarning,
+)
 from amili_async.sandbox import Fault
 from tests.support.turns import running, turns, until
 
@@ -206,6 +214,80 @@ async def test_no_organizations_are_an_empty_stream(client: AmiliClient) -> None
 async def test_a_uuid_comes_back_as_text(client: AmiliClient, sandbox: Sandbox) -> None:
     (organization, *_) = sandbox.organization_ids
     assert [*await by_organization(client.batches.stream([UUID(organization)]))] == [organization]
+
+
+@pytest.mark.parametrize("resource", ["invoices", "cases", "settlements"])
+async def test_every_list_of_organizations_can_be_streamed(
+    client: AmiliClient, sandbox: Sandbox, resource: str
+) -> None:
+    lists = getattr(client, resource)
+    expected = {organization: await lists.list(organization).collect() for organization in sandbox.organization_ids}
+    assert all(expected.values())
+    sandbox.requests.clear()
+    came: defaultdict[str, list[object]] = defaultdict(list)
+    async for organization, row in lists.stream(iter(sandbox.organization_ids), concurrency=2):
+        came[organization].append(row)
+    assert came == expected
+    assert {request.operation for request in sandbox.requests} == {f"{resource}.list"}
+
+
+async def test_filters_of_a_stream_are_those_of_its_list(client: AmiliClient, sandbox: Sandbox) -> None:
+    ids = sandbox.organization_ids[:1]
+    await client.batches.stream(ids, state="FAILED", page_size=5).collect()
+    assert sandbox.requests.last().query.items() >= {"State": "FAILED", "PageSize": "5"}.items()
+    await client.invoices.stream(ids, status="OPEN", customer_number=7).collect()
+    assert sandbox.requests.last().query.items() >= {"Status": "OPEN", "CustomerNumber": "7"}.items()
+    await client.cases.stream(ids, search_term="x", from_created_at="2024-01-15").collect()
+    assert sandbox.requests.last().query.items() >= {"SearchTerm": "x", "FromCreatedAt": "2024-01-15"}.items()
+    await client.settlements.stream(ids, from_date="2024-01-15", page_size=5).collect()
+    assert sandbox.requests.last().query.items() >= {"fromDate": "2024-01-15", "pageSize": "5"}.items()
+
+
+def test_what_is_wrong_with_a_filter_is_told_when_the_stream_is_made(client: AmiliClient) -> None:
+    with pytest.raises(InvalidArgumentError, match='did you mean "PARTIAL"'):
+        client.batches.stream(["o"], state="PARTIALLY")
+    with pytest.raises(ConfigurationError, match="on_invalid must be"):
+        client.invoices.stream(["o"], on_invalid="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # what it refuses
+    with pytest.warns(UnusualValueWarning, match="status is no value") as caught:
+        client.cases.stream(["o"] * 9, status="UNDER_REVIEW")
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+async def test_awaiting_says_what_to_do_instead(client: AmiliClient) -> None:
+    streams: dict[str, Any] = {
+        "batches.stream": client.batches.stream([]),
+        "invoices.stream": client.invoices.stream([]),
+        "batches.watch": client.batches.watch("b"),
+        "batches.wait_all": client.batches.wait_all([]),
+        "invoices.create_all": client.invoices.create_all("o", []),
+        "payments.create_all": client.payments.create_all("o", []),
+        "corrections.create_all": client.corrections.create_all("o", []),
+    }
+    for name, stream in streams.items():
+        with pytest.raises(ConfigurationError, match=f"{name} yields results as they come and cannot be awaited: use"):
+            await stream
+        assert repr(stream) in {f"Stream({name})", f"BulkWrite({name})"}
+        await stream.aclose()
+
+
+async def test_a_stream_is_iterated_once(client: AmiliClient, sandbox: Sandbox) -> None:
+    stream = client.batches.stream(sandbox.organization_ids)
+    assert await stream.collect()
+    with pytest.raises(ConfigurationError, match=r"batches\.stream is iterated once, and this one was; call it again"):
+        await stream.collect()
+
+
+async def test_closing_a_stream_that_another_task_waits_for_says_so(client: AmiliClient, sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault(LIST, "hang"))
+    stream = client.batches.stream(sandbox.organization_ids)
+    waiting = asyncio.create_task(anext(stream))
+    await until(lambda: sandbox.requests.count(LIST))
+    with pytest.raises(ConfigurationError, match=r"batches\.stream is waited for by another task: cancel that task"):
+        await stream.aclose()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert running() == []
 
 
 @pytest.mark.parametrize("ids", ["5579c111-9c50-47e2-af92-f16d52e63189", UUID(int=7), 7, None])

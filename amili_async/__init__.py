@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from amili_async._client import AmiliClient
     from amili_async._cursor import Cursor
     from amili_async._lists.pager import Page, Pager
+    from amili_async._profile import Profile
     from amili_async._protocol.options import Timeout
     from amili_async._protocol.retry import RetryPolicy
     from amili_async.errors import (
@@ -144,6 +145,7 @@ __all__ = [
     "Pager",
     "PaginationLoopError",
     "PaymentType",
+    "Profile",
     "QuarantinedRow",
     "RateLimitedError",
     "RawValue",
@@ -215,6 +217,7 @@ _HOMES = {
         "UnknownEntry",
         "encode",
     ),
+    "_profile": ("Profile",),
     "_protocol.options": ("Timeout",),
     "_lists.pager": ("Page", "Pager"),
     "resources": ("BulkWrite", "ChunkOutcome", "SortDirection", "Stream"),

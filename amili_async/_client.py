@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from amili_async._call.auth import TokenProvider
+    from amili_async._profile import Profile
     from amili_async._protocol.options import OnInvalid
     from amili_async.models import SucceededEntry
 
@@ -70,6 +71,7 @@ class ClientSettings(TypedDict, total=False):
     user_agent: str | None
     trust_env: bool
     write_keepalive: float
+    profile: Profile | None
 
 
 class AmiliClient:
@@ -99,6 +101,8 @@ class AmiliClient:
         write_keepalive: seconds for which a kept-alive connection may have been idle and still carry a write. A server
             that closes it meanwhile leaves nobody knowing whether the write arrived; where it announces for how long it
             keeps connections (``Keep-Alive: timeout=``), that counts. 0 opens one for each write.
+        profile: what `amili_async.probe.probe` found on this server: pages of the size that it keeps to, and routes
+            that answered. ``routes`` goes before it.
         trust_env: read ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY``, once. ``.netrc`` is never read.
 
     Raises:
@@ -137,6 +141,7 @@ class AmiliClient:
         user_agent: str | None = None,
         trust_env: bool = True,
         write_keepalive: float = 0.5,
+        profile: Profile | None = None,
     ) -> None:
         provider = as_provider(auth)
         options = merge_options(Options(), deadline=deadline, timeout=timeout, retry=retry, on_invalid=on_invalid)
@@ -176,7 +181,8 @@ class AmiliClient:
             token_timeout=options.timeout,
         )
         self._owns = True
-        self._attach(OperationClient(transport, options, RouteRegistry(routes), Readers(entry_types)))
+        registry = RouteRegistry(routes, seen=() if profile is None else profile.routes)
+        self._attach(OperationClient(transport, options, registry, Readers(entry_types), profile))
 
     @classmethod
     def from_env(cls, **overrides: Unpack[ClientSettings]) -> Self:
@@ -321,6 +327,11 @@ class AmiliClient:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._caller.transport.endpoints.base_url})"
+
+    @property
+    def profile(self) -> Profile | None:
+        """What the server was found to be like, where the client was told."""
+        return self._caller.profile
 
     @property
     def caller(self) -> OperationClient:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -13,6 +14,7 @@ from amili_async.cli._cases import cases
 from amili_async.cli._client_context import GlobalOptions, global_options
 from amili_async.cli._create import corrections, create_invoices, payments
 from amili_async.cli._invoices import invoices
+from amili_async.cli._probe import probe
 from amili_async.cli._routes import routes
 from amili_async.cli._sandbox import sandbox
 from amili_async.cli._settlements import settlements
@@ -39,6 +41,7 @@ for group, name in (
 ):
     app.add_typer(group, name=name)
 app.command()(token)
+app.command()(probe)
 app.command()(routes)
 app.command()(sandbox)
 
@@ -59,6 +62,9 @@ def options(
     debug: Annotated[
         bool, typer.Option("--debug", help="Tell each request and its answer, without ids, values and secrets.")
     ] = False,
+    profile: Annotated[
+        Path | None, typer.Option(help="What `amili probe --save` found: page size, sort and routes go by it.")
+    ] = None,
     _version: Annotated[
         bool,
         typer.Option(
@@ -67,4 +73,4 @@ def options(
     ] = False,
 ) -> None:
     """Take the options that stand before a command."""
-    global_options.set(GlobalOptions(environment=env, debug=debug))
+    global_options.set(GlobalOptions(environment=env, debug=debug, profile=profile))

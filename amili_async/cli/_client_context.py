@@ -6,6 +6,7 @@ import os
 import re
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from amili_async.cli._console import say, say_each
@@ -82,10 +83,11 @@ def _named(names: list[str]) -> str:
 
 
 class GlobalOptions(NamedTuple):
-    """What stands before a command: which servers, and whether each request is told."""
+    """What stands before a command: which servers, whether each request is told, and what the server is like."""
 
     environment: str | None = None
     debug: bool = False
+    profile: Path | None = None
 
 
 global_options: ContextVar[GlobalOptions] = ContextVar("global_options", default=GlobalOptions())  # noqa: B039  # frozen
@@ -130,11 +132,13 @@ async def opened(
     Raises:
         ConfigurationError: a variable is missing or cannot be right; it is named.
     """
-    from amili_async import AmiliClient, ClientCredentials  # noqa: PLC0415  # what calls nothing starts without it
+    from amili_async import AmiliClient, ClientCredentials, Profile  # noqa: PLC0415  # what calls nothing starts without it
 
     notes, options = DriftNotes(), global_options.get()
     told = (Requests(),) if options.debug else ()
     settings: ClientSettings = {"hooks": (notes, *hooks, *told), "concurrency": concurrency, "on_invalid": "skip"}
+    if options.profile is not None:
+        settings["profile"] = Profile.load(options.profile)
     if server is None:
         if options.environment is not None:
             _refuse_two_servers(options.environment)

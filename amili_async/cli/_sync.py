@@ -14,14 +14,14 @@ import msgspec
 import typer
 
 from amili_async.cli._client_context import opened
-from amili_async.cli._console import say, without_password, write_json
+from amili_async.cli._console import say, say_each, without_password, write_json
 from amili_async.cli._running import DONE, FAILED, command_line, run
 from amili_async.cli._sync_output import shown_progress, tell_report
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from amili_async import AmiliClient
+    from amili_async import AmiliClient, Profile
     from amili_async.sync import SqlStore, SyncReport
 
 
@@ -36,6 +36,9 @@ class Resource(StrEnum):
 
 SANDBOX_ORGANIZATIONS = 20
 SANDBOX_BATCHES = 500
+
+SYNC_ASSUMES = frozenset({"order", "sort", "batch-by-id", "pages", "token-again", "token-refused", "date", "last-page"})
+"""The findings of a profile that a sync builds on."""
 
 COMMENT = re.compile(r"(?:^|\s)#.*")
 """What is no id in a line of --orgs-file: a # that stands inside an id belongs to it."""
@@ -109,6 +112,7 @@ def sync(
         from amili_async.sync import SqlStore, sync  # noqa: PLC0415  # the other commands start without it
 
         async with _source(ids, concurrency, sandbox=sandbox) as (amili, there), SqlStore(url) as kept:
+            warn_of_surprises(amili.profile)
             with shown_progress() as update:
                 report = await sync(
                     amili,
@@ -141,6 +145,14 @@ def store_url(context: typer.Context, store: str) -> str:
             "put it into ~/.pgpass, or the whole URL into AMILI_STORE."
         )
     return store if "://" in store else f"sqlite:///{store}"
+
+
+def warn_of_surprises(profile: Profile | None) -> None:
+    """Tell which assumptions of the sync do not hold on this server, as the profile has it."""
+    surprises = [] if profile is None else [found for found in profile.surprises if found.name in SYNC_ASSUMES]
+    if surprises:
+        say("Not as a sync assumes, as the profile says; what it does about it stands in the page on bulk sync:")
+        say_each(f"{finding.name}: {finding.found} (assumed: {finding.assumed})" for finding in surprises)
 
 
 async def _concluded(report: SyncReport, store: str, kept: SqlStore, *, as_json: bool) -> int:

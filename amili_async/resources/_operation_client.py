@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from amili_async._call.transport import Transport
     from amili_async._cursor import Cursor
     from amili_async._decoding import DriftSink
+    from amili_async._profile import Profile
     from amili_async._protocol.options import OnInvalid, Options
     from amili_async._protocol.requests import Body
     from amili_async.events import Drift
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+
+_PAGE_SIZES = ("PageSize", "pageSize")
 
 _PATH_SAFE = "/%:@!$&'()*+,;=~-._"
 _LOST = re.compile(r"[\x00-\x1f\x7f#]")
@@ -69,15 +72,23 @@ class Readers:
 class OperationClient:
     """Makes the calls of one client, or of one copy of it, with that copy's options."""
 
-    def __init__(self, transport: Transport, options: Options, routes: RouteRegistry, readers: Readers) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        options: Options,
+        routes: RouteRegistry,
+        readers: Readers,
+        profile: Profile | None = None,
+    ) -> None:
         self.transport = transport
         self.options = options
         self.routes = routes
         self.readers = readers
+        self.profile = profile
 
     def with_options(self, options: Options) -> OperationClient:
         """Return a caller over the same transport with other options."""
-        return OperationClient(self.transport, options, self.routes, self.readers)
+        return OperationClient(self.transport, options, self.routes, self.readers, self.profile)
 
     async def get(self, operation: str, *ids: object, type: type[T], query: Query = ()) -> T:
         """Return the one object that a read answers with."""
@@ -141,12 +152,19 @@ class OperationClient:
             self.readers.of(row_type),
             path=self.routes.path(operation, ids),
             route=self.routes.route(operation),
-            query=query,
+            query=self._with_page_size(query),
             token_name=token_name,
         )
         return Pager(
             listing, cursor=cursor, page_token=page_token, limit=count(limit, "limit", least=0), prefetch=prefetch
         )
+
+    def _with_page_size(self, query: Query) -> Query:
+        """Return a list's query with the page size that the server was found to keep to, where none is named."""
+        size = None if self.profile is None else self.profile.page_size
+        if size is None:
+            return query
+        return [(name, str(size) if value is None and name in _PAGE_SIZES else value) for name, value in query]
 
     def drift(self, operation: str) -> DriftSink | None:
         """Return where an operation's differences from the documentation go; ``None`` where nobody listens."""

@@ -13,7 +13,7 @@ from amili_async.errors import ConfigurationError, UnconfirmedRouteWarning
 from amili_async.models._inputs import level_of_the_user
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from amili_async._routes import Route
 
@@ -23,12 +23,13 @@ _PATH = re.compile(r"/[!\"$->@-~]*\Z")
 class RouteRegistry:
     """The package's route table, with confirmed paths in place of guesses."""
 
-    def __init__(self, confirmed: Mapping[str, str] | None) -> None:
+    def __init__(self, confirmed: Mapping[str, str] | None, *, seen: Iterable[str] = ()) -> None:
+        """Take confirmed paths, and the operations whose guessed path was ``seen`` to answer."""
         if confirmed is not None and not isinstance(confirmed, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
             raise ConfigurationError("routes must be a dict of operations and their confirmed paths")
         own = {operation: _confirmed(operation, path) for operation, path in (confirmed or {}).items()}
         self._routes = {**ROUTES, **own}
-        self._settled = {*own}
+        self._settled = {*own, *seen}
         """Operations that are not warned of: their path was confirmed, or the warning has been given."""
 
     def route(self, operation: str) -> Route:

@@ -1,0 +1,12 @@
+"""First contact: which assumptions hold on a server, found out by reading alone, and its shapes without its data.
+
+profile = await probe(client, organization_id)
+profile.save("profile.json")
+"""
+
+from amili_async._profile import Finding, Profile
+from amili_async.probe._anonymous import Anonymizer
+from amili_async.probe._probe import probe
+from amili_async.probe._recording import Recorder
+
+__all__ = ["Anonymizer", "Finding", "Profile", "Recorder", "probe"]

@@ -1,0 +1,250 @@
+"""What a probe finds on servers of each kind, and that nothing of the data is in what it keeps."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from aiohttp import web
+
+from amili_async import AmiliClient, ConfigurationError, Profile, RetryPolicy
+from amili_async.probe import Anonymizer, Recorder, probe
+from amili_async.probe._probe import Questions, order_of
+from amili_async.sandbox import Fault, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from amili_async.probe import Finding
+
+
+async def probed(
+    sandbox: Sandbox, *, attempts: int = 3, recorder: Recorder | None = None, routes: tuple[str, ...] = ()
+) -> Profile:
+    policy = RetryPolicy(attempts=attempts)
+    async with AmiliClient(sandbox.issue_token(), base_url=sandbox.base_url, retry=policy) as client:
+        return await probe(client, sandbox.organization_ids[0], recorder=recorder, routes=routes)
+
+
+def finding(profile: Profile, name: str) -> Finding:
+    (found,) = (found for found in profile.findings if found.name == name)
+    return found
+
+
+@pytest.mark.parametrize("generation", ["G1", "G2", "G3"])
+async def test_each_generation_is_told(generation: str) -> None:
+    async with Sandbox(organizations=1, batches=300, entries=1, generation=generation) as sandbox:  # type: ignore[arg-type]  # drawn from the three
+        profile = await probed(sandbox)
+        assert profile.generation == generation
+        assert profile.requests <= 26
+        assert {request.method for request in sandbox.requests} == {"GET"}
+        assert profile.sort == "honoured"
+        assert finding(profile, "order").holds
+        assert finding(profile, "last-page").holds
+        assert finding(profile, "date").holds
+
+
+async def test_what_is_not_as_assumed_is_told_and_ends_nothing() -> None:
+    async with Sandbox(organizations=1, batches=150, entries=1) as sandbox:
+        sandbox.faults.add(
+            Fault("settlements.list", status=423),
+            Fault("cases.list", "html"),
+            Fault("invoices.list", "unknown-member"),
+            Fault("batches.list", "last-empty"),
+            Fault("batches.get", status=405),
+        )
+        profile = await probed(sandbox)
+    assert finding(profile, "settlements.list").found == "423, 0 rows"
+    assert not finding(profile, "settlements.list").holds
+    assert finding(profile, "last-page").found == "nextPageToken is empty"
+    assert not finding(profile, "batch-by-id").holds
+    assert profile.generation == "G2"
+    assert profile.unknown_members["invoices.list"]
+    page = profile.page()
+    assert "NOT AS ASSUMED  settlements.list: 423" in page
+    assert {found.name for found in profile.surprises} >= {"settlements.list", "batch-by-id"}
+
+
+async def test_an_organization_that_cannot_be_listed_is_a_finding() -> None:
+    async with Sandbox(organizations=1, batches=10) as sandbox:
+        sandbox.faults.add(Fault("batches.list", status=403))
+        profile = await probed(sandbox)
+        assert finding(profile, "batches").found == "403"
+        sandbox.faults.add(Fault("*", "refuse"))
+        profile = await probed(sandbox, attempts=1)
+        assert "no answer (ConnectError)" in {found.found for found in profile.findings}
+
+
+async def test_sort_and_sizes_that_are_refused_are_told() -> None:
+    async with Sandbox(organizations=1, batches=150, entries=1, page_size=20) as sandbox:
+        async with AmiliClient(sandbox.issue_token(), base_url=sandbox.base_url) as client:
+            questions = Questions(client, sandbox.organization_ids[0], None)
+            with sandbox.faults.during("batches.list:status=422"):
+                assert await questions.sorting() == "refused"
+                assert await questions.sizes(20) is None
+            sandbox.faults.add(Fault("batches.list", status=400, skip=1, count=1))
+            assert await questions.sizes(20) is None
+        assert [found.found for found in questions.findings] == ["422", "422", "100: 400"]
+
+
+async def test_a_limit_that_was_met_is_told() -> None:
+    async with Sandbox(organizations=1, batches=5) as sandbox:
+        sandbox.faults.add(Fault("batches.list", status=429, retry_after=0.01, count=1))
+        profile = await probed(sandbox, routes=("status.ping",))
+    assert finding(profile, "rate-limit").found.startswith("told to wait up to")
+    assert profile.routes == {}
+
+
+async def test_a_long_list_is_not_walked_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("amili_async.probe._probe.SIZES", (10, 20, 30))
+    async with Sandbox(organizations=1, batches=200, entries=0, page_size=20) as sandbox:
+        profile = await probed(sandbox)
+    assert finding(profile, "last-page").found == "not reached within four pages"
+    assert profile.requests < 26
+
+
+@pytest.mark.parametrize("data", ["{}", "7", "[7]", '[{"batchId": 7, "status": 7}]'])
+async def test_answers_of_another_shape_are_findings_too(data: str) -> None:
+    async with Sandbox(organizations=1, batches=5) as sandbox:
+        body = f'{{"summary": [], "data": {data}}}'
+        sandbox.faults.add(Fault("batches.list", body=body, status=200))
+        profile = await probed(sandbox)
+    assert profile.generation in {None, "G3"}
+    assert profile.page_size is None
+
+
+async def test_an_organization_with_one_batch_leaves_much_open() -> None:
+    async with Sandbox(organizations=1, batches=1) as sandbox:
+        profile = await probed(sandbox)
+    assert finding(profile, "order").holds is None
+    assert profile.sort is None
+    assert finding(profile, "last-page").found == "nextPageToken is absent"
+
+
+async def test_routes_that_are_guesses_are_tried_only_when_asked_for_and_by_get_alone() -> None:
+    async with Sandbox(organizations=1, batches=10, generation="G1") as sandbox:
+        profile = await probed(sandbox, routes=("status.ping", "organizations.reports"))
+        assert profile.routes.keys() == {"status.ping", "organizations.reports"}
+        with pytest.raises(ConfigurationError, match=r"banqsoft\.call cannot be tried"):
+            await probed(sandbox, routes=("banqsoft.call",))
+        async with AmiliClient(sandbox.issue_token(), base_url=sandbox.base_url, profile=profile) as client:
+            await client.status.ping()  # warns of nothing
+
+
+async def test_a_client_goes_by_its_profile() -> None:
+    async with Sandbox(organizations=1, batches=700, entries=1) as sandbox:
+        profile = await probed(sandbox)
+        assert profile.page_size == 500
+        async with AmiliClient(sandbox.issue_token(), base_url=sandbox.base_url, profile=profile) as client:
+            assert client.with_options(deadline=5).profile is profile
+            sandbox.requests.clear()
+            await client.batches.list(sandbox.organization_ids[0]).first()
+            await client.batches.list(sandbox.organization_ids[0], page_size=7).first()
+            await client.invoices.list(sandbox.organization_ids[0]).first()
+        sizes = [
+            request.query.get("PageSize")
+            for request in sandbox.requests.of("*.list")
+            if "PageToken" not in request.query
+        ]
+        assert sizes == ["500", "7", None]
+
+
+CANARY = re.compile(r"(?i)canary|47110815|4711\.0815|2f3c1a00")
+
+
+def row(number: int) -> dict[str, object]:
+    """Return an object whose every value can be told from any other."""
+    id_ = f"2f3c1a00-0000-4000-8000-0000000{number:05}"
+    return {
+        "batchId": id_, "id": id_, "caseId": id_, "settlementId": id_, "invoiceId": id_, "type": "CANARY COMPANY AS",
+        "status": "Canary Person", "createdAt": f"2026-04-{number % 28 + 1:02}T08:15:08.150Z", "amount": 4711.0815,
+        "debtor": {"fullName": "Canary Person", "2f3c1a00": 1, "canary@example.com": 4711}, "caseNumber": "47110815",
+    }  # fmt: skip
+
+
+@pytest.fixture
+async def canaries() -> AsyncIterator[str]:
+    """Serve a server whose every value is a canary; yield its address."""
+
+    async def serve(request: web.Request) -> web.Response:
+        size = int(request.query.get("PageSize", "20"))
+        if request.path.count("/") > 4:
+            return web.json_response({"summary": {"status": "Canary"}, "data": row(1)})
+        if "PageToken" in request.query or "missing" in request.path:
+            return web.json_response({"error": "canary 4711", "canary4711": "x"}, status=400)
+        rows = [row(number) for number in range(size)]
+        summary = {"status": "Canary", "nextPageToken": "canary-4711"}
+        return web.json_response({"summary": summary, "data": rows, "canary4711": True})
+
+    app = web.Application()
+    app.router.add_get("/{tail:.*}", serve)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/api"
+    finally:
+        await runner.cleanup()
+
+
+async def test_no_id_no_name_and_no_amount_is_in_a_profile_or_a_recording(canaries: str, tmp_path: Path) -> None:
+    async with AmiliClient("token-canary", base_url=canaries) as client:
+        profile = await probe(client, "canary-4711", recorder=Recorder(tmp_path / "recorded", Anonymizer(b"key" * 11)))
+    profile.save(tmp_path / "profile.json")
+    assert Profile.load(tmp_path / "profile.json") == profile
+    assert not CANARY.search(profile.page())
+    assert not CANARY.search((tmp_path / "profile.json").read_text("utf-8"))
+    files = [*(tmp_path / "recorded").iterdir()]
+    assert len(files) > 10
+    for file in files:
+        text = file.read_text("utf-8")
+        assert not CANARY.search(text)
+
+
+def test_a_recording_goes_into_a_folder_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("", "utf-8")
+    with pytest.raises(ConfigurationError, match="is not empty"):
+        Recorder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "cannot be read: No such file"),
+        ("{", "is no file that"),
+        ('{"day": "d", "client": "c", "routes": {"no.such": "/x"}}', r"routes of no operation: no\.such"),
+    ],
+)
+def test_a_file_that_is_no_profile_is_refused(text: str | None, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "profile.json"
+    if text is not None:
+        file.write_text(text, "utf-8")
+    with pytest.raises(ConfigurationError, match=said):
+        Profile.load(file)
+
+
+@pytest.mark.parametrize(
+    ("moments", "order"),
+    [
+        ([], "too few rows to tell"),
+        ([None, "soon", "2026-01-01T00:00:00"], "too few rows to tell"),
+        (["2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z"], "newest first"),
+        (["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"], "oldest first"),
+        (["2026-01-01T00:00:00Z", "2026-01-03T00:00:00Z", "2026-01-02T00:00:00Z"], "in no order of createdAt"),
+    ],
+)
+def test_an_order_is_told_from_moments(moments: list[str | None], order: str) -> None:
+    assert order_of(moments) == order
+
+
+async def test_a_body_that_is_no_json_is_recorded_as_text(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "recorded")
+    recorder.keep("batches.list", ("org",), {"PageSize": "5"}, status=502, body=b"<html>Ola</html>")
+    (file,) = (tmp_path / "recorded").iterdir()
+    kept = json.loads(file.read_text("utf-8"))
+    assert (kept["status"], kept["query"]) == (502, {"PageSize": "5"})
+    assert "Ola" not in kept["text"]

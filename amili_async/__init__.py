@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from amili_async import webhooks
     from amili_async._call.auth import ClientCredentials, TokenProvider
-    from amili_async._client import AmiliClient
+    from amili_async._client import AmiliClient, ClientSettings
     from amili_async._cursor import Cursor
     from amili_async._lists.pager import Page, Pager
     from amili_async._profile import Profile
-    from amili_async._protocol.options import Timeout
+    from amili_async._protocol.options import OnInvalid, Timeout
+    from amili_async._protocol.requests import Identifier
     from amili_async._protocol.retry import RetryPolicy
     from amili_async.errors import (
         AmiliError,
@@ -112,6 +113,7 @@ __all__ = [
     "ChunkOutcome",
     "ClientClosedError",
     "ClientCredentials",
+    "ClientSettings",
     "ClusterError",
     "CollectionType",
     "ConfigurationError",
@@ -126,6 +128,7 @@ __all__ = [
     "Drift",
     "FailedEntry",
     "ForbiddenError",
+    "Identifier",
     "InvalidArgumentError",
     "Invoice",
     "InvoiceStatus",
@@ -139,6 +142,7 @@ __all__ = [
     "NewInvoice",
     "NewPayment",
     "NotFoundError",
+    "OnInvalid",
     "OpenEnum",
     "OutcomeUnknownError",
     "Page",
@@ -174,7 +178,7 @@ __all__ = [
 
 _HOMES = {
     "_call.auth": ("ClientCredentials", "TokenProvider"),
-    "_client": ("AmiliClient",),
+    "_client": ("AmiliClient", "ClientSettings"),
     "_cursor": ("Cursor",),
     "events": ("Drift", "QuarantinedRow"),
     "models": (
@@ -218,7 +222,8 @@ _HOMES = {
         "encode",
     ),
     "_profile": ("Profile",),
-    "_protocol.options": ("Timeout",),
+    "_protocol.options": ("OnInvalid", "Timeout"),
+    "_protocol.requests": ("Identifier",),
     "_lists.pager": ("Page", "Pager"),
     "resources": ("BulkWrite", "ChunkOutcome", "SortDirection", "Stream"),
     "_protocol.retry": ("RetryPolicy",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from ssl import SSLContext, create_default_context
 from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack, overload
 
 from msgspec import UNSET, UnsetType
@@ -16,6 +17,7 @@ from amili_async._http import endpoints
 from amili_async._http.client import HTTPClient
 from amili_async._http.endpoints import Endpoints
 from amili_async._http.session import Connection
+from amili_async._http.tls import show_certificate, tls_context
 from amili_async._protocol.options import Options, Timeout, merge_options, seconds
 from amili_async._protocol.requests import check_headers
 from amili_async._protocol.retry import Budget, RetryPolicy
@@ -33,7 +35,7 @@ from amili_async.resources import (
     Status,
 )
 from amili_async.resources._arguments import check_key, whole
-from amili_async.resources._operation_client import OperationClient, Readers, encode_body, raw_request
+from amili_async.resources._operation_client import OperationClient, Readers, encode_body, raw_request, read_optional
 from amili_async.resources._route_registry import RouteRegistry
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from amili_async._call.auth import TokenProvider
     from amili_async._profile import Profile
     from amili_async._protocol.options import OnInvalid
+    from amili_async._protocol.requests import Identifier
     from amili_async.models import SucceededEntry
 
 T = TypeVar("T")
@@ -72,6 +75,7 @@ class ClientSettings(TypedDict, total=False):
     trust_env: bool
     write_keepalive: float
     profile: Profile | None
+    ssl: SSLContext | str | os.PathLike[str] | None
 
 
 class AmiliClient:
@@ -87,7 +91,8 @@ class AmiliClient:
         token_url: the token endpoint, in place of the environment's.
         autocollect_url: the root of AutoCollect, which is not documented; only ``client.autocollect`` needs it.
         session: an aiohttp session of your own, with your connector and TLS. It is neither closed nor changed, so it
-            keeps its cookies, its ``trust_env``, and aiohttp's habit of sending a dropped GET a second time by itself.
+            keeps its cookies, its proxies and ``trust_env``, its idle connections, and aiohttp's habit of sending a
+            dropped GET a second time by itself.
         deadline: seconds that one call may take in all, with queueing, retries and waits; ``None`` for no limit.
         timeout: `Timeout` of one attempt, or its total in seconds.
         retry: how often and how long, see `RetryPolicy`.
@@ -104,6 +109,8 @@ class AmiliClient:
         profile: what `amili_async.probe.probe` found on this server: pages of the size that it keeps to, and routes
             that answered. ``routes`` goes before it.
         trust_env: read ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY``, once. ``.netrc`` is never read.
+        ssl: the path of a PEM file of CAs to trust in place of the system's, or an ``ssl.SSLContext``, which may show a
+            client certificate too.
 
     Raises:
         ConfigurationError: an argument that cannot be right, by its name; nothing is sent.
@@ -142,6 +149,7 @@ class AmiliClient:
         trust_env: bool = True,
         write_keepalive: float = 0.5,
         profile: Profile | None = None,
+        ssl: SSLContext | str | os.PathLike[str] | None = None,
     ) -> None:
         provider = as_provider(auth)
         options = merge_options(Options(), deadline=deadline, timeout=timeout, retry=retry, on_invalid=on_invalid)
@@ -151,16 +159,22 @@ class AmiliClient:
                 "base_url is given without token_url: pass the token endpoint that belongs to it, "
                 f"so that the secret does not go to {environment}'s"
             )
+        if session is not None and ssl is not None:
+            raise ConfigurationError("give ssl or session, not both: a session has its connector's TLS")
         limit = whole(concurrency, "concurrency", least=1)
         time = clock.current()
         connection = Connection(
-            session, limit=limit, label=type(self).__name__, write_keepalive=_idle(write_keepalive, "write_keepalive")
+            session,
+            limit=limit,
+            label=type(self).__name__,
+            write_keepalive=_idle(write_keepalive, "write_keepalive"),
+            ssl=tls_context(ssl),
         )
         roots = Endpoints(
-            base_url=base_url or place.base_url,
-            token_url=token_url or place.token_url,
+            base_url=place.base_url if base_url is None else base_url,
+            token_url=place.token_url if token_url is None else token_url,
             autocollect_url=autocollect_url,
-            trust_env=trust_env,
+            trust_env=trust_env and session is None,
         )
         http = HTTPClient(
             connection,
@@ -189,20 +203,25 @@ class AmiliClient:
         """Return a client from the environment's ``AMILI_*`` variables; keywords go before them.
 
         ``AMILI_CLIENT_ID`` and ``AMILI_CLIENT_SECRET``, or ``AMILI_TOKEN``, say who; ``AMILI_ENVIRONMENT``,
-        ``AMILI_BASE_URL``, ``AMILI_TOKEN_URL`` and ``AMILI_AUTOCOLLECT_URL`` say where.
+        ``AMILI_BASE_URL``, ``AMILI_TOKEN_URL`` and ``AMILI_AUTOCOLLECT_URL`` say where. ``AMILI_CA_BUNDLE`` is a PEM
+        file of CAs to trust, ``AMILI_CLIENT_CERT`` (and ``AMILI_CLIENT_KEY``, where the key has a file of its own) the
+        certificate to show.
 
         Raises:
-            ConfigurationError: a variable that is needed is missing; its name is in the message.
+            ConfigurationError: a variable that is needed is missing, or one that is set is empty; its name is in the
+                message.
         """
         settings: ClientSettings = {}
-        if environment := os.environ.get("AMILI_ENVIRONMENT"):
+        if "environment" not in overrides and (environment := _variable("AMILI_ENVIRONMENT")):
             settings["environment"] = environment
-        if base_url := os.environ.get("AMILI_BASE_URL"):
+        if "base_url" not in overrides and (base_url := _variable("AMILI_BASE_URL")):
             settings["base_url"] = base_url
-        if token_url := os.environ.get("AMILI_TOKEN_URL"):
+        if "token_url" not in overrides and (token_url := _variable("AMILI_TOKEN_URL")):
             settings["token_url"] = token_url
-        if autocollect_url := os.environ.get("AMILI_AUTOCOLLECT_URL"):
+        if "autocollect_url" not in overrides and (autocollect_url := _variable("AMILI_AUTOCOLLECT_URL")):
             settings["autocollect_url"] = autocollect_url
+        if not {"ssl", "session"} & overrides.keys():
+            settings["ssl"] = _tls_from_environment()
         settings.update(overrides)
         return cls(_auth_from_environment(), **settings)
 
@@ -243,6 +262,7 @@ class AmiliClient:
         method: str,
         path: str,
         *,
+        path_params: Mapping[str, Identifier] | None = None,
         query: Mapping[str, str] | None = None,
         json: object = None,
         type: None = None,
@@ -257,31 +277,37 @@ class AmiliClient:
         method: str,
         path: str,
         *,
+        path_params: Mapping[str, Identifier] | None = None,
         query: Mapping[str, str] | None = None,
         json: object = None,
         type: type[T],
         headers: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
         repeatable: bool | None = None,
-    ) -> T: ...
+    ) -> T | None: ...
 
     async def request(
         self,
         method: str,
         path: str,
         *,
+        path_params: Mapping[str, Identifier] | None = None,
         query: Mapping[str, str] | None = None,
         json: object = None,
         type: type[T] | None = None,
         headers: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
         repeatable: bool | None = None,
-    ) -> T | bytes:
+    ) -> T | bytes | None:
         """Return the answer to a request that no method makes: the envelope's ``data`` as ``type``, else the body.
 
         Deadline, retries, gate and tokens are those of every call. ``path`` is below the API root; an absolute URL is
-        taken too, without the token unless it leads to the API's own origin. Only a GET is repeated, unless
-        ``repeatable=True`` says that sending it twice does no more than sending it once.
+        taken too, without the token unless it leads to the API's own origin. With ``path_params`` it is a template,
+        ``"/orgs/{organization_id}/plans"``, whose values stay one segment each whatever is in them, and which errors
+        and hooks name. Without, they show what the route table knows of the path, and ``{...}`` for the rest.
+
+        Only a GET is repeated, unless ``repeatable=True`` says that sending it twice does no more than sending it once.
+        With ``type``, an answer that has no body (204, or an empty success of anything but a GET) is ``None``.
 
         Raises:
             ConfigurationError: an argument that cannot be right, by its name.
@@ -290,6 +316,7 @@ class AmiliClient:
         call = raw_request(
             method,
             path,
+            path_params=path_params,
             query=query,
             body=None if json is None else encode_body(json),
             headers=headers,
@@ -298,8 +325,8 @@ class AmiliClient:
         )
         if type is None:
             return await self._caller.transport.send(call, bytes, self._caller.options)
-        reader = self._caller.readers.of(type)
-        return await self._caller.transport.send(call, lambda body: reader.one(body, None), self._caller.options)
+        read = read_optional(self._caller.readers.of(type), call.method)
+        return await self._caller.transport.send(call, read, self._caller.options)
 
     async def authenticate(self) -> None:
         """Return once the client has a token: a check of the credentials, and of readiness, without a call of the API.
@@ -353,17 +380,39 @@ class AmiliClient:
 
 
 def _auth_from_environment() -> TokenProvider:
-    token = os.environ.get("AMILI_TOKEN")
-    if token:
+    if token := _variable("AMILI_TOKEN"):
         return as_provider(token)
     names = ("AMILI_CLIENT_ID", "AMILI_CLIENT_SECRET")
-    missing = [name for name in names if not os.environ.get(name)]
+    missing = [name for name in names if not _variable(name)]
     if missing:
         raise ConfigurationError(
             f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set in the environment; "
             "set AMILI_CLIENT_ID and AMILI_CLIENT_SECRET, or AMILI_TOKEN"
         )
     return ClientCredentials(os.environ[names[0]], os.environ[names[1]])
+
+
+def _tls_from_environment() -> SSLContext | None:
+    bundle, certificate, key = map(_variable, ("AMILI_CA_BUNDLE", "AMILI_CLIENT_CERT", "AMILI_CLIENT_KEY"))
+    context = tls_context(bundle, "AMILI_CA_BUNDLE")
+    if certificate is not None:
+        context = context or create_default_context()
+        show_certificate(context, certificate, key, "AMILI_CLIENT_CERT")
+    elif key is not None:
+        raise ConfigurationError("AMILI_CLIENT_KEY is set without AMILI_CLIENT_CERT, its certificate")
+    return context
+
+
+def _variable(name: str) -> str | None:
+    """Return a variable of the environment, ``None`` where it is not set.
+
+    Raises:
+        ConfigurationError: it is set and empty: a deployment has forgotten its value.
+    """
+    value = os.environ.get(name)
+    if value is not None and not value.strip():
+        raise ConfigurationError(f"{name} is set, and empty; give it a value or unset it")
+    return value
 
 
 def _idle(value: object, name: str) -> float:
@@ -380,4 +429,6 @@ def _agent(user_agent: str | None) -> str:
         own = "amili-async"
     if user_agent is None:
         return own
+    if not isinstance(user_agent, str) or not user_agent.strip():  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+        raise ConfigurationError("user_agent must be text that is not empty; leave it out for this package's own")
     return f"{check_headers({'User-Agent': user_agent}, 'user_agent')['User-Agent']} {own}"

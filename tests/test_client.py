@@ -141,7 +141,6 @@ async def test_from_env_takes_a_token_and_keywords_go_before_variables(
     [
         ({}, "AMILI_CLIENT_ID and AMILI_CLIENT_SECRET are not set in the environment"),
         ({"AMILI_CLIENT_ID": "id"}, "AMILI_CLIENT_SECRET is not set in the environment"),
-        ({"AMILI_CLIENT_SECRET": "s", "AMILI_CLIENT_ID": ""}, "AMILI_CLIENT_ID is not set in the environment"),
     ],
 )
 def test_from_env_says_by_name_what_is_missing(
@@ -153,6 +152,56 @@ def test_from_env_says_by_name_what_is_missing(
         AmiliClient.from_env()
     assert str(caught.value).startswith(says)
     assert str(caught.value).endswith("set AMILI_CLIENT_ID and AMILI_CLIENT_SECRET, or AMILI_TOKEN")
+
+
+@pytest.mark.parametrize("value", ["", "  ", "\n"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AMILI_TOKEN",
+        "AMILI_CLIENT_ID",
+        "AMILI_CLIENT_SECRET",
+        "AMILI_ENVIRONMENT",
+        "AMILI_BASE_URL",
+        "AMILI_TOKEN_URL",
+        "AMILI_AUTOCOLLECT_URL",
+        "AMILI_CA_BUNDLE",
+        "AMILI_CLIENT_CERT",
+        "AMILI_CLIENT_KEY",
+    ],
+)
+def test_a_variable_that_is_set_and_empty_is_refused_by_name(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMILI_CLIENT_ID", "id")
+    monkeypatch.setenv("AMILI_CLIENT_SECRET", "secret")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=f"^{name} is set, and empty; give it a value or unset it"):
+        AmiliClient.from_env()
+
+
+def test_a_keyword_stands_in_for_a_variable_that_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMILI_TOKEN", "t-1")
+    monkeypatch.setenv("AMILI_BASE_URL", "")
+    assert "https://api.example" in repr(AmiliClient.from_env(base_url="https://api.example"))
+
+
+@pytest.mark.parametrize("value", ["", " "])
+@pytest.mark.parametrize("name", ["base_url", "token_url", "autocollect_url", "environment", "user_agent"])
+def test_an_empty_setting_is_no_default(name: str, value: str) -> None:
+    settings: Any = {name: value}
+    with pytest.raises(ConfigurationError, match=f"^{name} "):
+        AmiliClient("token", **settings)
+
+
+@pytest.mark.parametrize("value", ["", " ", "\t", None, 7])
+def test_an_empty_credential_is_refused_by_name(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^client_id "):
+        ClientCredentials(value, "secret")
+    with pytest.raises(ConfigurationError, match=r"^client_secret "):
+        ClientCredentials("id", value)
+    with pytest.raises(ConfigurationError):
+        AmiliClient(value)
 
 
 def test_the_settings_are_the_keywords_of_the_client() -> None:

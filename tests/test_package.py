@@ -160,7 +160,7 @@ def test_the_change_log_begins_with_the_version_that_is_packaged() -> None:
 
 
 def test_every_public_name_is_there_and_says_what_it_is() -> None:
-    for name in amili_async.__all__:
+    for name in {*amili_async.__all__} - {"Identifier", "OnInvalid"}:  # unions, which have no docstring of their own
         assert getattr(amili_async, name).__doc__, name
 
 

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 
 from amili_async import AmiliClient, NewInvoice
 from amili_async._http import endpoints as servers
@@ -67,6 +68,11 @@ async def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Async
         for name, value in {**settings, "CLIENT_ID": client_id, "CLIENT_SECRET": client_secret}.items():
             monkeypatch.setenv(f"AMILI_{name}", value)
         monkeypatch.chdir(tmp_path)
+        authority = trustme.CA()
+        mine = authority.issue_cert("me@example.org")
+        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+        mine.cert_chain_pems[0].write_to_path(tmp_path / "certificate.pem")
+        mine.private_key_pem.write_to_path(tmp_path / "key.pem")
         async with AmiliClient.from_env() as amili:
             batch = await amili.batches.list(sandbox.organization_ids[0]).first()
             assert batch is not None
@@ -77,10 +83,13 @@ async def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Async
                 "amili": amili,
                 "batch_id": batch.batch_id,
                 "body": body,
+                "ca_bundle": tmp_path / "ca.pem",
+                "certificate": tmp_path / "certificate.pem",
                 "client_id": client_id,
                 "client_secret": client_secret,
                 "headers": {"X-Webhook-Signature": hmac.digest(SECRET, body, "sha256").hex()},
                 "invoices": [NewInvoice(invoice_number=f"F-{n}", original_invoice_amount=Decimal(n)) for n in (1, 2)],
+                "key": tmp_path / "key.pem",
                 "log": logging.getLogger("readme"),
                 "organization_id": sandbox.organization_ids[0],
                 "organization_ids": sandbox.organization_ids,

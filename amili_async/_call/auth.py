@@ -116,8 +116,8 @@ class ClientCredentials:
 
     def __init__(self, client_id: str, client_secret: str) -> None:
         for name, value in (("client_id", client_id), ("client_secret", client_secret)):
-            if not value:
-                raise ConfigurationError(f"{name} is empty")
+            if not isinstance(value, str) or not value.strip():  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+                raise ConfigurationError(f"{name} must be text that is not empty")
         self._client_id = client_id
         self._client_secret = client_secret
         self._clock: Clock | None = None

@@ -6,6 +6,7 @@ The only module that awaits a socket. It decides nothing: `transport` says what 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
@@ -17,6 +18,7 @@ from yarl import URL
 from amili_async._http.failures import wire_error
 from amili_async._protocol.call_state import SendState
 from amili_async._protocol.outcomes import SUCCESS
+from amili_async._protocol.requests import NO_CONTENT
 from amili_async.errors import MAX_BODY, DecodeError
 
 if TYPE_CHECKING:
@@ -70,6 +72,16 @@ def _fits(response: aiohttp.ClientResponse, limit: int) -> bool:
     )
 
 
+def _for_proxy(headers: Mapping[str, str], url: URL, proxy: Proxy | None) -> Mapping[str, str]:
+    """Return a request's headers with the proxy's credentials, where it is the proxy that reads them.
+
+    On the way to https it reads those of the tunnel alone, which aiohttp makes of ``proxy_headers``.
+    """
+    if proxy is None or proxy.headers is None or url.scheme == "https":
+        return headers
+    return CIMultiDict({**headers, **proxy.headers})
+
+
 def _wire_error(error: Exception, url: URL, proxy: Proxy | None, limits: Timeout) -> WireError:
     """Return what an error of aiohttp means, in our own words."""
     return wire_error(error, url, proxy=None if proxy is None else proxy.place, connect=limits.connect)
@@ -115,7 +127,7 @@ class HTTPClient:
             async with session.request(
                 call.method,
                 url,
-                headers=self._headers(state, authorization),
+                headers=_for_proxy(self._headers(state, authorization), url, proxy),
                 data=payload,
                 allow_redirects=False,
                 raise_for_status=False,
@@ -133,6 +145,8 @@ class HTTPClient:
 
     async def _receive(self, state: CallState, response: aiohttp.ClientResponse) -> Body:
         """Read the body, counted unpacked: at once where it is small, else in the chunks that arrive."""
+        if response.status == HTTPStatus.NO_CONTENT:
+            return NO_CONTENT
         success = response.status in SUCCESS
         limit = self._max_response_bytes if success else MAX_BODY
         content = response.content
@@ -166,15 +180,16 @@ class HTTPClient:
         url = URL(self._endpoints.token_url, encoded=True)
         proxy = self._endpoints.proxy(url)
         session = self._connection.open()
+        headers = {
+            "Accept": "application/json",
+            "Content-Type": "application/x-www-form-urlencoded",
+            "User-Agent": self._user_agent,
+        }
         try:
             async with session.request(
                 "POST",
                 url,
-                headers={
-                    "Accept": "application/json",
-                    "Content-Type": "application/x-www-form-urlencoded",
-                    "User-Agent": self._user_agent,
-                },
+                headers=_for_proxy(headers, url, proxy),
                 data=urlencode(form).encode(),
                 allow_redirects=False,
                 raise_for_status=False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -38,12 +38,18 @@ def check_url(url: str, name: str) -> str:
     """
     if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
         raise ConfigurationError(f"{name} must be text, not {type(url).__name__}")
+    if not url.strip():
+        raise ConfigurationError(f"{name} is empty; leave it out for the environment's own")
+    if " " in url or not url.isprintable():
+        raise ConfigurationError(f"{name} must hold no blanks and no line ends")
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
+        _check_host(host)
+        URL(url)
     except ValueError:
         raise ConfigurationError(f"{name} is not a URL; it should look like https://api.amili.no/…") from None
-    if parts.scheme not in {"http", "https"} or not host:
+    if parts.scheme not in {"http", "https"} or not host or port == 0:
         raise ConfigurationError(f"{name} must be an absolute https URL, such as https://api.amili.no/collection/v1")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ConfigurationError(f"{name} must hold no credentials, query or fragment")
@@ -78,17 +84,52 @@ class Proxy(msgspec.Struct, frozen=True):
 
 
 def proxy_from_environment(url: str) -> Proxy | None:
-    """Return the proxy that ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY`` name for a server, if any."""
+    """Return the proxy that ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY`` name for a server, if any.
+
+    Raises:
+        ConfigurationError: what they name is no http or https proxy. The message quotes none of it: it may hold a
+            password.
+    """
     parts = urlsplit(url)
     address = getproxies().get(parts.scheme)
     if not address or proxy_bypass(parts.netloc):
         return None
-    proxy = urlsplit(address if "://" in address else f"http://{address}")
+    variable = f"{parts.scheme.upper()}_PROXY"
+    if address.lower().startswith("socks"):
+        raise ConfigurationError(f"{variable} names a SOCKS proxy, which is not supported: name an http or https one")
+    proxy = _split_proxy(address)
+    if proxy is None:
+        raise ConfigurationError(
+            f"{variable} is no URL such as http://user:password@proxy.example:3128; "
+            "in user and password # is written %23, / %2F, ? %3F, @ %40 and : %3A"
+        )
+    bare = f"{proxy.scheme}://{proxy.netloc.rpartition('@')[2]}"
     if not proxy.username:
-        return Proxy(urlunsplit(proxy))
+        return Proxy(bare)
     credentials = aiohttp.encode_basic_auth(unquote(proxy.username), unquote(proxy.password or ""))
-    bare = proxy._replace(netloc=proxy.netloc.rpartition("@")[2])
-    return Proxy(urlunsplit(bare), {"Proxy-Authorization": credentials})
+    return Proxy(bare, {"Proxy-Authorization": credentials})
+
+
+def _split_proxy(address: str) -> SplitResult | None:
+    """Return the parts of a proxy's URL; ``None`` where it is none."""
+    try:
+        parts = urlsplit(address if "://" in address else f"http://{address}")
+        _check_host(parts.hostname)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    # What stands behind the port is the rest of a password with a character that ended it.
+    return parts if usable and parts.path in {"", "/"} and not parts.query and not parts.fragment else None
+
+
+def _check_host(host: str | None) -> None:
+    """Refuse a name that cannot be looked up, as the lookup itself would do much later.
+
+    Raises:
+        ValueError: a label is empty, too long, or of characters that no name may have.
+    """
+    if host is not None:
+        host.encode("idna")
 
 
 def environment(name: str) -> Environment:
@@ -114,6 +155,9 @@ class Endpoints:
         # The environment is read once: a job's environment does not change, and reading it for every request costs more
         # than the request's own preparation.
         self._proxies: dict[tuple[str, str], Proxy | None] | None = {} if trust_env else None
+        for url in (self.base_url, self.token_url, self.autocollect_url):
+            if url is not None:
+                self.proxy(URL(url))  # one that cannot be used is refused now, not by the first call
 
     def url(self, call: protocol.Call) -> URL:
         """Return the absolute URL of a call.
@@ -121,27 +165,24 @@ class Endpoints:
         Raises:
             ConfigurationError: it is one of AutoCollect's, and no ``autocollect_url`` was given.
         """
-        if call.absolute:
-            return URL(call.target, encoded=True)
-        root = self._roots[call.route.server]
+        root = self._roots[call.route.server] if call.root is None else URL(call.root)
         if not root.raw_authority:
             raise ConfigurationError(
                 "autocollect_url is not set: AutoCollect's address is not documented, "
                 "so pass AmiliClient(autocollect_url=...) as Amili gave it to you"
             )
-        path, _, query = call.target.partition("?")
         # Put together from parts that are known, since taking a whole URL apart is what costs most about one.
         return URL.build(
             scheme=root.scheme,
             authority=root.raw_authority,
-            path=root.raw_path.rstrip("/") + path,
-            query_string=query,
+            path=root.raw_path.rstrip("/") + call.path,
+            query_string=call.query,
             encoded=True,
         )
 
     def trusted(self, call: protocol.Call) -> bool:
         """Return whether the bearer token may go where this call goes."""
-        return not call.absolute or protocol.origin(call.target) in self._trusted
+        return call.root is None or protocol.origin(call.root) in self._trusted
 
     def proxy(self, url: URL) -> Proxy | None:
         """Return the proxy on the way to a URL."""

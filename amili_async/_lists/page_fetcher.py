@@ -69,15 +69,15 @@ class PageFetcher(Generic[T]):
         self.options = options
         self.route = route
         self._transport = transport
-        fixed = encode_query(query)
-        self._first = join(path, fixed)
-        self._later = join(path, f"{fixed}&{token_name}=" if fixed else f"{token_name}=")
-        self.fingerprint = hashlib.sha256(f"{route.operation} {self._first}".encode()).hexdigest()[:16]
+        self._path = path
+        self._first = encode_query(query)
+        self._later = f"{self._first}&{token_name}=" if self._first else f"{token_name}="
+        self.fingerprint = hashlib.sha256(f"{route.operation} {join(path, self._first)}".encode()).hexdigest()[:16]
 
     async def fetch(self, token: str | None, sent_signal: RequestSentSignal | None = None) -> FetchedPage[T]:
         """Return one page; the first for no token."""
-        target = self._first if token is None else self._later + percent(token, "page_token")
-        call = Call(route=self.route, method=self.route.method, target=target)
+        query = self._first if token is None else self._later + percent(token, "page_token")
+        call = Call(route=self.route, method=self.route.method, path=self._path, query=query)
         return await self._transport.send(call, self._read, self.options, sent_signal)
 
     def row(self, row: T | QuarantinedRow | msgspec.Raw, index: int) -> tuple[T | QuarantinedRow, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -14,11 +15,9 @@ from amili_async._protocol.retry import RetryPolicy
 from amili_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from amili_async.events import QuarantinedRow
 
-OnInvalid: TypeAlias = "Literal['raise', 'skip'] | Callable[[QuarantinedRow], object]"
+OnInvalid: TypeAlias = Literal["raise", "skip"] | Callable[["QuarantinedRow"], object]
 """What becomes of a row that cannot be read: an error, left out, or left out and handed to a function."""
 
 

@@ -54,7 +54,7 @@ def refused(state: CallState, body: Body, now: float) -> AttemptFailure:
 def unreadable(body: Body, error: DecodeError) -> AttemptFailure:
     """Return the failure that a success is whose body could not be read."""
     error.body = error.body or bytes(body[:MAX_BODY])
-    if error.truncated:
+    if error.truncated and body is not protocol.NO_CONTENT:
         return AttemptFailure(Failure.TRUNCATED, _caused(TransportError(_CUT_SHORT, body=error.body), error))
     return AttemptFailure(Failure.MALFORMED, error)
 

@@ -34,10 +34,13 @@ from amili_async.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-Identifier: TypeAlias = "str | UUID"
+Identifier: TypeAlias = str | UUID
 """What names an organization, a batch, an invoice …: opaque text, or a UUID, which is sent as text."""
 
 Body: TypeAlias = "bytes | bytearray"
+
+NO_CONTENT: Body = bytearray()
+"""The body of a 204: this object itself. Any other empty body may be one that was cut short."""
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*\Z")
@@ -74,9 +77,12 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One operation with everything that its request needs, the token and the host excepted."""
 
     route: Route
-    target: str
-    """Path and query below the server's root, percent-encoded; or, where ``absolute``, a whole URL."""
-    absolute: bool = False
+    path: str
+    """Below the server's root, percent-encoded."""
+    query: str = ""
+    """Percent-encoded, without the question mark."""
+    root: str | None = None
+    """The root of another server than the route's own."""
     method: str
     body: bytes | None = None
     content_type: str = "application/json"

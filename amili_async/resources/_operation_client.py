@@ -17,8 +17,8 @@ from amili_async._http.endpoints import check_url
 from amili_async._lists.page_fetcher import PageFetcher
 from amili_async._lists.pager import Pager
 from amili_async._protocol.options import check_on_invalid
-from amili_async._protocol.requests import Call, check_headers, encode_query, join, percent
-from amili_async._routes import Route
+from amili_async._protocol.requests import NO_CONTENT, Call, check_headers, encode_query, fill, percent, placeholders
+from amili_async._routes import ROUTES, Route
 from amili_async.errors import ConfigurationError
 from amili_async.models._request import as_sent
 from amili_async.resources._arguments import check_key, count
@@ -109,12 +109,13 @@ class OperationClient:
         recovery_hint: str | None = None,
     ) -> T:
         """Return what ``read`` makes of the answer to an operation."""
-        target = join(self.routes.path(operation, ids), encode_query(query))
+        path = self.routes.path(operation, ids)
         route = self.routes.route(operation)
         call = Call(
             route=route,
             method=route.method,
-            target=target,
+            path=path,
+            query=encode_query(query),
             body=body,
             content_type=content_type,
             headers=check_headers(headers) if headers else None,
@@ -198,6 +199,7 @@ def raw_request(
     method: str,
     path: str,
     *,
+    path_params: Mapping[str, object] | None,
     query: Mapping[str, str] | None,
     body: bytes | None,
     headers: Mapping[str, str] | None,
@@ -212,20 +214,51 @@ def raw_request(
     name = str(method).upper()
     if name not in METHODS:
         raise ConfigurationError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
-    target, absolute = _target(path)
-    pairs = encode_query(_pairs(query))
-    if pairs:
-        target = f"{target}&{pairs}" if "?" in target else join(target, pairs)
+    root, below, own = _target(path if path_params is None else _filled(path, path_params))
     return Call(
-        route=Route("request", name, "{path}", mark="U"),
+        route=Route("request", name, _template(below) if path_params is None else path.partition("?")[0], mark="U"),
         method=name,
-        target=target,
-        absolute=absolute,
+        path=below,
+        query="&".join(part for part in (own, encode_query(_pairs(query))) if part),
+        root=root,
         body=body,
         headers=check_headers(headers) if headers else None,
         idempotency_key=idempotency_key,
         repeatable=name == "GET" if repeatable is None else repeatable,
     )
+
+
+def read_optional(reader: Reader[T], method: str) -> Callable[[Body], T | None]:
+    """Return what reads an answer that may have no body: 204, or a success of anything but a GET."""
+
+    def read(body: Body) -> T | None:
+        nothing = body is NO_CONTENT or (not body and method.upper() != "GET")
+        return None if nothing else reader.one(body, None)
+
+    return read
+
+
+def _filled(path: object, params: object) -> str:
+    """Return a path template with each of its placeholders filled in, kept to one segment."""
+    if not isinstance(path, str) or not isinstance(params, Mapping):
+        raise ConfigurationError("path_params must be a dict of the names in path's braces, such as {organization_id}")
+    values: dict[Any, Any] = {**params}
+    names = placeholders(path)
+    if {*names} != {*values}:
+        missing = ", ".join(sorted({*names} ^ {*map(str, values)}))
+        raise ConfigurationError(f"path_params and the braces in path must name the same; one of them lacks {missing}")
+    return fill(path, values)
+
+
+_WORDS = frozenset(segment for route in ROUTES.values() for segment in route.path.split("/"))
+_MOST_SEGMENTS = 12
+
+
+def _template(path: str) -> str:
+    """Return what may be told of a path: the words of the route table, and ``{...}`` for all that may be an id."""
+    segments = path.split("/")
+    shown = [segment if segment in _WORDS else "{...}" for segment in segments[:_MOST_SEGMENTS]]
+    return "/".join(shown if len(segments) <= _MOST_SEGMENTS else [*shown, "..."])
 
 
 def _pairs(query: object) -> Iterable[tuple[str, str]]:
@@ -239,8 +272,8 @@ def _pairs(query: object) -> Iterable[tuple[str, str]]:
     raise ConfigurationError("query must be a dict of names and values, all of them text")
 
 
-def _target(path: object) -> tuple[str, bool]:
-    """Return path and query, percent-encoded, and whether it is a whole URL."""
+def _target(path: object) -> tuple[str | None, str, str]:
+    """Return the root of a whole URL, and path and query percent-encoded."""
     if not isinstance(path, str) or not path:
         raise ConfigurationError("path must be text, such as /orgs/…/batches")
     if _LOST.search(path):
@@ -251,10 +284,10 @@ def _target(path: object) -> tuple[str, bool]:
         raise ConfigurationError("path is neither a path nor a URL") from None
     if any(unquote(segment) in {".", ".."} for segment in parts.path.split("/")):
         raise ConfigurationError("path must have no segments of dots: they lead out of the API")
-    target = join(percent(parts.path, "path", safe=_PATH_SAFE), percent(parts.query, "path", safe=_PATH_SAFE + "?"))
-    if not parts.scheme and not parts.netloc:
-        if not path.startswith("/"):
-            raise ConfigurationError("path must begin with /, or be an absolute https URL")
-        return target, False
-    root = check_url(f"{parts.scheme}://{parts.netloc}", "path")
-    return f"{root}{target if target.startswith('/') else f'/{target}'}", True
+    below = percent(parts.path, "path", safe=_PATH_SAFE)
+    query = percent(parts.query, "path", safe=_PATH_SAFE + "?")
+    if parts.scheme or parts.netloc:
+        return check_url(f"{parts.scheme}://{parts.netloc}", "path"), below or "/", query
+    if not path.startswith("/"):
+        raise ConfigurationError("path must begin with /, or be an absolute https URL")
+    return None, below, query

@@ -491,7 +491,7 @@ def test_the_secret_is_in_no_repr_log_error_or_pickle(caplog: pytest.LogCaptureF
 
 @pytest.mark.parametrize(("identity", "secret", "named"), [("", "x", "client_id"), ("x", "", "client_secret")])
 def test_empty_credentials_are_refused_by_name(identity: str, secret: str, named: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"^{named} is empty"):
+    with pytest.raises(ConfigurationError, match=f"^{named} must be text that is not empty"):
         ClientCredentials(identity, secret)
 
 

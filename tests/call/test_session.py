@@ -480,19 +480,17 @@ class Tunnels:
 async def test_https_goes_through_the_tunnel_of_the_environments_proxy_tokens_too(
     clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trusting = ssl.create_default_context(cafile=str(CERTIFICATE))
     tunnels = Tunnels()
     async with (
         Sandbox(organizations=1, batches=1, entries=1, clock=clock.time, tls=served_tls()) as served,
         tunnels.listening() as proxy,
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting)) as session,
     ):
         monkeypatch.setenv("HTTPS_PROXY", f"http://me:s%40crit@{proxy}")
         async with AmiliClient(
             ClientCredentials(*served.credentials),
             base_url=served.base_url,
             token_url=served.token_url,
-            session=session,
+            ssl=CERTIFICATE,
         ) as client:
             assert len(await client.batches.list(served.organization_ids[0]).collect()) == 1
         assert [request.operation for request in served.requests] == ["token", "batches.list"]
@@ -511,11 +509,11 @@ async def test_a_proxy_that_refuses_the_tunnel_means_that_nothing_was_sent(
     async with (
         Sandbox(organizations=1, batches=1, entries=1, clock=clock.time, tls=served_tls()) as served,
         tunnels.listening(refusing=True) as proxy,
-        AmiliClient(served.issue_token(), base_url=served.base_url) as client,
     ):
         monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy}")
-        with pytest.raises(ConnectError) as caught:
-            await calls.write(client)
+        async with AmiliClient(served.issue_token(), base_url=served.base_url) as client:
+            with pytest.raises(ConnectError) as caught:
+                await calls.write(client)
         assert caught.value.attempts == len(tunnels.heads) == 1
         assert caught.value.message == (
             f"the proxy {proxy} answered 407: it asks for a user and password, or refuses those it was given"
@@ -527,14 +525,26 @@ async def test_http_goes_through_the_environments_proxy_which_is_read_once(
     make_client: ClientFactory, sandbox: Sandbox, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The sandbox is its own proxy here: nothing listens at the address that the client is told.
-    client = make_client(sandbox.issue_token(), base_url="http://127.0.0.1:9/collection/v1")
     monkeypatch.setenv("HTTP_PROXY", sandbox.origin)
+    client = make_client(sandbox.issue_token(), base_url="http://127.0.0.1:9/collection/v1")
     await calls.read(client)
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     await calls.read(client)
     assert {request.target.partition("/orgs")[0] for request in sandbox.requests} == {
         "http://127.0.0.1:9/collection/v1"
     }
+
+
+async def test_the_credentials_of_a_proxy_for_plain_http_go_with_each_request_tokens_too(
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", sandbox.origin.replace("http://", "http://me:s%40crit@"))
+    client = make_client(base_url="http://127.0.0.1:9/collection/v1", token_url="http://127.0.0.1:9/token")
+    sandbox.faults.add(ACCEPTED)
+    await calls.read(client)
+    await calls.write(client)
+    assert [request.operation for request in sandbox.requests] == ["token", READ, WRITE]
+    assert {request.headers["proxy-authorization"] for request in sandbox.requests} == {"Basic bWU6c0Bjcml0"}
 
 
 async def test_no_proxy_and_trust_env_keep_the_proxy_out(

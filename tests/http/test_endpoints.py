@@ -23,8 +23,9 @@ def servers(**changes: Any) -> Endpoints:
     return Endpoints(**{**settings, **changes})
 
 
-def call(target: str, *, operation: str = "batches.list", absolute: bool = False) -> Call:
-    return Call(route=ROUTES[operation], target=target, method="GET", absolute=absolute)
+def call(target: str, *, operation: str = "batches.list", root: str | None = None) -> Call:
+    path, _, query = target.partition("?")
+    return Call(route=ROUTES[operation], path=path, query=query, method="GET", root=root)
 
 
 def test_the_environments_are_those_of_the_documentation() -> None:
@@ -65,7 +66,14 @@ def test_a_root_is_https_or_loopback(url: str, root: str) -> None:
         ("ftp://api.example", "must be an absolute https URL"),
         ("api.example/v1", "must be an absolute https URL"),
         ("https://", "must be an absolute https URL"),
-        ("", "must be an absolute https URL"),
+        ("", "is empty; leave it out for the environment's own"),
+        ("  ", "is empty"),
+        ("https://api.example\n", "must hold no blanks and no line ends"),
+        (" https://api.example", "must hold no blanks and no line ends"),
+        ("https://api.exa\u202emple", "must hold no blanks and no line ends"),
+        ("https://a..example", "is not a URL"),
+        ("https://" + "a" * 64 + ".example", "is not a URL"),
+        ("https://api.example:0", "must be an absolute https URL"),
         ("https://me:secret@api.example", "must hold no credentials"),
         ("https://api.example?x=1", "must hold no credentials, query or fragment"),
         ("https://api.example#x", "must hold no credentials, query or fragment"),
@@ -98,7 +106,8 @@ def test_a_call_goes_below_the_root_of_its_server() -> None:
     assert str(roots.url(call("/webapi/api/Ping", operation="autocollect.ping"))) == (
         "https://old.example/auto/webapi/api/Ping"
     )
-    assert str(roots.url(call("https://other.example/%2e%2e?x=1", absolute=True))) == "https://other.example/%2e%2e?x=1"
+    elsewhere = roots.url(call("/%2e%2e?x=1", root="https://other.example"))
+    assert str(elsewhere) == "https://other.example/%2e%2e?x=1"
 
 
 def test_the_port_and_brackets_of_a_root_stay() -> None:
@@ -113,14 +122,14 @@ def test_without_an_autocollect_url_its_calls_say_what_is_missing() -> None:
 def test_the_token_is_for_the_clients_own_origins() -> None:
     roots = servers(autocollect_url="https://old.example")
     assert roots.trusted(call("/orgs"))
-    assert roots.trusted(call("https://api.example/elsewhere", absolute=True))
-    assert roots.trusted(call("https://OLD.example:443/x", absolute=True))
-    for other in ("https://auth.example/token", "https://api.example:8443/x", "http://api.example/x", "https://x/"):
-        assert not roots.trusted(call(other, absolute=True))
+    assert roots.trusted(call("/elsewhere", root="https://api.example"))
+    assert roots.trusted(call("/x", root="https://OLD.example:443"))
+    for other in ("https://auth.example", "https://api.example:8443", "http://api.example", "https://x"):
+        assert not roots.trusted(call("/token", root=other))
 
 
 def test_a_route_of_request_goes_below_the_api_root() -> None:
-    free = Call(route=Route("request", "GET", "{path}", mark="U"), target="/x", method="GET")
+    free = Call(route=Route("request", "GET", "{path}", mark="U"), path="/x", method="GET")
     assert str(servers().url(free)) == "https://api.example/collection/v1/x"
 
 
@@ -146,10 +155,50 @@ def test_the_environments_proxy_is_taken_apart(setting: str, proxy: Proxy, monke
     assert "crit" not in repr(found)
 
 
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("http://me:hidden@proxy.example:99999", "is no URL such as"),
+        ("http://me:hidden@proxy.example:port", "is no URL such as"),
+        ("http://me:hidden@proxy.example:0", "is no URL such as"),
+        ("http://me:hid#den@proxy.example:3128", "is no URL such as"),
+        ("http://me:hid/den@proxy.example:3128", "is no URL such as"),
+        ("http://me:hid?den@proxy.example:3128", "is no URL such as"),
+        ("http://me:1#hidden@proxy.example:3128", "is no URL such as"),
+        ("http://me:1/hidden@proxy.example:3128", "is no URL such as"),
+        ("http://me:1?hidden@proxy.example:3128", "is no URL such as"),
+        ("http://[::1", "is no URL such as"),
+        ("http://", "is no URL such as"),
+        ("http://a..example:3128", "is no URL such as"),
+        ("ftp://me:hidden@proxy.example", "is no URL such as"),
+        ("socks5://me:hidden@proxy.example:1080", "names a SOCKS proxy"),
+        ("socks5h://proxy.example:1080", "names a SOCKS proxy"),
+        ("SOCKS4://proxy.example:1080", "names a SOCKS proxy"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_refused_when_the_client_is_made_and_not_quoted(
+    setting: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", setting)
+    with pytest.raises(ConfigurationError, match=rf"^HTTPS_PROXY {says}") as caught:
+        servers(trust_env=True)
+    assert "hid" not in str(caught.value)
+    assert "me:" not in str(caught.value)
+    servers(trust_env=False)
+    monkeypatch.setenv("NO_PROXY", "*")
+    servers(trust_env=True)
+
+
+def test_a_proxy_for_a_scheme_that_is_not_spoken_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "socks5://proxy.example:1080")
+    monkeypatch.setenv("ALL_PROXY", "socks5://proxy.example:1080")
+    assert servers(trust_env=True).proxy(URL("https://api.example")) is None
+
+
 def test_a_proxy_is_looked_up_once_for_each_origin(monkeypatch: pytest.MonkeyPatch) -> None:
-    roots = servers(trust_env=True)
     monkeypatch.setenv("HTTPS_PROXY", "http://one.example")
     monkeypatch.setenv("NO_PROXY", "auth.example")
+    roots = servers(trust_env=True)
     assert roots.proxy(URL("https://api.example/x")) == Proxy("http://one.example")
     assert roots.proxy(URL("https://auth.example/token")) is None
     assert roots.proxy(URL("http://127.0.0.1/x")) is None

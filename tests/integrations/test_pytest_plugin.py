@@ -125,6 +125,7 @@ async def test_waiting_for_a_batch_takes_no_time(
         json={"payments": [{"invoiceId": "x", "amount": 1}]},
         type=dict[str, str],
     )
+    assert accepted is not None
     batch = await amili_client.batches.wait(accepted["batchId"], organization_id=organization)
     assert batch.state == "FAILED"
     assert amili_clock.monotonic() >= 120

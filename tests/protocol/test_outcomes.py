@@ -39,7 +39,7 @@ def run(
     """Return a run as it stands when its attempt ends. ``begun``: whether a write's body was handed over."""
     call = Call(
         route=ROUTES["invoices.create"],
-        target="/",
+        path="/",
         method="POST",
         idempotency_key="k-1",
         recovery_hint="list the batches",

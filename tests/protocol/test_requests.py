@@ -286,5 +286,5 @@ def test_the_request_id_is_one_word_or_none(headers: dict[str, str], known: str 
 
 
 def test_a_call_shows_its_operation_and_template_alone() -> None:
-    call = Call(route=ROUTES["batches.list"], target="/orgs/Kari?Name=Kari", method="GET", body=b"Kari")
+    call = Call(route=ROUTES["batches.list"], path="/orgs/Kari", query="Name=Kari", method="GET", body=b"Kari")
     assert repr(call) == "Call(batches.list, GET /orgs/{organization_id}/batches)"

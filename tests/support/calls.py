@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from amili_async.models._envelope import AcceptedBody
+from amili_async.resources._arguments import check_key
+from amili_async.resources._operation_client import raw_request
 from amili_async.sandbox import Fault
 
 if TYPE_CHECKING:
@@ -29,12 +31,16 @@ class Calls:
         return await client.batches.get(self.organization, self.batch)
 
     async def write(self, client: AmiliClient, *, key: str | None = None, repeatable: bool | None = None) -> str:
-        accepted = await client.request(
+        call = raw_request(
             "POST",
-            f"/orgs/{self.organization}/invoices",
-            json={"invoices": [{"invoiceNumber": "INV-1"}]},
-            type=AcceptedBody,
-            idempotency_key=key,
+            "/orgs/{organization_id}/invoices",
+            path_params={"organization_id": self.organization},
+            query=None,
+            body=b'{"invoices":[{"invoiceNumber":"INV-1"}]}',
+            headers=None,
+            idempotency_key=check_key(key),
             repeatable=repeatable,
         )
+        reader = client.caller.readers.of(AcceptedBody)
+        accepted = await client.caller.transport.send(call, lambda body: reader.one(body, None), client.caller.options)
         return accepted.batch_id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 from amili_async.models import (
     Batch,
     Case,
+    CaseInvoice,
     FailedEntry,
     Invoice,
     InvoiceSuccess,
@@ -20,19 +21,20 @@ from amili_async.models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sqlalchemy.engine import Dialect
 
-    from amili_async.sync._store import Row
+    from amili_async.models._base import Model
 
 T = TypeVar("T")
 
 Columns: TypeAlias = tuple[object, ...]
 
+_MOST_DIGITS = 100
+"""The digits of a number, before or behind the point, past which it is no amount and no rate."""
+
 
 class Values(NamedTuple):
-    """Makes values what the driver takes."""
+    """Makes values what the driver takes. What cannot be made so raises `ValueError` or `OverflowError`."""
 
     moment: Callable[[datetime | None], object]
     day: Callable[[date | None], object]
@@ -46,16 +48,34 @@ def moment_as_text(moment: datetime | None) -> str | None:
     return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat(timespec="microseconds")
 
 
-def _as_text(value: date | Decimal | None) -> str | None:
-    return None if value is None else str(value)
+def _moment(moment: datetime | None) -> datetime | None:
+    # In UTC already here: the driver would find out later, and for a whole page, that a moment has no place there.
+    return moment if moment is None or moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
-def _as_is(value: T) -> T:
+def _day(day: date | None) -> date | None:
+    """Return the calendar day that stands in a day or a moment, in whatever zone it was written."""
+    return day.date() if isinstance(day, datetime) else day
+
+
+def _day_as_text(day: date | None) -> str | None:
+    return None if day is None else str(_day(day))
+
+
+def _number(value: Decimal | None) -> Decimal | None:
+    if value is not None:
+        _, digits, exponent = value.as_tuple()
+        if not isinstance(exponent, int) or len(digits) > _MOST_DIGITS or abs(exponent) > _MOST_DIGITS:
+            raise ValueError("too many digits")
     return value
 
 
-SQLITE = Values(moment=moment_as_text, day=_as_text, number=_as_text)
-POSTGRESQL = Values(moment=_as_is, day=_as_is, number=_as_is)
+def _number_as_text(value: Decimal | None) -> str | None:
+    return None if value is None else format(_number(value) or value, "f")
+
+
+SQLITE = Values(moment=moment_as_text, day=_day_as_text, number=_number_as_text)
+POSTGRESQL = Values(moment=_moment, day=_day, number=_number)
 
 
 def values_for(dialect: Dialect) -> Values:
@@ -73,13 +93,10 @@ def plain(value: str | None) -> str | None:
     return None if value is None else str(value)
 
 
-def batch_columns(organization_id: str, row: Row, raw: str, synced_at: object, values: Values) -> Columns:
-    """Return a row of ``batches``."""
-    batch = row.value
+def batch_columns(batch: Model, values: Values) -> Columns:
+    """Return what ``batch_rows`` says of a batch."""
     assert isinstance(batch, Batch)  # noqa: S101  # rows of this resource are batches
     return (
-        organization_id,
-        row.id,
         plain(batch.type),
         plain(batch.state),
         values.moment(batch.created_at),
@@ -87,20 +104,19 @@ def batch_columns(organization_id: str, row: Row, raw: str, synced_at: object, v
         batch.created_by,
         len(batch.succeeded),
         len(batch.failed),
-        synced_at,
-        raw,
     )
 
 
-def entry_columns(organization_id: str, row: Row) -> Iterator[Columns]:
-    """Return the rows of ``batch_entries`` that a batch has."""
-    batch = row.value
+def entry_columns(key: object, batch: Model, values: Values) -> Iterator[Columns]:
+    """Return the rows of ``batch_entry_rows`` that a batch has."""
+    del values  # entries hold texts only
     assert isinstance(batch, Batch)  # noqa: S101  # rows of this resource are batches
+    for position, failed in enumerate(batch.failed):
+        yield (key, "failed", position, *_failed(failed))
     for position, entry in enumerate(batch.succeeded):
         if type(entry) is InvoiceSuccess:
             yield (
-                organization_id,
-                row.id,
+                key,
                 "succeeded",
                 position,
                 "invoiceSuccess",
@@ -112,9 +128,7 @@ def entry_columns(organization_id: str, row: Row) -> Iterator[Columns]:
                 None,
             )
         else:
-            yield (organization_id, row.id, "succeeded", position, *_other(entry), None, None, text(encode(entry)))
-    for position, failed in enumerate(batch.failed):
-        yield (organization_id, row.id, "failed", position, *_failed(failed))
+            yield (key, "succeeded", position, *_other(entry), None, None, text(encode(entry)))
 
 
 def _other(entry: SucceededEntry) -> Columns:
@@ -131,30 +145,23 @@ def _failed(entry: FailedEntry) -> Columns:
     return (None, None, None, None, entry.message, entry.reference, text(entry.raw))
 
 
-def invoice_columns(organization_id: str, row: Row, raw: str, synced_at: object, values: Values) -> Columns:
-    """Return a row of ``invoices``."""
-    invoice = row.value
+def invoice_columns(invoice: Model, values: Values) -> Columns:
+    """Return what ``invoice_rows`` says of an invoice."""
     assert isinstance(invoice, Invoice)  # noqa: S101  # rows of this resource are invoices
     return (
-        organization_id,
-        row.id,
         invoice.invoice_number,
         invoice.collection_case_number,
         plain(invoice.type),
         plain(invoice.status),
         values.moment(invoice.created_at),
-        synced_at,
-        raw,
+        *(None,) * 12,
     )
 
 
-def case_columns(organization_id: str, row: Row, raw: str, synced_at: object, values: Values) -> Columns:
-    """Return a row of ``cases``."""
-    case = row.value
+def case_columns(case: Model, values: Values) -> Columns:
+    """Return what ``case_rows`` says of a case."""
     assert isinstance(case, Case)  # noqa: S101  # rows of this resource are cases
     return (
-        organization_id,
-        row.id,
         case.case_number,
         case.creditor_id,
         case.creditor_number,
@@ -165,18 +172,53 @@ def case_columns(organization_id: str, row: Row, raw: str, synced_at: object, va
         values.moment(case.closed_at),
         len(case.invoices),
         len(case.debtors),
-        synced_at,
-        raw,
     )
 
 
-def settlement_columns(organization_id: str, row: Row, raw: str, synced_at: object, values: Values) -> Columns:
-    """Return a row of ``settlements``."""
-    settlement = row.value
+def case_invoice_columns(key: object, case: Model, values: Values) -> Iterator[Columns]:
+    """Return the rows of ``case_invoice_rows`` that a case has."""
+    assert isinstance(case, Case)  # noqa: S101  # rows of this resource are cases
+    for position, invoice in enumerate(case.invoices):
+        yield (key, position, invoice.invoice_id, invoice.invoice_number, invoice.batch_id, *_claim(invoice, values))
+
+
+def _claim(invoice: CaseInvoice, values: Values) -> Columns:
+    return (
+        invoice.unique_source_invoice_id,
+        values.day(invoice.invoice_date),
+        values.day(invoice.due_date),
+        values.moment(invoice.registered_at),
+        values.number(invoice.original_amount),
+        values.number(invoice.remaining_amount),
+        values.number(invoice.remaining_principal),
+        values.number(invoice.paid_amount),
+        values.number(invoice.credited_amount),
+        invoice.currency,
+    )
+
+
+def debtor_columns(key: object, case: Model, values: Values) -> Iterator[Columns]:
+    """Return the rows of ``debtor_rows`` that a case has."""
+    del values  # who owes is described in texts only
+    assert isinstance(case, Case)  # noqa: S101  # rows of this resource are cases
+    for position, debtor in enumerate(case.debtors):
+        yield (
+            key,
+            position,
+            debtor.debtor_id,
+            plain(debtor.type),
+            debtor.debtor_number,
+            debtor.customer_number,
+            debtor.first_name,
+            debtor.last_name,
+            debtor.full_name,
+        )
+
+
+def settlement_columns(settlement: Model, values: Values) -> Columns:
+    """Return what ``settlement_rows`` says of a settlement."""
     assert isinstance(settlement, Settlement)  # noqa: S101  # rows of this resource are settlements
     return (
-        organization_id,
-        row.id,
         settlement.case_number,
         plain(settlement.collection_type),
         settlement.currency,
@@ -185,6 +227,4 @@ def settlement_columns(organization_id: str, row: Row, raw: str, synced_at: obje
         values.day(settlement.settlement_date),
         settlement.invoice_id,
         settlement.invoice_number,
-        synced_at,
-        raw,
     )

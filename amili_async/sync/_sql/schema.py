@@ -1,226 +1,345 @@
-"""The tables of `SqlStore`, and how a database of an older version becomes one of this version.
+"""The tables of `SqlStore`, column by column: what each holds stands in its comment, from which the documents are made.
 
-Rows lie in a table for each resource: typed columns beside ``raw``, the JSON as it was received. Moments are
-``timestamptz`` on PostgreSQL and ISO 8601 text in UTC on SQLite, which sorts and compares the same way; decimal numbers
-are ``numeric`` and text, so that no digit is lost.
+Rows of the API lie in a table for each resource, typed columns beside ``raw``, the JSON as it was received; what a row
+consists of (a batch's entries, a case's invoices and debtors) lies in tables of its own. They refer to each other by
+numbers, which keeps them small; `views` gives them the names and the ids that people ask by.
+
+Moments are ``timestamptz`` on PostgreSQL and ISO 8601 text in UTC on SQLite, which sorts and compares the same way; days
+are ``date`` and text; amounts and rates are ``numeric`` and text in plain digits, so that none is lost.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from amili_async.errors import StoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-VERSION = 2
-"""The version of the tables below."""
+VERSION = 3
+"""The version of the tables below, and of the views over them."""
 
 metadata = sa.MetaData()
 
+Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 Moment = sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")
 Day = sa.Date().with_variant(sa.Text(), "sqlite")
-Number = sa.Numeric().with_variant(sa.Text(), "sqlite")
+Amount = sa.Numeric().with_variant(sa.Text(), "sqlite")
 Json = sa.Text().with_variant(postgresql.JSON(), "postgresql")
 
+ROW_KEY = ("key", "list_key", "id")
+"""The columns that every table of rows begins with."""
 
-def _key(name: str) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, primary_key=True)
-
-
-def _text(name: str) -> sa.Column[str]:
-    return sa.Column(name, sa.Text)
+ROW_STATE = ("synced_at", "revision", "gone_at", "missing_since", "raw")
+"""The columns that every table of rows ends with."""
 
 
-def _moment(name: str) -> sa.Column[object]:
-    return sa.Column(name, Moment)
+def _text(name: str, comment: str, *, key: bool = False, required: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, primary_key=key, nullable=not (key or required), comment=comment)
 
 
-def _raw(*, required: bool = True) -> sa.Column[str]:
-    return sa.Column("raw", Json, nullable=not required)
+def _count(name: str, comment: str, *, key: bool = False, required: bool = True) -> sa.Column[int]:
+    return sa.Column(
+        name, Number, primary_key=key, autoincrement=False, nullable=not (key or required), comment=comment
+    )
 
 
-schema = sa.Table("amili_schema", metadata, sa.Column("version", sa.Integer, nullable=False))
+def _seconds(name: str, comment: str, *, required: bool = True) -> sa.Column[float]:
+    return sa.Column(name, sa.Float, nullable=not required, comment=comment)
 
-walks = sa.Table(
-    "walks",
+
+def _moment(name: str, comment: str) -> sa.Column[object]:
+    return sa.Column(name, Moment, comment=comment)
+
+
+def _day(name: str, comment: str) -> sa.Column[object]:
+    return sa.Column(name, Day, comment=comment)
+
+
+def _amount(name: str, comment: str) -> sa.Column[object]:
+    return sa.Column(name, Amount, comment=comment)
+
+
+def _raw(comment: str, *, required: bool = True) -> sa.Column[str]:
+    return sa.Column("raw", Json, nullable=not required, comment=comment)
+
+
+def _numbered() -> sa.Column[int]:
+    return sa.Column("key", Number, sa.Identity(), primary_key=True, comment="the row's number in this store")
+
+
+def _rows(name: str, *columns: sa.Column[object] | sa.Column[str] | sa.Column[int], comment: str) -> sa.Table:
+    """Return a table of the API's rows, with the columns that they all have around its own."""
+    return sa.Table(
+        name,
+        metadata,
+        _numbered(),
+        _count("list_key", "the list that the row is on: `lists.key`"),
+        _text("id", "the row's id at Amili", required=True),
+        *columns,
+        _moment("synced_at", "when this state of the row was written, by the database's clock"),
+        _count("revision", "the number of the write that made the row what it is; later writes have larger ones"),
+        _moment("gone_at", "when the row was proved to be gone from the server; null while it is there"),
+        _moment("missing_since", "when a complete walk first did not meet the row; null once it is met again"),
+        _raw("the row's JSON as it was received"),
+        sa.UniqueConstraint("list_key", "id"),
+        sa.Index(f"{name}_by_revision", "revision"),
+        comment=comment,
+    )
+
+
+def _members(
+    name: str, owner: str, *columns: sa.Column[object] | sa.Column[str] | sa.Column[int], comment: str
+) -> sa.Table:
+    """Return a table of what rows consist of, each by its owner and its place in it."""
+    return sa.Table(
+        name,
+        metadata,
+        _count(owner, f"the row that this belongs to: `{owner.removesuffix('_key')}_rows.key`", key=True),
+        *columns,
+        comment=comment,
+        sqlite_with_rowid=False,
+    )
+
+
+schema = sa.Table(
+    "amili_schema",
     metadata,
-    _key("organization_id"),
-    _key("resource"),
-    sa.Column("bookmark", Json, nullable=False),
-    sa.Column("walks", sa.Integer, nullable=False),
-    _moment("finished_at"),
-    sa.Column("seconds", sa.Float, nullable=False),
-    _text("error"),
-    _text("holder"),
-    sa.Column("lease", sa.Integer, nullable=False),
-    sa.Column("expires_at", sa.Float, nullable=False),
-)
-"""One row for each list of each organization: its bookmark, and who is busy with it.
-
-``lease`` counts how often the list was taken on; a write of whoever had it before is refused by it. ``expires_at`` is
-Unix time; ``error`` is what ended the last run.
-"""
-
-batches = sa.Table(
-    "batches",
-    metadata,
-    _key("organization_id"),
-    _key("id"),
-    _text("type"),
-    _text("state"),
-    _moment("created_at"),
-    _moment("finished_at"),
-    _text("created_by"),
-    sa.Column("succeeded", sa.Integer, nullable=False),
-    sa.Column("failed", sa.Integer, nullable=False),
-    _moment("synced_at"),
-    _raw(),
-)
-
-batch_entries = sa.Table(
-    "batch_entries",
-    metadata,
-    _key("organization_id"),
-    _key("batch_id"),
-    _key("outcome"),
-    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
-    _text("type"),
-    _text("invoice_id"),
-    _text("invoice_number"),
-    _text("case_id"),
-    _text("message"),
-    _text("reference"),
-    _raw(required=False),
-)
-"""What became of each object of a batch; ``outcome`` is ``succeeded`` or ``failed``, ``position`` counts within it.
-
-``raw`` is null where the columns hold all that the batch's own ``raw`` says of the entry.
-"""
-
-invoices = sa.Table(
-    "invoices",
-    metadata,
-    _key("organization_id"),
-    _key("id"),
-    _text("invoice_number"),
-    _text("collection_case_number"),
-    _text("type"),
-    _text("status"),
-    _moment("created_at"),
-    _moment("synced_at"),
-    _raw(),
+    _count("version", "the version of the tables"),
+    _count("revision", "SQLite: the number of the last write; PostgreSQL counts in the sequence amili_revisions"),
+    comment="One row: what this package must know of the store before it uses it.",
 )
 
-cases = sa.Table(
-    "cases",
+revisions = sa.Sequence("amili_revisions", metadata=metadata)
+"""Numbers the writes, on PostgreSQL."""
+
+lists = sa.Table(
+    "lists",
     metadata,
-    _key("organization_id"),
-    _key("id"),
-    _text("case_number"),
-    _text("creditor_id"),
-    _text("creditor_number"),
-    _text("status"),
-    _text("sub_status"),
-    _text("type"),
-    _moment("registered_at"),
-    _moment("closed_at"),
-    sa.Column("invoices", sa.Integer, nullable=False),
-    sa.Column("debtors", sa.Integer, nullable=False),
-    _moment("synced_at"),
-    _raw(),
+    _numbered(),
+    _text("organization_id", "whose list", required=True),
+    _text("resource", "of what: batches, invoices, cases or settlements", required=True),
+    sa.Column("checkpoint", Json, nullable=False, comment="where the walk over the list stands, and what is known"),
+    _count("walks", "how many walks over it have ended"),
+    _moment("finished_at", "when the last one ended"),
+    _moment("full_at", "when the last one ended that read the whole list"),
+    _moment("refreshed_at", "when rows without a final state were last read again"),
+    _seconds("seconds", "how long the last one took"),
+    _text("error", "what ended the last run on it; null where nothing did"),
+    _text("owner", "who is busy with it, as JSON: run, machine, process; null where nobody is"),
+    _count("fencing_token", "how often it was taken on; a write by whoever had it before is refused by this"),
+    _seconds("leased_at", "since when somebody is, Unix time", required=False),
+    _seconds("expires_at", "until when, unless it is renewed, Unix time"),
+    sa.UniqueConstraint("organization_id", "resource"),
+    comment="Each list of each organization: where its walk stands, and who is busy with it.",
 )
 
-settlements = sa.Table(
-    "settlements",
-    metadata,
-    _key("organization_id"),
-    _key("id"),
-    _text("case_number"),
-    _text("collection_type"),
-    _text("currency"),
-    _text("customer_reference"),
-    sa.Column("exchange_rate", Number),
-    sa.Column("settlement_date", Day),
-    _text("invoice_id"),
-    _text("invoice_number"),
-    _moment("synced_at"),
-    _raw(),
+batches = _rows(
+    "batch_rows",
+    _text("type", "what the batch holds"),
+    _text("state", "how far it is: QUEUED, SUCCESS, PARTIAL, FAILED, or what Amili says"),
+    _moment("created_at", "when it came to be"),
+    _moment("finished_at", "when it was done with"),
+    _text("created_by", "who made it"),
+    _count("succeeded", "how many of its objects succeeded"),
+    _count("failed", "how many failed"),
+    comment="What writes became.",
 )
-"""``id`` is the settlement's own, or a hash of its JSON where the list shows none."""
 
-gates = sa.Table("gates", metadata, _key("name"), sa.Column("opens_at", sa.Float, nullable=False))
-"""Moments before which nothing is sent, in Unix time, shared by the workers of a cluster."""
-
-webhook_seen = sa.Table(
-    "webhook_seen",
-    metadata,
-    _key("key"),
-    sa.Column("confirmed", sa.Boolean, nullable=False),
-    sa.Column("at", sa.Float, nullable=False),
+batch_entries = _members(
+    "batch_entry_rows",
+    "batch_key",
+    _text("outcome", "succeeded or failed", key=True),
+    _count("position", "its place among those of this outcome, from 0", key=True),
+    _text("type", "its `$type`, or what its members show it to be"),
+    _text("invoice_id", "the invoice's id at Amili"),
+    _text("invoice_number", "the invoice's number"),
+    _text("case_id", "the case that it came to"),
+    _text("message", "of a failed one: why, as far as that can be made out (personal data may stand in it)"),
+    _text("reference", "of a failed one: which object, as far as that can be made out"),
+    _raw("its JSON; null where the columns hold all that the batch's own JSON says of it", required=False),
+    comment="What became of each object of a batch.",
 )
-"""Webhook deliveries: claimed, or handled (``confirmed``), and when, in Unix time."""
+
+_MONEY = "in major units of the currency"
+
+
+def _claims() -> tuple[sa.Column[object] | sa.Column[str], ...]:
+    """Return what an invoice and an invoice within a case have in common."""
+    return (
+        _text("unique_source_invoice_id", "the creditor's own id of it"),
+        _day("invoice_date", "the day on it"),
+        _day("due_date", "the day it was due"),
+        _moment("registered_at", "when Amili took it in"),
+        _amount("original_amount", f"what was asked for, {_MONEY}"),
+        _amount("remaining_amount", f"what is open, {_MONEY}"),
+        _amount("remaining_principal", f"what is open of the claim itself, {_MONEY}"),
+        _amount("paid_amount", f"what was paid, {_MONEY}"),
+        _amount("credited_amount", f"what was credited, {_MONEY}"),
+        _text("currency", "ISO 4217"),
+    )
+
+
+invoices = _rows(
+    "invoice_rows",
+    _text("invoice_number", "its number"),
+    _text("collection_case_number", "the number of its case"),
+    _text("type", "how far it is in collection"),
+    _text("status", "whether it is open"),
+    _moment("created_at", "when it came to be"),
+    _text("case_id", "its case"),
+    _text("batch_id", "the batch that it came with"),
+    *_claims(),
+    sa.Index("invoice_rows_by_number", "invoice_number"),
+    comment="Invoices.",
+)
+
+cases = _rows(
+    "case_rows",
+    _text("case_number", "its number"),
+    _text("creditor_id", "whose claim"),
+    _text("creditor_number", "the creditor's number"),
+    _text("status", "whether it is worked on"),
+    _text("sub_status", "what it waits for"),
+    _text("type", "how far it is in collection"),
+    _moment("registered_at", "when it came to be"),
+    _moment("closed_at", "when it was closed"),
+    _count("invoices", "how many invoices it holds"),
+    _count("debtors", "how many owe"),
+    comment="Cases.",
+)
+
+case_invoices = _members(
+    "case_invoice_rows",
+    "case_key",
+    _count("position", "its place in the case, from 0", key=True),
+    _text("invoice_id", "its id at Amili"),
+    _text("invoice_number", "its number"),
+    _text("batch_id", "the batch that it came with"),
+    *_claims(),
+    sa.Index("case_invoice_rows_by_number", "invoice_number"),
+    comment="The invoices within each case.",
+)
+
+debtors = _members(
+    "debtor_rows",
+    "case_key",
+    _count("position", "their place in the case, from 0", key=True),
+    _text("debtor_id", "their id at Amili"),
+    _text("type", "what kind of debtor"),
+    _text("debtor_number", "their number at Amili"),
+    _text("customer_number", "their number at the creditor"),
+    _text("first_name", "personal data"),
+    _text("last_name", "personal data"),
+    _text("full_name", "personal data"),
+    comment="Who owes in each case.",
+)
+
+settlements = _rows(
+    "settlement_rows",
+    _text("case_number", "the case that it is about"),
+    _text("collection_type", "what kind of collection it comes from"),
+    _text("currency", "ISO 4217"),
+    _text("customer_reference", "the creditor's reference"),
+    _amount("exchange_rate", "the rate that was applied"),
+    _day("settlement_date", "the day from which the money counts"),
+    _text("invoice_id", "the invoice's id at Amili"),
+    _text("invoice_number", "the invoice's number"),
+    comment="What Amili paid out; a row's id is the settlement's own, or a hash of its JSON where the list shows none.",
+)
 
 quarantine = sa.Table(
-    "quarantine",
+    "quarantined_rows",
     metadata,
-    _key("organization_id"),
-    _key("resource"),
-    _key("key"),
-    _text("path"),
-    _text("reason"),
-    _moment("synced_at"),
-    sa.Column("raw", sa.LargeBinary, nullable=False),
+    _count("list_key", "the list that the row is on: `lists.key`", key=True),
+    _text("key", "the row's id, or a hash of its bytes where it has none that can be read", key=True),
+    _text("path", "where in it reading failed"),
+    _text("reason", "what was expected there"),
+    _moment("synced_at", "when it was set aside"),
+    sa.Column("raw", sa.LargeBinary, nullable=False, comment="the row, byte for byte"),
+    comment="Rows that no reading makes sense of, or that the database refuses, until they can be read.",
 )
-"""Rows that no reading made sense of, byte for byte; ``key`` is the row's id, or a hash where it has none."""
 
+sightings = sa.Table(
+    "sightings",
+    metadata,
+    _count("list_key", "a list that is walked from end to end: `lists.key`", key=True),
+    _count("row_key", "a row that the walk has met so far: its `key`", key=True),
+    comment="What a complete walk that is under way has met; empty between walks.",
+    sqlite_with_rowid=False,
+)
 
-def _second_version(connection: sa.Connection) -> None:
-    """All resources beside batches, and what clusters and webhooks need."""
-    metadata.create_all(connection, (invoices, cases, settlements, gates, webhook_seen), checkfirst=False)
+runs = sa.Table(
+    "runs",
+    metadata,
+    _text("id", "the run's name", key=True),
+    _moment("began_at", "when it began, by the database's clock"),
+    _moment("ended_at", "when it ended; null while it is under way, and after it was killed"),
+    _text("outcome", "running, ok, failed (some organizations), stopped, interrupted, or the error that ended it"),
+    _text("resources", "what was synced, with commas between"),
+    _count("organizations", "organizations synced to their end"),
+    _count("failed", "organizations that were not"),
+    _count("held", "organizations left to another run that was busy with them"),
+    _count("rows", "rows read"),
+    _count("new", "rows that the store had not"),
+    _count("changed", "rows that had changed"),
+    _count("quarantined", "rows set aside"),
+    _count("gone", "rows found to be gone"),
+    _count("pages", "pages read"),
+    _count("requests", "requests sent, repeats among them"),
+    _count("retries", "repeats"),
+    _seconds("waited", "seconds for which the server told it to wait"),
+    _seconds("seconds", "seconds from its beginning to its end"),
+    _seconds("rate", "requests a second that the server was found to take; null where no limit was met", required=False),
+    _count("first_revision", "writes of this run have larger revisions than this"),
+    _count("last_revision", "and none larger than this; null while it is under way", required=False),
+    sa.Column("report", Json, comment="the whole report as JSON, with each failure; null while it is under way"),
+    comment="Every sync into this store.",
+)
 
+drift = sa.Table(
+    "drift",
+    metadata,
+    _text("operation", "the operation that was answered so", key=True),
+    _text("kind", "member, value, type or leniency", key=True),
+    _text("path", "where in the answer", key=True),
+    _text("found", "the unknown name or value, or what was done about it", key=True),
+    _moment("first_seen", "when it was first met"),
+    _moment("last_seen", "when it was last met"),
+    _count("count", "in how many runs"),
+    comment="Where answers differ from the documentation.",
+)
 
-_MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {1: _second_version}
-"""From each older version to the one after it."""
+gates = sa.Table(
+    "gates",
+    metadata,
+    _text("name", "api, or what is to stop", key=True),
+    _seconds("opens_at", "Unix time"),
+    comment="Moments before which nothing is sent, shared by the workers of a cluster.",
+)
 
-_LOCK = 5_277_142
-"""A number of our own, on which those who open a PostgreSQL database wait for each other."""
+webhook_deliveries = sa.Table(
+    "webhook_deliveries",
+    metadata,
+    _text("key", "the delivery's key", key=True),
+    _text("body_hash", "a hash of the body that came with it"),
+    _count("fencing_token", "how often it was claimed; whoever had it before can no longer confirm or release it"),
+    _seconds("claimed_at", "when it was last claimed, Unix time"),
+    _seconds("expires_at", "until when the claim is good, or the delivery remembered, Unix time"),
+    _seconds("confirmed_at", "when it was handled, Unix time; null before", required=False),
+    comment="Webhook deliveries that are being handled or were.",
+)
 
+webhook_dead_letters = sa.Table(
+    "webhook_dead_letters",
+    metadata,
+    _text("key", "the delivery's key", key=True),
+    _moment("received_at", "when it came, by the database's clock"),
+    _text("event", "the event's name"),
+    _text("reason", "why it could not be read"),
+    sa.Column("body", sa.LargeBinary, nullable=False, comment="the body, byte for byte (it may hold personal data)"),
+    comment="Webhook events that could not be read and were answered all the same: look at them.",
+)
 
-def prepare(connection: sa.Connection) -> None:
-    """Make the tables in an empty database, or bring those of an older version up to date.
+ROW_TABLES = {"batches": batches, "invoices": invoices, "cases": cases, "settlements": settlements}
+"""The table of each resource's rows."""
 
-    Raises:
-        StoreError: the database is of a newer version, or has tables of these names that are not ours.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-    present = set(sa.inspect(connection).get_table_names())
-    if schema.name not in present:
-        _refuse_strangers(present)
-        metadata.create_all(connection, checkfirst=False)
-        connection.execute(sa.insert(schema).values(version=VERSION))
-        return
-    found = connection.execute(sa.select(schema.c.version)).scalar_one()
-    if found > VERSION:
-        raise StoreError(
-            f"the store is of version {found} and this release knows versions up to {VERSION}: upgrade amili-async, or "
-            "use another store"
-        )
-    for version in range(found, VERSION):
-        _MIGRATIONS[version](connection)
-    if found < VERSION:
-        connection.execute(sa.update(schema).values(version=VERSION))
-
-
-def _refuse_strangers(present: set[str]) -> None:
-    taken = sorted(present & set(metadata.tables))
-    if taken:
-        raise StoreError(
-            f"the database has tables that this package did not make ({', '.join(taken)}); "
-            "give the store a database of its own"
-        )
+sa.Index("batch_rows_by_moment", batches.c.list_key, batches.c.created_at)
+sa.Index("batch_entry_rows_by_number", batch_entries.c.invoice_number)

@@ -47,8 +47,9 @@ class Upsert:
 
     def __init__(self, table: sa.Table, dialect: Dialect) -> None:
         self._unnested = dialect.name == "postgresql"
-        insert = unnested(table) if self._unnested else _one_by_one(table)
-        self._text = str(replacing(table, insert).compile(dialect=dialect))
+        insert = unnested(table, list(table.columns)) if self._unnested else _one_by_one(table)
+        key = [column.name for column in table.primary_key.columns]
+        self._text = str(replacing(insert, by=key).compile(dialect=dialect))
 
     def run(self, connection: sa.Connection, rows: Sequence[Columns]) -> None:
         """Write the rows, no key twice; none at all is fine."""
@@ -64,33 +65,50 @@ def _one_by_one(table: sa.Table) -> sqlite.Insert:
     return sqlite.insert(table).values({column.name: sa.bindparam(column.name) for column in table.columns})
 
 
-def unnested(table: sa.Table) -> postgresql.Insert:
-    """Return an insert of many rows that come as one array for each column, in the order of the columns."""
-    names = [column.name for column in table.columns]
-    arrays = [sa.bindparam(column.name, type_=postgresql.ARRAY(column.type)) for column in table.columns]
+def unnested(table: sa.Table, columns: Sequence[sa.Column[object]]) -> postgresql.Insert:
+    """Return an insert of many rows that come as one array for each of these columns."""
+    names = [column.name for column in columns]
+    arrays = [sa.bindparam(column.name, type_=postgresql.ARRAY(column.type)) for column in columns]
     given = sa.func.unnest(*arrays).table_valued(*names).render_derived(name="given")
     return postgresql.insert(table).from_select(names, sa.select(*(given.c[name] for name in names)))
 
 
 def replacing(
-    table: sa.Table, insert: sqlite.Insert | postgresql.Insert, where: sa.ColumnElement[bool] | None = None
+    insert: sqlite.Insert | postgresql.Insert, *, by: Sequence[str], where: sa.ColumnElement[bool] | None = None
 ) -> sqlite.Insert | postgresql.Insert:
-    """Return an insert whose rows take the place of those with the same key, all of them or where a condition holds."""
-    key = [column.name for column in table.primary_key.columns]
-    rest = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in key}
-    return insert.on_conflict_do_update(index_elements=key, set_=rest, where=where)
+    """Return an insert whose rows take the place of those with the same values of some columns.
+
+    All of them, or where a condition holds. A row's number stays what it is.
+    """
+    kept = {*by, "key"}
+    rest = {column.name: column for column in insert.excluded if column.name not in kept}
+    return insert.on_conflict_do_update(index_elements=by, set_=rest, where=where)
 
 
-def among(column: sa.ColumnElement[str], name: str, dialect: Dialect) -> sa.ColumnElement[bool]:
+def among(column: sa.ColumnElement[object], name: str, dialect: Dialect) -> sa.ColumnElement[bool]:
     """Return a condition on one of several values, whose text does not depend on how many there are.
 
     So it is prepared once. `listed` makes the values what goes in its place.
     """
     if dialect.name == "postgresql":
-        return column == sa.func.any(sa.bindparam(name, type_=postgresql.ARRAY(sa.Text)))
+        return column == sa.func.any(sa.bindparam(name, type_=postgresql.ARRAY(column.type)))
     return column.in_(sa.select(sa.func.json_each(sa.bindparam(name)).table_valued("value").c.value))
 
 
-def listed(values: Sequence[str], dialect: Dialect) -> object:
+def listed(values: Sequence[object], dialect: Dialect) -> object:
     """Return several values as the one parameter of `among`."""
     return list(values) if dialect.name == "postgresql" else msgspec.json.encode(values).decode()
+
+
+def epoch(dialect: Dialect) -> sa.ColumnElement[float]:
+    """Return this moment by the database's own clock, in Unix time: machines that share it need not agree on theirs."""
+    if dialect.name == "postgresql":
+        return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Float)
+    return (sa.func.julianday("now", type_=sa.Float) - sa.literal_column("2440587.5", sa.Float)) * sa.literal_column(
+        "86400.0", sa.Float
+    )
+
+
+def insert_into(table: sa.Table, dialect: Dialect) -> sqlite.Insert | postgresql.Insert:
+    """Return an insert that can say what to do where a row is there already."""
+    return (postgresql if dialect.name == "postgresql" else sqlite).insert(table)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import shutil
 import statistics
 import sys
@@ -33,7 +34,7 @@ from amili_async.sync import SqlStore, sync
 from amili_async.sync._sql.columns import values_for
 from amili_async.sync._sql.database import database
 from amili_async.sync._sql.schema import batch_entries, batches, metadata
-from amili_async.sync._sql.statements import Upsert
+from amili_async.sync._sql.statements import Upsert, written_columns
 from benchmarks.measuring import (
     Row,
     Sample,
@@ -75,9 +76,12 @@ class _RawPage(msgspec.Struct, frozen=True):
 _raws = msgspec.json.Decoder(_RawPage)
 
 
-def _batch_columns(owner: str, batch: Batch, raw: msgspec.Raw, moments: Callable[[datetime | None], object]) -> Columns:
+def _batch_columns(
+    key: int, list_key: int, batch: Batch, raw: msgspec.Raw, moments: Callable[[datetime | None], object]
+) -> Columns:
     return (
-        owner,
+        key,
+        list_key,
         batch.batch_id,
         batch.type.value,
         batch.status.value,
@@ -87,13 +91,14 @@ def _batch_columns(owner: str, batch: Batch, raw: msgspec.Raw, moments: Callable
         len(batch.succeeded),
         len(batch.failed),
         moments(datetime.now(UTC)),
+        1,
         str(raw, "utf-8"),
     )
 
 
-def _entry_columns(owner: str, batch: Batch) -> Iterator[Columns]:
+def _entry_columns(number: int, batch: Batch) -> Iterator[Columns]:
     for position, entry in enumerate(batch.succeeded):
-        key = (owner, batch.batch_id, "succeeded", position)
+        key = (number, "succeeded", position)
         if isinstance(entry, InvoiceSuccess):
             yield (*key, "invoiceSuccess", entry.invoice_id, entry.invoice_number, entry.case_id, None, None, None)
         else:
@@ -103,9 +108,11 @@ def _entry_columns(owner: str, batch: Batch) -> Iterator[Columns]:
 
 async def _walk(server: Server, save: Save, moments: Callable[[datetime | None], object]) -> int:
     """Walk all organizations the bare way; return how many rows were saved."""
+    keys = itertools.count(1)
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as session:
 
         async def walk(owner: str) -> int:
+            list_key = server.organization_ids.index(owner) + 1
             url = f"{server.base_url}/orgs/{owner}/batches"
             params: dict[str, str] = {}
             rows = 0
@@ -115,10 +122,9 @@ async def _walk(server: Server, save: Save, moments: Callable[[datetime | None],
                     body = await response.read()
                 page = DECODER.decode(body)
                 raws = _raws.decode(body).data
-                columns = [
-                    _batch_columns(owner, batch, raw, moments) for batch, raw in zip(page.data, raws, strict=True)
-                ]
-                entries = [entry for batch in page.data for entry in _entry_columns(owner, batch)]
+                keyed = list(zip(keys, page.data, raws, strict=False))
+                columns = [_batch_columns(key, list_key, batch, raw, moments) for key, batch, raw in keyed]
+                entries = [entry for key, batch, _ in keyed for entry in _entry_columns(key, batch)]
                 await save(owner, columns, entries, page.summary.next_page_token)
                 rows += len(columns)
                 if not page.summary.next_page_token:
@@ -162,7 +168,7 @@ async def _first_try(server: Server, url: str) -> Sample:
         async with _none() if writing is None else writing, engine.begin() as connection:
             cursor: list[Columns] = [(owner, token)]
             for (table, statement), values in zip(statements, (rows, entries, cursor), strict=True):
-                names = [column.name for column in table.columns]
+                names = [column.name for column in written_columns(table)]
                 if values:
                     await connection.execute(statement, [dict(zip(names, value, strict=True)) for value in values])
 
@@ -177,7 +183,7 @@ async def _first_try(server: Server, url: str) -> Sample:
 def _upserting(table: sa.Table, dialect: str) -> sa.Executable:
     insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
     key = [column.name for column in table.primary_key.columns]
-    rest = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in key}
+    rest = {name: insert.excluded[name] for name in (c.name for c in written_columns(table)) if name not in key}
     return insert.on_conflict_do_update(index_elements=key, set_=rest)
 
 

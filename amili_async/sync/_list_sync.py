@@ -200,4 +200,4 @@ class ListSync:
         tally.rows += len(rows)
         tally.new += written.new
         tally.changed += written.changed
-        tally.quarantined += len(aside)
+        tally.quarantined += len(aside) + written.quarantined

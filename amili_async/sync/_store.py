@@ -67,6 +67,8 @@ class WriteResult(msgspec.Struct, frozen=True):
     changed_ids: tuple[str, ...] = ()
     returned: int = 0
     """How many of the rows were gone before, whether or not they changed."""
+    quarantined: int = 0
+    """How many of the rows hold a value that the store's database refuses, and were set aside by it."""
 
 
 class LeaseConflict(msgspec.Struct, frozen=True):

@@ -41,10 +41,21 @@ def batch(row_id: str, **members: object) -> Row:
     return read(msgspec.json.encode({**usual, **members}))
 
 
-def portion(*rows: Row, organization_id: str = "organization", bookmark: Checkpoint | None = None) -> PageWrite:
-    """Return rows with a bookmark that says nothing."""
+def portion(
+    *rows: Row,
+    organization_id: str = "organization",
+    checkpoint: Checkpoint | None = None,
+    gone: tuple[str, ...] = (),
+    absent: tuple[str, ...] = (),
+) -> PageWrite:
+    """Return rows with a checkpoint that says nothing."""
     return PageWrite(
-        organization_id=organization_id, resource="batches", rows=rows, checkpoint=bookmark or Checkpoint()
+        organization_id=organization_id,
+        resource="batches",
+        rows=rows,
+        checkpoint=checkpoint or Checkpoint(),
+        gone=gone,
+        absent=absent,
     )
 
 

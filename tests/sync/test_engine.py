@@ -490,7 +490,7 @@ async def test_an_organization_whose_lease_runs_out_meanwhile_is_taken_over(
 ) -> None:
     async with SqlStore(sqlite_url, lease=0.05) as other:
         await other.begin(sandbox.organization_ids[0], "batches")
-        await other.database.run(lambda connection: connection.execute(sa.text("UPDATE walks SET lease = 7")))
+        await other.database.run(lambda connection: connection.execute(sa.text("UPDATE lists SET fencing_token = 7")))
 
         report = await sync(client, sandbox.organization_ids, store)
 

@@ -52,7 +52,7 @@ async def standing(url: str) -> tuple[dict[str, tuple[int, int]], int]:
 
     def look(connection: sa.Connection) -> tuple[dict[str, tuple[int, int]], int]:
         far: dict[str, tuple[int, int]] = {}
-        statement = "SELECT organization_id, CAST(bookmark AS TEXT) FROM walks"
+        statement = "SELECT organization_id, CAST(checkpoint AS TEXT) FROM lists"
         for organization_id, text in connection.exec_driver_sql(statement):
             bookmark = msgspec.json.decode(str(text), type=Checkpoint)
             far[str(organization_id)] = (bookmark.walks, bookmark.walk.pages if bookmark.walk else 0)

@@ -35,7 +35,7 @@ from amili_async.sync._dask.worker import Shard, pickle_errors_our_way, topic, w
 from amili_async.sync._engine import INTERVAL, at_least_one, beginning, checked_resources
 from amili_async.sync._report import Failure, Progress, SyncReport
 from amili_async.sync._sql.database import database
-from amili_async.sync._sql.schema import walks
+from amili_async.sync._sql.schema import lists
 from amili_async.sync._sql.store import PATIENCE, SqlStore
 
 if TYPE_CHECKING:
@@ -353,9 +353,9 @@ async def _each(organization_ids: OrganizationIds) -> AsyncGenerator[str, None]:
 async def _seconds(store: SqlStore, resources: tuple[str, ...]) -> dict[str, float]:
     """Return what the last walks over each organization's lists took."""
     took = (
-        sa.select(walks.c.organization_id, sa.func.sum(walks.c.seconds))
-        .where(walks.c.resource.in_(resources), walks.c.walks > 0)
-        .group_by(walks.c.organization_id)
+        sa.select(lists.c.organization_id, sa.func.sum(lists.c.seconds))
+        .where(lists.c.resource.in_(resources), lists.c.walks > 0)
+        .group_by(lists.c.organization_id)
     )
     rows = await store.database.run(lambda connection: list(connection.execute(took)))
     return {str(name): float(seconds) for name, seconds in rows}

@@ -28,19 +28,29 @@ class LeaseOwner(msgspec.Struct, frozen=True, array_like=True):
 
     @classmethod
     def here(cls, run: str | None = None) -> LeaseOwner:
-        """Return a new holder in this process."""
+        """Return a new owner in this process."""
         store = uuid.uuid4().hex
         process = os.getpid()
         return cls(run or store, _machine(), process, _started(process) or "", store)
 
     def encode(self) -> str:
-        """Return the holder as text."""
+        """Return the owner as text."""
         return msgspec.json.encode(self).decode()
 
     @classmethod
     def decode(cls, text: str) -> LeaseOwner:
-        """Return the holder that `encode` wrote."""
+        """Return the owner that `encode` wrote."""
         return msgspec.json.decode(text, type=LeaseOwner)
+
+    def described(self) -> str:
+        """Return who it is, for a person who may want to look what that process does."""
+        here = _machine()
+        if self.machine == here:
+            return f"process {self.process} on this machine"
+        name, *boot = self.machine.split(" ")
+        if boot[:1] == here.split(" ")[1:2]:
+            return f"process {self.process} in another container of this machine ({name})"
+        return f"process {self.process} on {name}"
 
     def gone(self) -> bool:
         """Return whether its process is known to have ended: on another machine that cannot be known."""

@@ -1,21 +1,21 @@
 """Checkpoints in SQL, and the leases that keep two runs from walking one list at the same time.
 
-A lease is a fencing token in the list's row of ``lists``, counted up by whoever takes the list on. Every write names its
-token, in the same transaction as its rows; so a run that was taken for dead, and was not, writes nothing any more. That
-is what makes taking over safe; expiry only decides when. Time is the database's.
+A lease is a fencing token in the list's row of ``lists``, counted up by whoever takes the list on. Every write names
+its token, in the same transaction as its rows; so a run that was taken for dead, and was not, writes nothing any more.
+That is what makes taking over safe; expiry only decides when. Time is the database's.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
 
 from amili_async.sync._checkpoint import Checkpoint
 from amili_async.sync._sql.lease_owner import LeaseOwner
-from amili_async.sync._sql.schema import lists, quarantine, revisions, schema
+from amili_async.sync._sql.schema import ROW_TABLES, lists, quarantine, revisions, schema, sightings
 from amili_async.sync._sql.statements import Statement, epoch, insert_into
 from amili_async.sync._sql.tables import Stamp
 from amili_async.sync._store import LeaseConflict
@@ -34,14 +34,18 @@ _WRITING = 5_277_143
 """A number of our own: the PostgreSQL lock that is shared by all who write, and taken alone to learn that none does."""
 
 
-class Lease(NamedTuple):
-    """A list taken on."""
+class Lease(msgspec.Struct):
+    """A list taken on. What it says of its rows may be said too often, never too seldom: it saves looking for them."""
 
     list_key: int
     fencing_token: int
-    checkpoint: Checkpoint
-    quarantined: bool
-    """Whether rows of this list are in quarantine."""
+    checkpoint: Checkpoint = Checkpoint()
+    quarantined: bool = False
+    """Whether rows of it are in quarantine."""
+    missing: bool = False
+    """Whether rows of it are marked as missing or gone."""
+    sighted: bool = False
+    """Whether it is remembered which of its rows a walk has met."""
 
 
 class _Found(NamedTuple):
@@ -53,8 +57,10 @@ class _Found(NamedTuple):
     owner: str | None
     leased_at: float | None
     expires_at: float
-    quarantined: bool
     now: float
+    quarantined: bool
+    sighted: bool
+    missing: bool
 
 
 class Leases:
@@ -66,29 +72,34 @@ class Leases:
         self._seconds = seconds
         self._values = values
         now = epoch(dialect)
-        until = now + sa.literal_column(repr(float(seconds)), sa.Float)
+        until = now + float(seconds)
         this = (
             lists.c.organization_id == sa.bindparam("organization_id"),
             lists.c.resource == sa.bindparam("resource"),
         )
         mine = (lists.c.key == sa.bindparam("list_key"), lists.c.fencing_token == sa.bindparam("fencing_token"))
-        aside = sa.exists().where(quarantine.c.list_key == lists.c.key)
-        look = sa.select(
-            lists.c.key,
-            sa.cast(lists.c.checkpoint, sa.Text),
-            lists.c.fencing_token,
-            lists.c.owner,
-            lists.c.leased_at,
-            lists.c.expires_at,
-            aside,
-            now,
-        )
-        zero, one = sa.literal_column("0", sa.Integer), sa.literal_column("1", sa.Integer)
-        given = {name: sa.bindparam(name) for name in ("organization_id", "resource", "owner", "checkpoint")}
+        looks = {
+            resource: sa.select(
+                lists.c.key,
+                sa.cast(lists.c.checkpoint, sa.Text),
+                lists.c.fencing_token,
+                lists.c.owner,
+                lists.c.leased_at,
+                lists.c.expires_at,
+                now,
+                sa.exists().where(quarantine.c.list_key == lists.c.key),
+                sa.exists().where(sightings.c.list_key == lists.c.key),
+                sa.exists().where(rows.c.list_key == lists.c.key, rows.c.missing_since.is_not(None)),
+            ).where(*this)
+            for resource, rows in ROW_TABLES.items()
+        }
+        given: dict[str, Any] = {
+            name: sa.bindparam(name) for name in ("organization_id", "resource", "owner", "checkpoint")
+        }
         first = insert_into(lists, dialect).values(
-            **given, walks=zero, seconds=zero, fencing_token=one, leased_at=now, expires_at=until
+            **given, walks=0, seconds=0, fencing_token=1, leased_at=now, expires_at=until
         )
-        self._look = Statement(look.where(*this), dialect)
+        self._look = {resource: Statement(look, dialect) for resource, look in looks.items()}
         self._first = Statement(first.on_conflict_do_nothing().returning(lists.c.key), dialect)
         self._take = Statement(
             sa.update(lists)
@@ -97,34 +108,36 @@ class Leases:
                 owner=sa.bindparam("owner"),
                 leased_at=now,
                 expires_at=until,
-                fencing_token=lists.c.fencing_token + one,
+                fencing_token=lists.c.fencing_token + 1,
             ),
             dialect,
         )
         kept = ("checkpoint", "walks", "finished_at", "seconds")
-        save = sa.update(lists).where(*mine).values({name: sa.bindparam(name) for name in kept} | {"expires_at": until})
+        kept_as: dict[str, Any] = {name: sa.bindparam(name) for name in kept}
+        save = sa.update(lists).where(*mine).values(kept_as | {"expires_at": until})
         if dialect.name == "postgresql":
             # The lock is shared before the number is drawn, and held until the end of the transaction: see `changes`.
-            locked = sa.cast(sa.func.pg_advisory_xact_lock_shared(sa.literal_column(str(_WRITING))), sa.Text)
-            number = sa.case((locked == sa.literal_column("''"), revisions.next_value()))
-            self._count = None
+            locked = sa.cast(sa.func.pg_advisory_xact_lock_shared(_WRITING), sa.Text)
+            number = sa.case((locked == "", revisions.next_value()))
             self._save = Statement(save.returning(now, number), dialect)
+            self._count = None
         else:
-            count = sa.update(schema).values(revision=schema.c.revision + one).returning(schema.c.revision)
-            self._count = Statement(count, dialect)
             self._save = Statement(save.returning(now), dialect)
+            counted = sa.update(schema).values(revision=schema.c.revision + 1)
+            self._count = Statement(counted.returning(schema.c.revision), dialect)
+        self._holds = Statement(sa.select(lists.c.key).where(*mine), dialect)
         self._renew = Statement(sa.update(lists).where(*mine).values(expires_at=until), dialect)
         self._finish = Statement(
             sa.update(lists)
             .where(*mine)
-            .values(owner=sa.null(), leased_at=sa.null(), expires_at=zero, error=sa.bindparam("error")),
+            .values(owner=sa.null(), leased_at=sa.null(), expires_at=0, error=sa.bindparam("error")),
             dialect,
         )
 
     def take(self, connection: sa.Connection, name: ListName) -> Lease | LeaseConflict:
         """Take a list on, or tell who has it, and until when."""
         organization_id, resource = name
-        rows = self._look.rows(connection, organization_id=organization_id, resource=resource)
+        rows = self._look[resource].rows(connection, organization_id=organization_id, resource=resource)
         if not rows:
             made = self._first.rows(
                 connection,
@@ -135,21 +148,28 @@ class Leases:
             )
             if not made:
                 return self.conflict()
-            return Lease(int(str(made[0][0])), 1, Checkpoint(), quarantined=False)
+            return Lease(int(str(made[0][0])), 1)
         found = msgspec.convert(rows[0], _Found, strict=False)
         if found.owner is not None and found.expires_at > found.now:
             owner = LeaseOwner.decode(found.owner)
             if not owner.yields_to(self._owner):
                 return LeaseConflict(
                     found.expires_at - found.now,
-                    owner=str(owner),
+                    owner=owner.described(),
                     since=None if found.leased_at is None else datetime.fromtimestamp(found.leased_at, UTC),
                     until=datetime.fromtimestamp(found.expires_at, UTC),
                 )
         if not self._take.run(connection, list_key=found.key, fencing_token=found.fencing_token, owner=self._text):
             return self.conflict()
         checkpoint = msgspec.json.decode(found.checkpoint, type=Checkpoint)
-        return Lease(found.key, found.fencing_token + 1, checkpoint, quarantined=found.quarantined)
+        return Lease(
+            found.key,
+            found.fencing_token + 1,
+            checkpoint,
+            quarantined=found.quarantined,
+            missing=found.missing,
+            sighted=found.sighted,
+        )
 
     def conflict(self) -> LeaseConflict:
         """Return that somebody else was quicker; who it was is not known."""
@@ -169,9 +189,14 @@ class Leases:
         if not saved:
             return None
         now, *revision = saved[0]
-        [number] = revision or self._count.rows(connection)[0] if self._count else revision
+        if self._count is not None:
+            revision = list(self._count.rows(connection)[0])
         moment = datetime.fromtimestamp(float(str(now)), UTC)
-        return Stamp(self._values.moment(moment), int(str(number)))
+        return Stamp(self._values.moment(moment), int(str(revision[0])))
+
+    def holds(self, connection: sa.Connection, lease: Lease) -> bool:
+        """Return whether a list is still ours."""
+        return bool(self._holds.rows(connection, list_key=lease.list_key, fencing_token=lease.fencing_token))
 
     def renew(self, connection: sa.Connection, leases: Iterable[Lease]) -> None:
         """Hold lists for longer."""

@@ -4,14 +4,19 @@ Rows of the API lie in a table for each resource, typed columns beside ``raw``, 
 consists of (a batch's entries, a case's invoices and debtors) lies in tables of its own. They refer to each other by
 numbers, which keeps them small; `views` gives them the names and the ids that people ask by.
 
-Moments are ``timestamptz`` on PostgreSQL and ISO 8601 text in UTC on SQLite, which sorts and compares the same way; days
-are ``date`` and text; amounts and rates are ``numeric`` and text in plain digits, so that none is lost.
+Moments are ``timestamptz`` on PostgreSQL and ISO 8601 text in UTC on SQLite, which sorts and compares the same way;
+days are ``date`` and text; amounts and rates are ``numeric`` and text in plain digits, so that none is lost.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
+
+if TYPE_CHECKING:
+    from sqlalchemy.schema import SchemaItem
 
 VERSION = 3
 """The version of the tables below, and of the views over them."""
@@ -27,8 +32,11 @@ Json = sa.Text().with_variant(postgresql.JSON(), "postgresql")
 ROW_KEY = ("key", "list_key", "id")
 """The columns that every table of rows begins with."""
 
-ROW_STATE = ("synced_at", "revision", "gone_at", "missing_since", "raw")
+ROW_STATE = ("synced_at", "revision", "raw", "gone_at", "missing_since")
 """The columns that every table of rows ends with."""
+
+MARKS = ("gone_at", "missing_since")
+"""Those of them that are not written with a row, but once it is missed. Whatever is gone is missing."""
 
 
 def _text(name: str, comment: str, *, key: bool = False, required: bool = False) -> sa.Column[str]:
@@ -65,8 +73,10 @@ def _numbered() -> sa.Column[int]:
     return sa.Column("key", Number, sa.Identity(), primary_key=True, comment="the row's number in this store")
 
 
-def _rows(name: str, *columns: sa.Column[object] | sa.Column[str] | sa.Column[int], comment: str) -> sa.Table:
+def _rows(name: str, *columns: SchemaItem, comment: str) -> sa.Table:
     """Return a table of the API's rows, with the columns that they all have around its own."""
+    missing = _moment("missing_since", "since when complete walks do not meet the row; null while they do")
+    not_met = missing.is_not(None)
     return sa.Table(
         name,
         metadata,
@@ -76,18 +86,17 @@ def _rows(name: str, *columns: sa.Column[object] | sa.Column[str] | sa.Column[in
         *columns,
         _moment("synced_at", "when this state of the row was written, by the database's clock"),
         _count("revision", "the number of the write that made the row what it is; later writes have larger ones"),
-        _moment("gone_at", "when the row was proved to be gone from the server; null while it is there"),
-        _moment("missing_since", "when a complete walk first did not meet the row; null once it is met again"),
         _raw("the row's JSON as it was received"),
+        _moment("gone_at", "when the row was proved to be gone from the server; null while it is there"),
+        missing,
         sa.UniqueConstraint("list_key", "id"),
         sa.Index(f"{name}_by_revision", "revision"),
+        sa.Index(f"{name}_missing", "list_key", sqlite_where=not_met, postgresql_where=not_met),
         comment=comment,
     )
 
 
-def _members(
-    name: str, owner: str, *columns: sa.Column[object] | sa.Column[str] | sa.Column[int], comment: str
-) -> sa.Table:
+def _members(name: str, owner: str, *columns: SchemaItem, comment: str) -> sa.Table:
     """Return a table of what rows consist of, each by its owner and its place in it."""
     return sa.Table(
         name,
@@ -161,7 +170,7 @@ batch_entries = _members(
 _MONEY = "in major units of the currency"
 
 
-def _claims() -> tuple[sa.Column[object] | sa.Column[str], ...]:
+def _claims() -> tuple[SchemaItem, ...]:
     """Return what an invoice and an invoice within a case have in common."""
     return (
         _text("unique_source_invoice_id", "the creditor's own id of it"),
@@ -287,7 +296,7 @@ runs = sa.Table(
     _count("retries", "repeats"),
     _seconds("waited", "seconds for which the server told it to wait"),
     _seconds("seconds", "seconds from its beginning to its end"),
-    _seconds("rate", "requests a second that the server was found to take; null where no limit was met", required=False),
+    _seconds("rate", "requests a second that the server was found to take; null without a limit", required=False),
     _count("first_revision", "writes of this run have larger revisions than this"),
     _count("last_revision", "and none larger than this; null while it is under way", required=False),
     sa.Column("report", Json, comment="the whole report as JSON, with each failure; null while it is under way"),
@@ -319,9 +328,7 @@ webhook_deliveries = sa.Table(
     "webhook_deliveries",
     metadata,
     _text("key", "the delivery's key", key=True),
-    _text("body_hash", "a hash of the body that came with it"),
-    _count("fencing_token", "how often it was claimed; whoever had it before can no longer confirm or release it"),
-    _seconds("claimed_at", "when it was last claimed, Unix time"),
+    _text("owner", "who has claimed it: another text for each claim"),
     _seconds("expires_at", "until when the claim is good, or the delivery remembered, Unix time"),
     _seconds("confirmed_at", "when it was handled, Unix time; null before", required=False),
     comment="Webhook deliveries that are being handled or were.",

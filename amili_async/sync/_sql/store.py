@@ -1,11 +1,9 @@
-"""SqlStore: rows and bookmarks in a SQLite file or a PostgreSQL database."""
+"""SqlStore: rows and checkpoints in a SQLite file or a PostgreSQL database."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import sqlalchemy as sa
@@ -16,18 +14,22 @@ from amili_async.events import QuarantinedRow
 from amili_async.sync._sql.columns import values_for
 from amili_async.sync._sql.database import InvalidValueError, blames_a_value, database
 from amili_async.sync._sql.lease_owner import LeaseOwner
-from amili_async.sync._sql.leases import Key, Leases
+from amili_async.sync._sql.leases import Lease, Leases, ListName
+from amili_async.sync._sql.migrations import prepare
 from amili_async.sync._sql.quarantine import Quarantine
-from amili_async.sync._sql.schema import prepare
-from amili_async.sync._sql.tables import row_tables
-from amili_async.sync._store import LeaseConflict, PageWrite, Row, WriteResult
+from amili_async.sync._sql.reconciliation import Reconciliation
+from amili_async.sync._sql.tables import Put, Stamp, row_tables
+from amili_async.sync._store import Absences, LeaseConflict, PageWrite, Row, WriteResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
     from types import TracebackType
     from typing import Self
 
     from amili_async.sync._checkpoint import Checkpoint
+
+    _Put = Callable[[sa.Connection, PageWrite, Lease, Stamp], Put]
 
 T = TypeVar("T")
 
@@ -66,14 +68,13 @@ class SqlStore:
         self.database = database(url, patience=patience)
         """Where transactions are run: for this package's own parts that keep something beside the rows."""
         dialect = self.database.dialect
-        self._values = values_for(dialect)
+        values = values_for(dialect)
         self._lease = lease
-        self._leases = Leases(dialect, LeaseOwner.here(run), seconds=lease, values=self._values)
-        self._tables = row_tables(dialect, self._values)
+        self._leases = Leases(dialect, LeaseOwner.here(run), seconds=lease, values=values)
+        self._tables = row_tables(dialect)
+        self._reconciliations = {resource: Reconciliation(resource, dialect, values) for resource in self._tables}
         self._quarantine = Quarantine(dialect)
-        self._held: dict[Key, int] = {}
-        self._quarantined: set[Key] = set()
-        self._ahead = 0.0
+        self._held: dict[ListName, Lease] = {}
         self._renewing: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -82,9 +83,6 @@ class SqlStore:
     async def __aenter__(self) -> Self:
         try:
             await self.database.run(prepare)
-            if self.database.dialect.name == "postgresql":
-                # Several machines share its leases, so they go by its clock.
-                self._ahead = await self.database.run(_server_time) - time.time()
         except BaseException:
             await self.database.close()
             raise
@@ -105,45 +103,61 @@ class SqlStore:
         held, self._held = self._held, {}
         if held:
             with suppress(StoreError):  # they end by themselves
-                await self.database.run(lambda connection: self._give_back(connection, held))
+                await self.database.run(lambda connection: self._give_back(connection, held.values()))
         await self.database.close()
 
     async def begin(self, organization_id: str, resource: str, /) -> Checkpoint | LeaseConflict:
-        """Lease a list and return its bookmark, or for how long another run has it."""
+        """Lease a list and return its checkpoint, or for how long another run has it."""
         if resource not in self._tables:
             raise ConfigurationError(f"resource {resource!r} is not one of {', '.join(self._tables)}")
-        key = (organization_id, resource)
-        now = self._now()
-        lease = await self._run(lambda connection: self._leases.take(connection, key, now))
+        name = (organization_id, resource)
+        lease = await self._run(lambda connection: self._leases.take(connection, name))
         if isinstance(lease, LeaseConflict):
             return lease
-        self._held[key] = lease.number
-        if lease.quarantined:
-            self._quarantined.add(key)
-        return lease.bookmark
+        self._held[name] = lease
+        return lease.checkpoint
 
-    async def write(self, portion: PageWrite, /) -> WriteResult | LeaseConflict:
-        """Keep rows, quarantined rows and the bookmark in one transaction.
+    async def write(self, page: PageWrite, /) -> WriteResult | LeaseConflict:
+        """Keep rows, quarantined rows and the checkpoint in one transaction.
 
         A row with a value that the database refuses goes into quarantine, and the others are kept.
         """
-        key = (portion.organization_id, portion.resource)
-        number = self._number(key)
+        name = (page.organization_id, page.resource)
+        lease = self._leased(name)
         try:
-            written = await self._run(lambda connection: self._write(connection, portion, number, portion.rows))
-        except InvalidValueError:
-            written = await self._run(lambda connection: self._write_singly(connection, portion, number))
+            written = await self._run(lambda connection: self._write(connection, page, lease, self._put))
+        except (InvalidValueError, ValueError, OverflowError):
+            written = await self._run(lambda connection: self._write(connection, page, lease, self._put_singly))
         if isinstance(written, LeaseConflict):
-            del self._held[key]
+            del self._held[name]
+        elif page.checkpoint.walk is None:
+            lease.sighted = False
         return written
+
+    async def absences(
+        self, organization_id: str, resource: str, since: datetime | None, limit: int, /
+    ) -> Absences | LeaseConflict:
+        """Return which rows of a list are kept, are not gone, and were not met by the walk that is under way."""
+        name = (organization_id, resource)
+        lease = self._leased(name)
+        reconciliation = self._reconciliations[resource]
+
+        def look(connection: sa.Connection) -> Absences | LeaseConflict:
+            if not self._leases.holds(connection, lease):
+                return self._leases.conflict()
+            return reconciliation.absences(connection, lease.list_key, since, limit)
+
+        found = await self._run(look)
+        if isinstance(found, LeaseConflict):
+            del self._held[name]
+        return found
 
     async def finish(self, organization_id: str, resource: str, error: str | None, /) -> None:
         """Give a list back."""
-        key = (organization_id, resource)
-        number = self._number(key)
-        del self._held[key]
-        self._quarantined.discard(key)
-        await self._run(lambda connection: self._leases.finish(connection, key, number, error))
+        name = (organization_id, resource)
+        lease = self._leased(name)
+        await self._run(lambda connection: self._leases.finish(connection, lease, error))
+        del self._held[name]
 
     async def count(self, resource: str) -> int:
         """Return how many rows of a resource the store holds, of all organizations."""
@@ -151,57 +165,81 @@ class SqlStore:
         statement = sa.select(sa.func.count()).select_from(table)
         return await self._run(lambda connection: connection.execute(statement).scalar_one())
 
-    def _number(self, key: Key) -> int:
-        number = self._held.get(key)
-        if number is None:
+    def _leased(self, name: ListName) -> Lease:
+        lease = self._held.get(name)
+        if lease is None:
             raise StoreError("a list is written and finished between begin() and finish()")
-        return number
+        return lease
 
     async def _run(self, work: Callable[[sa.Connection], T]) -> T:
         if self._renewing is None:
             raise StoreError("the store is not open; use `async with SqlStore(...) as store`")
         return await self.database.run(work)
 
-    def _now(self) -> float:
-        return time.time() + self._ahead
-
     def _write(
-        self, connection: sa.Connection, portion: PageWrite, number: int, rows: Sequence[Row]
+        self, connection: sa.Connection, page: PageWrite, lease: Lease, put: _Put
     ) -> WriteResult | LeaseConflict:
-        key = (portion.organization_id, portion.resource)
-        now = self._now()
-        if not self._leases.save(connection, key, number, portion.checkpoint, now):
-            return LeaseConflict(self._lease)
-        synced_at = self._values.moment(datetime.fromtimestamp(now, UTC))
-        written = self._tables[portion.resource].write(connection, portion.organization_id, rows, synced_at)
-        if key in self._quarantined:
-            self._quarantine.forget(connection, key, [row.id for row in rows])
-        if portion.quarantined:
-            self._quarantined.add(key)
-            self._quarantine.write(connection, key, portion.quarantined, synced_at)
-        return written
+        stamp = self._leases.save(connection, lease, page.checkpoint)
+        if stamp is None:
+            return self._leases.conflict()
+        written = put(connection, page, lease, stamp)
+        if lease.quarantined:
+            self._quarantine.forget(connection, lease.list_key, [row.id for row in page.rows])
+        if aside := (*page.quarantined, *written.refused):
+            lease.quarantined = True
+            self._quarantine.write(connection, lease.list_key, aside, stamp.synced_at)
+        return WriteResult(
+            len(written.new),
+            len(written.changed),
+            new_ids=tuple(row.id for row in written.new) if page.met else (),
+            changed_ids=tuple(row.id for row in written.changed) if page.met else (),
+            returned=self._reconcile(connection, page, lease, stamp),
+            quarantined=len(written.refused),
+        )
 
-    def _write_singly(self, connection: sa.Connection, portion: PageWrite, number: int) -> WriteResult | LeaseConflict:
-        """Write a portion row by row, after the database refused a value in it without saying where."""
-        total = self._write(connection, portion, number, ())
-        if isinstance(total, LeaseConflict):
-            return total
-        key = (portion.organization_id, portion.resource)
-        synced_at = self._values.moment(datetime.fromtimestamp(self._now(), UTC))
-        table = self._tables[portion.resource]
-        for index, row in enumerate(portion.rows):
+    def _reconcile(self, connection: sa.Connection, page: PageWrite, lease: Lease, stamp: Stamp) -> int:
+        """Note what a write says of rows that were met and that were not; return how many are no longer gone."""
+        reconciliation, list_key = self._reconciliations[page.resource], lease.list_key
+        returned = 0
+        if page.forget_met:
+            reconciliation.forget_sightings(connection, list_key)
+        if page.met or lease.sighted or lease.missing:
+            met = [*{*page.met, *(row.id for row in page.rows)}]
+            if page.met or lease.sighted:
+                lease.sighted = True
+                reconciliation.see(connection, list_key, met)
+            if lease.missing:
+                returned = reconciliation.unmark(connection, list_key, met, stamp)
+        if page.absent or page.gone:
+            lease.missing = True
+            reconciliation.mark(connection, list_key, page.absent, page.gone, stamp)
+        if lease.sighted and page.checkpoint.walk is None:
+            reconciliation.forget_sightings(connection, list_key)
+        return returned
+
+    def _put(self, connection: sa.Connection, page: PageWrite, lease: Lease, stamp: Stamp) -> Put:
+        """Write a page's rows all at once."""
+        return self._tables[page.resource].write(connection, lease.list_key, page.rows, stamp)
+
+    def _put_singly(self, connection: sa.Connection, page: PageWrite, lease: Lease, stamp: Stamp) -> Put:
+        """Write a page row by row, after a value in it was refused without a word on where; set that row aside."""
+        table = self._tables[page.resource]
+        new: list[Row] = []
+        changed: list[Row] = []
+        refused: list[QuarantinedRow] = []
+        for index, row in enumerate(page.rows):
             try:
                 with connection.begin_nested():
-                    written = table.write(connection, portion.organization_id, (row,), synced_at)
-            except DBAPIError as error:
-                if not blames_a_value(error):
+                    put = table.write(connection, lease.list_key, (row,), stamp)
+            except (DBAPIError, ValueError, OverflowError) as error:
+                if isinstance(error, DBAPIError) and not blames_a_value(error):
                     raise
-                refused = QuarantinedRow(index=index, path="$", reason="a value that the database refuses", raw=row.raw)
-                self._quarantined.add(key)
-                self._quarantine.write(connection, key, (refused,), synced_at)
+                reason = "a value that the database refuses"
+                refused.append(QuarantinedRow(index=index, path="$", reason=reason, raw=row.raw))
             else:
-                total = WriteResult(total.new + written.new, total.changed + written.changed)
-        return total
+                new += put.new
+                changed += put.changed
+        return Put(new, changed, refused)
 
     async def _renew(self) -> None:
         """Hold the leases for as long as the store is open, however long a page takes."""
@@ -213,13 +251,8 @@ class SqlStore:
                     await self.database.run(self._hold_longer)
 
     def _hold_longer(self, connection: sa.Connection) -> None:
-        self._leases.renew(connection, tuple(self._held.items()), self._now())
+        self._leases.renew(connection, tuple(self._held.values()))
 
-    def _give_back(self, connection: sa.Connection, held: dict[Key, int]) -> None:
-        for key, number in held.items():
-            self._leases.finish(connection, key, number, None)
-
-
-def _server_time(connection: sa.Connection) -> float:
-    now = connection.execute(sa.select(sa.extract("epoch", sa.func.clock_timestamp()))).scalar_one()
-    return float(now)
+    def _give_back(self, connection: sa.Connection, leases: Iterable[Lease]) -> None:
+        for lease in leases:
+            self._leases.finish(connection, lease, None)

@@ -5,10 +5,12 @@ A row that is there with the same JSON is left alone: a list that is walked agai
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import sqlalchemy as sa
 
+from amili_async.events import QuarantinedRow
 from amili_async.sync._sql import schema
 from amili_async.sync._sql.columns import (
     batch_columns,
@@ -21,17 +23,16 @@ from amili_async.sync._sql.columns import (
     text,
     values_for,
 )
-from amili_async.sync._sql.statements import Statement, Upsert, among, listed, replacing, unnested
-from amili_async.sync._store import WriteResult
+from amili_async.sync._sql.statements import Statement, Upsert, among, listed, replacing, unnested, written_columns
+from amili_async.sync._store import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy.engine import Dialect
 
     from amili_async.models._base import Model
     from amili_async.sync._sql.columns import Columns, Values
-    from amili_async.sync._store import Row
 
     RowColumns = Callable[[Model, Values], Columns]
     MemberColumns = Callable[[object, Model, Values], Iterator[Columns]]
@@ -44,6 +45,14 @@ class Stamp(NamedTuple):
     revision: int
 
 
+class Put(NamedTuple):
+    """What became of rows; those that are in none of the three were there already."""
+
+    new: Sequence[Row]
+    changed: Sequence[Row]
+    refused: Sequence[QuarantinedRow] = ()
+
+
 class _Found(NamedTuple):
     """A row that was written, and its number in the store."""
 
@@ -51,7 +60,7 @@ class _Found(NamedTuple):
     row: Row
 
 
-class _Put(Protocol):
+class _Putting(Protocol):
     """Puts rows of one list into a table, no id twice."""
 
     def run(
@@ -70,8 +79,7 @@ class _SelectThenUpsert:
         self._dialect = dialect
         self._upsert = Upsert(table, dialect)
         mine = (table.c.list_key == sa.bindparam("list_key"), among(table.c.id, "ids", dialect))
-        gone = table.c.gone_at.is_not(None) | table.c.missing_since.is_not(None)
-        self._look = Statement(sa.select(table.c.id, table.c.key, table.c.raw, gone).where(*mine), dialect)
+        self._look = Statement(sa.select(table.c.id, table.c.key, table.c.raw).where(*mine), dialect)
         self._last = Statement(sa.select(sa.func.coalesce(sa.func.max(table.c.key), 0)), dialect)
 
     def run(
@@ -91,13 +99,13 @@ class _SelectThenUpsert:
                 key += 1
                 found = _Found(key, row)
                 new.append(found)
-            elif before[1] != raw or before[2]:
+            elif before[1] != raw:
                 found = _Found(before[0], row)
                 changed.append(found)
             else:
                 continue
             columns = self._columns(row.value, self._values)
-            written.append((found.key, list_key, row.id, *columns, *stamp, None, None, raw))
+            written.append((found.key, list_key, row.id, *columns, *stamp, raw))
         self._upsert.run(connection, written)
         return new, changed
 
@@ -108,24 +116,17 @@ class _SingleUpsert:
     def __init__(self, table: sa.Table, columns: RowColumns, dialect: Dialect) -> None:
         self._columns = columns
         self._values = values_for(dialect)
-        insert = unnested(table, [column for column in table.columns if column.name != "key"])
-        differs = sa.or_(
-            sa.cast(table.c.raw, sa.Text) != sa.cast(insert.excluded.raw, sa.Text),
-            table.c.gone_at.is_not(None),
-            table.c.missing_since.is_not(None),
-        )
+        insert = unnested(table, [column for column in written_columns(table) if column.name != "key"])
+        differs = sa.cast(table.c.raw, sa.Text) != sa.cast(insert.excluded.raw, sa.Text)
         # A row version that no transaction has superseded is one that this statement inserted.
         inserted = sa.literal_column("xmax = 0", sa.Boolean)
-        put = replacing(insert, by=("list_key", "id"), where=differs)
+        put = replacing(table, insert, by=("list_key", "id"), where=differs)
         self._text = str(put.returning(table.c.id, table.c.key, inserted).compile(dialect=dialect))
 
     def run(
         self, connection: sa.Connection, list_key: int, rows: Sequence[Row], stamp: Stamp
     ) -> tuple[list[_Found], list[_Found]]:
-        written = (
-            (list_key, row.id, *self._columns(row.value, self._values), *stamp, None, None, text(row.raw))
-            for row in rows
-        )
+        written = ((list_key, row.id, *self._columns(row.value, self._values), *stamp, text(row.raw)) for row in rows)
         arrays = tuple(list(column) for column in zip(*written, strict=True))
         known = {found[0]: found[1:] for found in connection.exec_driver_sql(self._text, arrays)}
         new: list[_Found] = []
@@ -153,9 +154,7 @@ class _Members:
         if changed:
             self._delete.run(connection, keys=listed([found.key for found in changed], self._dialect))
         members = [
-            columns
-            for found in (*new, *changed)
-            for columns in self._columns(found.key, found.row.value, self._values)
+            columns for found in (*new, *changed) for columns in self._columns(found.key, found.row.value, self._values)
         ]
         self._upsert.run(connection, members)
 
@@ -169,20 +168,20 @@ class RowTable:
         self.table = table
         self._members = members
         put = _SingleUpsert if dialect.name == "postgresql" else _SelectThenUpsert
-        self._put: _Put = put(table, columns, dialect)
+        self._put: _Putting = put(table, columns, dialect)
 
-    def write(self, connection: sa.Connection, list_key: int, rows: Sequence[Row], stamp: Stamp) -> WriteResult:
+    def write(self, connection: sa.Connection, list_key: int, rows: Sequence[Row], stamp: Stamp) -> Put:
         """Put rows in; those that are there with the same JSON are left alone.
 
         Raises:
             ValueError, OverflowError: a value has no place in its column, such as a moment past the calendar's end.
         """
         if not rows:
-            return WriteResult(0, 0)
+            return Put((), ())
         new, changed = self._put.run(connection, list_key, rows, stamp)
         for members in self._members:
             members.write(connection, new, changed)
-        return WriteResult(len(new), len(changed))
+        return Put([found.row for found in new], [found.row for found in changed])
 
 
 def row_tables(dialect: Dialect) -> dict[str, RowTable]:

@@ -5,12 +5,12 @@ The tables beneath may change with a version of the store; these keep their name
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import sqlalchemy as sa
 
-from amili_async.sync._sql import schema
 from amili_async.sync._sql.schema import (
+    Number,
     batch_entries,
     batches,
     case_invoices,
@@ -25,14 +25,16 @@ from amili_async.sync._sql.schema import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    Columns = tuple[sa.ColumnElement[object], ...]
-    Query = Callable[[str], sa.Select[tuple[object, ...]]]
+    from sqlalchemy.engine import Dialect
+
+    Query: TypeAlias = sa.Select[*tuple[Any, ...]]
+    Definition = Callable[[str], Query]
 
 
 class View:
     """A view: its name, what it shows in a sentence, and how it is asked for in a database's dialect."""
 
-    def __init__(self, name: str, query: Query, comment: str, **comments: str) -> None:
+    def __init__(self, name: str, query: Definition, comment: str, **comments: str) -> None:
         self.name = name
         self.query = query
         self.comment = comment
@@ -41,28 +43,22 @@ class View:
     @property
     def columns(self) -> Mapping[str, str]:
         """What each column holds."""
-        found = self.query("sqlite").selected_columns
+        found = self.query("postgresql").selected_columns
         return {
             column.name: self._comments.get(column.name) or str(getattr(column, "comment", None) or "")
             for column in found
         }
 
-    def create(self, connection: sa.Connection) -> None:
-        """Make the view."""
-        query = self.query(connection.dialect.name)
-        text = query.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
-        # Straight to the driver: nothing in it is a parameter, though a % or a colon may look like one.
-        connection.exec_driver_sql(f"CREATE VIEW {self.name} AS {str(text).replace('%%', '%')}")
-
-    def drop(self, connection: sa.Connection) -> None:
-        """Take the view away, where it is there."""
-        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {self.name}")
+    def definition(self, dialect: Dialect) -> str:
+        """Return the statement that makes the view, for the driver itself: a % in it is no parameter."""
+        text = self.query(dialect.name).compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+        return f"CREATE VIEW {self.name} AS {str(text).replace('%%', '%')}"
 
 
 _organization = lists.c.organization_id
 
 
-def _of_list(table: sa.Table, *columns: sa.ColumnElement[object]) -> sa.Select[tuple[object, ...]]:
+def _of_list(table: sa.Table, *columns: sa.ColumnElement[Any]) -> Query:
     return sa.select(_organization, *columns).join_from(table, lists, lists.c.key == table.c.list_key)
 
 
@@ -77,34 +73,29 @@ def _members(name: str, table: sa.Table, owner: sa.Table, owner_id: str) -> View
     key = next(iter(table.primary_key.columns))
     shown = [column for column in table.columns if column is not key]
 
-    def query(_: str) -> sa.Select[tuple[object, ...]]:
+    def query(_: str) -> Query:
         whole = table.join(owner, owner.c.key == key).join(lists, lists.c.key == owner.c.list_key)
         return sa.select(_organization, owner.c.id.label(owner_id), *shown).select_from(whole)
 
     return View(name, query, str(table.comment), **{owner_id: "the row that this belongs to"})
 
 
-def _failed_entries(_: str) -> sa.Select[tuple[object, ...]]:
+def _failed_entries(_: str) -> Query:
     entry, batch = batch_entries.c, batches.c
     whole = batch_entries.join(batches, batch.key == entry.batch_key).join(lists, lists.c.key == batch.list_key)
-    return (
-        sa.select(
-            _organization,
-            batch.id.label("batch_id"),
-            entry.position,
-            batch.type.label("batch_type"),
-            batch.state.label("batch_state"),
-            batch.created_at,
-            entry.message,
-            entry.reference,
-            entry.raw,
-        )
-        .select_from(whole)
-        .where(entry.outcome == "failed", batch.gone_at.is_(None))
+    shown = (
+        _organization,
+        batch.id.label("batch_id"),
+        entry.position,
+        batch.type.label("batch_type"),
+        batch.state.label("batch_state"),
+        batch.created_at,
+        *(entry.message, entry.reference, entry.raw),
     )
+    return sa.select(*shown).select_from(whole).where(entry.outcome == "failed", batch.gone_at.is_(None))
 
 
-def _batches_by_day(dialect: str) -> sa.Select[tuple[object, ...]]:
+def _batches_by_day(dialect: str) -> Query:
     batch = batches.c
     day = (
         sa.cast(sa.func.timezone("UTC", batch.created_at), sa.Date)
@@ -124,15 +115,15 @@ def _batches_by_day(dialect: str) -> sa.Select[tuple[object, ...]]:
             sa.func.count().label("batches"),
             *(count(batch.state == state, state.lower()) for state in named),
             count(batch.state.not_in(named) | batch.state.is_(None), "other"),
-            sa.func.sum(batch.succeeded).label("succeeded_entries"),
-            sa.func.sum(batch.failed).label("failed_entries"),
+            sa.cast(sa.func.sum(batch.succeeded), Number).label("succeeded_entries"),
+            sa.cast(sa.func.sum(batch.failed), Number).label("failed_entries"),
         )
         .where(batch.gone_at.is_(None))
         .group_by(_organization, day, batch.type)
     )
 
 
-def _open_amounts_by_debtor(dialect: str) -> sa.Select[tuple[object, ...]]:
+def _open_amounts_by_debtor(dialect: str) -> Query:
     case, debtor, invoice = cases.c, debtors.c, case_invoices.c
     whole = (
         cases.join(lists, lists.c.key == case.list_key)
@@ -149,8 +140,8 @@ def _open_amounts_by_debtor(dialect: str) -> sa.Select[tuple[object, ...]]:
     )
     still_open = sa.and_(case.closed_at.is_(None), case.gone_at.is_(None))
     if dialect == "postgresql":
-        total = sa.func.sum(invoice.remaining_amount).label("open_amount")
-        return sa.select(*shown, total).select_from(whole).where(still_open).group_by(*who, invoice.currency)
+        all_shown = (*shown, sa.func.sum(invoice.remaining_amount).label("open_amount"))
+        return sa.select(*all_shown).select_from(whole).where(still_open).group_by(*who, invoice.currency)
     added = sa.select(*shown, *_millionths(invoice.remaining_amount)).select_from(whole).where(still_open)
     sums = added.group_by(*who, invoice.currency).subquery("sums")
     return sa.select(*(sums.c[column.name] for column in shown), _written_out(sums).label("open_amount"))
@@ -158,7 +149,7 @@ def _open_amounts_by_debtor(dialect: str) -> sa.Select[tuple[object, ...]]:
 
 _DIGITS = 6
 _FITTING = 9
-"""The digits that an exact sum takes behind the point and before it: of the largest amounts, nine thousand can be added."""
+"""The digits that an exact sum takes behind the point and before it: nine thousand of the largest can be added."""
 
 
 def _millionths(amount: sa.ColumnElement[str]) -> tuple[sa.ColumnElement[int], sa.ColumnElement[int]]:
@@ -232,16 +223,7 @@ VIEWS = (
         full_name="personal data",
         cases="how many open cases there are",
         invoices="how many invoices these hold",
-        open_amount="what is open of them together; SQLite: null where an amount has more than 6 decimals or 9 digits before them",
+        open_amount="what is open of them together; null on SQLite where one has over 6 decimals, or 9 digits before",
     ),
 )
 """In the order in which they are documented."""
-
-
-def create_views(connection: sa.Connection) -> None:
-    """Make all views."""
-    for view in VIEWS:
-        view.create(connection)
-
-
-assert not {view.name for view in VIEWS} & set(schema.metadata.tables)  # noqa: S101  # one name, one thing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,11 @@ from amili_async.errors import ConfigurationError, StoreError
 from amili_async.models import Case, Invoice, Settlement
 from amili_async.sync import Checkpoint, LeaseConflict, PageWrite, Row, SqlStore, WriteResult
 from amili_async.sync._checkpoint import Scan, Watermark
-from amili_async.sync._sql.leases import Key, Leases
+from amili_async.sync._sql.leases import Lease, Leases
 from amili_async.sync._sql.quarantine import Quarantine
 from amili_async.sync._sql.schema import batches
 from amili_async.sync._sql.statements import Statement
-from amili_async.sync._sql.tables import RowTable
+from amili_async.sync._sql.tables import Put, RowTable, Stamp
 from tests.support.rows import aside, batch, held, portion
 
 if TYPE_CHECKING:
@@ -211,10 +212,10 @@ async def test_a_list_that_nobody_walked_has_an_empty_bookmark(url: str) -> None
 async def test_the_bookmark_last_written_is_where_the_next_run_begins(url: str) -> None:
     async with SqlStore(url) as store:
         await store.begin("organization", "batches")
-        await store.write(portion(bookmark=BOOKMARK))
+        await store.write(portion(checkpoint=BOOKMARK))
         await store.finish("organization", "batches", "it broke")
 
-        assert await held(store, "walks", "walks", "seconds", "error", "holder") == [(2, 0.25, "it broke", None)]
+        assert await held(store, "lists", "walks", "seconds", "error", "owner") == [(2, 0.25, "it broke", None)]
         assert await store.begin("organization", "batches") == BOOKMARK
         assert await store.begin("organization", "cases") == Checkpoint()
 
@@ -227,7 +228,7 @@ async def test_rows_and_bookmark_are_written_together_or_not_at_all(url: str, mo
             raise StoreError("the last thing in the transaction failed")
 
         monkeypatch.setattr(Quarantine, "write", fail)
-        given = portion(batch("a"), bookmark=BOOKMARK)
+        given = portion(batch("a"), checkpoint=BOOKMARK)
         with pytest.raises(StoreError):
             await store.write(msgspec.structs.replace(given, quarantined=(aside(b"{}"),)))
 
@@ -276,7 +277,7 @@ async def test_a_value_that_the_database_refuses_sets_its_row_aside_and_keeps_th
             store, batch("a"), batch("b", createdBy="zero \0 character"), batch("c", status="QUEUED")
         )
 
-        assert result == WriteResult(2, 0)
+        assert result == WriteResult(2, 0, quarantined=1)
         assert await held(store, "batches", "id") == [("a",), ("c",)]
         assert await held(store, "quarantine", "key", "reason") == [("b", "a value that the database refuses")]
 
@@ -293,11 +294,11 @@ async def test_another_failure_row_by_row_is_no_matter_of_the_row(
         write = RowTable.write
 
         def without_the_table(
-            table: RowTable, connection: sa.Connection, organization_id: str, rows: tuple[Row, ...], synced_at: object
-        ) -> WriteResult:
+            table: RowTable, connection: sa.Connection, list_key: int, rows: tuple[Row, ...], stamp: Stamp
+        ) -> Put:
             if rows == (batch("a"),):
-                connection.exec_driver_sql("ALTER TABLE batches RENAME TO others")
-            return write(table, connection, organization_id, rows, synced_at)
+                connection.exec_driver_sql("ALTER TABLE batch_rows RENAME TO others")
+            return write(table, connection, list_key, rows, stamp)
 
         monkeypatch.setattr(RowTable, "write", without_the_table)
         with pytest.raises(StoreError, match="its tables were changed"):
@@ -312,7 +313,7 @@ async def test_a_list_that_is_lost_after_a_value_was_refused_is_not_written(
 ) -> None:
     async with SqlStore(postgresql_url) as store:
         await store.begin("organization", "batches")
-        answers = iter((True, False))
+        answers = iter((Stamp(None, 1), None))
         monkeypatch.setattr(Leases, "save", returning(lambda: next(answers)))
 
         assert isinstance(await written(store, batch("a"), UNFIT), LeaseConflict)
@@ -328,7 +329,11 @@ async def test_a_list_that_another_run_is_at_is_held(url: str) -> None:
 
         answer = await other.begin("organization", "batches")
         assert isinstance(answer, LeaseConflict)
-        assert 50 < answer.seconds < 61  # each store measures for itself how far ahead the server is
+        assert 50 < answer.seconds <= 60
+        assert answer.owner == f"process {os.getpid()} on this machine"
+        assert answer.since is not None
+        assert answer.until is not None
+        assert (answer.until - answer.since).total_seconds() == pytest.approx(60)
         assert await other.begin("another", "batches") == Checkpoint()
 
 
@@ -349,7 +354,7 @@ async def test_a_lease_that_ran_out_is_taken_over_and_whoever_had_it_writes_noth
         await expire(one)
 
         assert await other.begin("organization", "batches") == Checkpoint()
-        assert isinstance(await one.write(portion(batch("a"), bookmark=BOOKMARK)), LeaseConflict)
+        assert isinstance(await one.write(portion(batch("a"), checkpoint=BOOKMARK)), LeaseConflict)
         assert await one.count("batches") == 0
         assert await other.write(portion(batch("b"))) == WriteResult(1, 0)
 
@@ -359,7 +364,7 @@ async def test_a_lease_that_ran_out_is_taken_over_and_whoever_had_it_writes_noth
 
 
 async def expire(store: SqlStore) -> None:
-    statement = sa.text("UPDATE walks SET expires_at = 1")
+    statement = sa.text("UPDATE lists SET expires_at = 1")
     await store.database.run(lambda connection: connection.execute(statement))
 
 
@@ -383,7 +388,7 @@ async def test_two_that_take_a_list_on_in_the_same_moment_do_not_both_get_it(
         assert isinstance(await other.begin("organization", "batches"), LeaseConflict)
 
         monkeypatch.setattr(Statement, "rows", rows)
-        before = [("{}", 1, None, 0.0, False)]
+        before = [(1, "{}", 1, None, None, 0.0, 0.0, False, False, False)]
         await one.begin("organization", "batches")
         monkeypatch.setattr(Statement, "rows", returning(lambda: before))
         assert isinstance(await other.begin("organization", "batches"), LeaseConflict)
@@ -394,8 +399,8 @@ async def test_leases_are_renewed_while_the_store_is_open(url: str, monkeypatch:
     loop = asyncio.get_running_loop()
     renew = Leases.renew
 
-    def renew_and_tell(leases: Leases, connection: sa.Connection, lists: Iterable[tuple[Key, int]], now: float) -> None:
-        renew(leases, connection, lists, now)
+    def renew_and_tell(leases: Leases, connection: sa.Connection, held: Iterable[Lease]) -> None:
+        renew(leases, connection, held)
         loop.call_soon_threadsafe(renewed.set)
 
     async with SqlStore(url, lease=0.04) as store:
@@ -404,7 +409,7 @@ async def test_leases_are_renewed_while_the_store_is_open(url: str, monkeypatch:
         monkeypatch.setattr(Leases, "renew", renew_and_tell)
         await asyncio.wait_for(renewed.wait(), 10)
 
-        assert await held(store, "walks", "expires_at") != [(1.0,)]
+        assert await held(store, "lists", "expires_at") != [(1.0,)]
 
 
 async def test_nothing_is_renewed_while_nothing_is_held(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

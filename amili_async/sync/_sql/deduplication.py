@@ -7,7 +7,7 @@ killed while it handles one leaves its claim, which another may take over once i
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 
@@ -57,7 +57,7 @@ class SqlDeduplicationStore:
         self._preparing = asyncio.Lock()
         self._confirmed = 0
         dialect = self._database.dialect
-        key, owner = sa.bindparam("key"), sa.bindparam("owner")
+        key, owner = sa.bindparam("key", type_=sa.Text), sa.bindparam("owner", type_=sa.Text)
         this, now = deliveries.c.key == key, epoch(dialect)
         unhandled = deliveries.c.confirmed_at.is_(None)
         taken = {"owner": owner, "expires_at": now + lease}
@@ -71,7 +71,7 @@ class SqlDeduplicationStore:
         self._confirm = Statement(confirm.on_conflict_do_update(index_elements=["key"], set_=handled), dialect)
         self._release = Statement(sa.delete(deliveries).where(this, unhandled, deliveries.c.owner == owner), dialect)
         self._sweep = Statement(sa.delete(deliveries).where(~unhandled, deliveries.c.expires_at < now), dialect)
-        letter = {name: sa.bindparam(name) for name in ("key", "event", "reason", "body")}
+        letter: dict[str, Any] = {name: sa.bindparam(name) for name in ("key", "event", "reason", "body")}
         put = insert_into(dead_letters, dialect).values(received_at=moment_now(dialect), **letter)
         self._put = Statement(put.on_conflict_do_nothing(), dialect)
 

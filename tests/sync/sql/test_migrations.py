@@ -142,7 +142,8 @@ async def test_a_store_of_the_second_version_keeps_every_row_as_it_was(url: str)
         }
         seen = SqlDeduplicationStore(store)
         # What was under way then has expired since.
-        assert [await seen.claim(key) for key in ("handled", "under way", "new")] == ["seen", "claimed", "claimed"]
+        claims = [await seen.claim(key, "owner") for key in ("handled", "under way", "new")]
+        assert claims == ["seen", "claimed", "claimed"]
 
     async with SqlStore("sqlite://") as fresh:
         expected = await structure(fresh)

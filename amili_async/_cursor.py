@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from amili_async.errors import ConfigurationError
 
@@ -18,19 +18,26 @@ class Cursor(
     gc=False,
     tag="1",
     tag_field="v",
-    rename={"row": "r", "token": "t", "fingerprint": "f"},
+    rename={"row": "r", "token": "t", "fingerprint": "f", "last": "l"},
 ):
     """Where a walk stands: the page, how many of its rows have been handed out, and which list it is.
 
+    Rows that come in above push the others on: the last one handed out is looked for, by `last`.
     The page token comes from the server and may hold data, so it is no part of ``repr``; ``encode()`` holds it.
     """
 
     token: str | None = None
     """The token of the page that the walk stands in; ``None`` for the first page."""
-    row: Annotated[int, msgspec.Meta(ge=0)] = 0
+    row: int = 0
     """How many rows of that page have been handed out."""
     fingerprint: str = ""
     """Which list: operation, organization, filters, sort and page size, hashed."""
+    last: str | UnsetType = UNSET
+    """The id of the last row handed out, hashed; ``UNSET`` where there is none, as in cursors of earlier versions."""
+
+    def __post_init__(self) -> None:
+        if self.row < 0:
+            raise ConfigurationError(f"cursor: row must be 0 or more, not {self.row}")
 
     def __repr__(self) -> str:
         page = "first page" if self.token is None else "later page"

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from amili_async._cursor import Cursor
 from amili_async.errors import ConfigurationError
@@ -21,6 +22,7 @@ cursors = st.builds(
     token=st.none() | st.text(st.characters(exclude_categories=["Cs"])),
     row=st.integers(min_value=0, max_value=2**31),
     fingerprint=st.text("0123456789abcdef"),
+    last=st.just(UNSET) | st.text("0123456789abcdef", min_size=12, max_size=12),
 )
 
 
@@ -40,6 +42,16 @@ def test_the_form_on_disk_stays_what_it_was() -> None:
     text = "eyJ2IjoiMSIsInQiOiJhYmMiLCJyIjozLCJmIjoiZjAifQ"
     assert Cursor.decode(text) == Cursor(token="abc", row=3, fingerprint="f0")
     assert Cursor(token="abc", row=3, fingerprint="f0").encode() == text
+
+
+def test_a_cursor_of_an_earlier_version_does_not_know_its_last_row() -> None:
+    assert Cursor.decode("eyJ2IjoiMSIsInQiOiJhYmMiLCJyIjozLCJmIjoiZjAifQ").last is UNSET
+
+
+@pytest.mark.parametrize("row", [-1, -(2**40)])
+def test_a_row_before_the_first_is_refused(row: int) -> None:
+    with pytest.raises(ConfigurationError, match=f"cursor: row must be 0 or more, not {row}"):
+        Cursor(row=row)
 
 
 def encoded(json: str) -> str:
@@ -62,7 +74,9 @@ def encoded(json: str) -> str:
         encoded("[]"),
         encoded('{"v":"1","x":' + "[" * 100_000),
         encoded('{"v":"1","t":"abc","r":3,"f":"f0","x":1}'),
-        Cursor(row=-1).encode(),
+        encoded('{"v":"1","t":null,"r":-1,"f":""}'),
+        encoded('{"v":"1","t":"abc","r":3,"f":"f0","l":7}'),
+        encoded('{"v":"1","t":"abc","r":3,"f":"f0","l":null}'),
         Cursor(token="abc").encode() + "!",
         Cursor(token="abc").encode()[:-3],
     ],

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from amili_async._protocol.requests import Call, encode_query, join, percent
+from amili_async.events import Drift, QuarantinedRow
+from amili_async.models import RawValue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,10 +22,18 @@ if TYPE_CHECKING:
     from amili_async._protocol.requests import Body
     from amili_async._routes import Route
     from amili_async._upstream.aiohttp import RequestSentSignal
-    from amili_async.events import Drift, QuarantinedRow
     from amili_async.models import Summary
 
 T = TypeVar("T")
+
+_IDS = {
+    "batches.list": ("batch_id", "batchId"),
+    "batches.list_all": ("batch_id", "batchId"),
+    "cases.list": ("case_id", "caseId"),
+    "invoices.list": ("id", "id"),
+    "settlements.list": ("settlement_id", "settlementId"),
+}
+"""The member of a list's rows that is their id, here and on the wire. Rows of others are known by all that they are."""
 
 LARGE = 2**20
 """Bytes from which a page is decoded row by row, so that the event loop never stalls for long."""
@@ -48,7 +60,12 @@ class FetchedPage(Generic[T]):
         """Every row, where some could not be read or none has been decoded; else ``None``."""
 
     def __len__(self) -> int:
-        return len(self.items if self.rows is None else self.rows)
+        return len(self.all_rows)
+
+    @property
+    def all_rows(self) -> Sequence[T | QuarantinedRow | msgspec.Raw]:
+        """Every row, in the order of the wire."""
+        return self.items if self.rows is None else self.rows
 
 
 class PageFetcher(Generic[T]):
@@ -86,6 +103,11 @@ class PageFetcher(Generic[T]):
             return self.reader.row(row, index, self.drift), memoryview(row).nbytes
         return row, 0
 
+    def row_hash(self, row: T | QuarantinedRow | msgspec.Raw) -> str | UnsetType:
+        """Return what tells a row from others, short and without its data; ``UNSET`` for one without an id."""
+        key = _key(row, _IDS.get(self.route.operation))
+        return UNSET if key is None else hashlib.blake2b(key, digest_size=6).hexdigest()
+
     def sent_signal(self) -> RequestSentSignal:
         """Return what tells when a request is on the wire."""
         return self._transport.sent_signal()
@@ -108,6 +130,30 @@ class PageFetcher(Generic[T]):
     def _tell_drift(self, drift: Drift) -> None:
         self._transport.hooks.drift(msgspec.structs.replace(drift, operation=self.route.operation))
 
+    def tell_lost_place(self) -> None:
+        """Tell hooks that the place of a cursor was not found again."""
+        if self.drift is not None:
+            found = "row before the cursor not found; page handed out from its start"
+            self.drift(Drift(kind="leniency", path="$.data", found=found))
+
     def tell_quarantined(self, row: QuarantinedRow) -> None:
         """Tell hooks of a row that could not be read."""
         self._transport.hooks.tell("on_quarantine", row)
+
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_id = msgspec.json.Decoder(str | int | None)
+
+
+def _key(row: object, names: tuple[str, str] | None) -> bytes | None:
+    """Return a row's id; the whole of a row whose list has none."""
+    raw = row if isinstance(row, msgspec.Raw) else row.raw if isinstance(row, RawValue | QuarantinedRow) else None
+    found: object = None
+    if names is None:
+        return None if raw is None else bytes(raw)
+    if raw is None:
+        found = getattr(row, names[0], None)
+    else:
+        with suppress(msgspec.DecodeError, KeyError):
+            found = _id.decode(_members.decode(raw)[names[1]])
+    return None if found is None else str(found).encode("utf-8", "replace")

@@ -11,6 +11,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from amili_async._cursor import Cursor
 from amili_async._lists.prefetcher import Prefetcher
@@ -30,6 +31,9 @@ T = TypeVar("T")
 
 YIELD_BYTES = 2**18
 """Bytes of rows decoded between two turns of the event loop."""
+
+PAGES_AFTER = 2
+"""How many pages after a cursor's own its row is looked for in."""
 
 
 class Page(Generic[T]):
@@ -100,6 +104,10 @@ class Pager(Generic[T]):
         self._left = limit
         self._prefetch = prefetch
         self._token, self._row = _start(cursor, page_token, listing.fingerprint)
+        self._rows: Sequence[T | QuarantinedRow | msgspec.Raw] = ()
+        """All rows of the page that is being handed out."""
+        self._before: T | QuarantinedRow | str | UnsetType = UNSET if cursor is None else cursor.last
+        """The row before those, or its hash."""
         self._next: str | None = None
         self._seen: set[int] = set()
         self._ahead = Prefetcher(listing, self._follow)
@@ -193,6 +201,7 @@ class Pager(Generic[T]):
             error.cursor = self.cursor
             raise
         finally:
+            self._let_go()
             await self._ahead.stop()
 
     async def _pages(self) -> AsyncGenerator[Page[T], None]:
@@ -209,6 +218,7 @@ class Pager(Generic[T]):
             error.cursor = self.cursor
             raise
         finally:
+            self._let_go()
             await self._ahead.stop()
 
     async def _page(self, loaded: FetchedPage[T]) -> tuple[Page[T], int]:
@@ -286,7 +296,18 @@ class Pager(Generic[T]):
         await asyncio.sleep(0)
 
     def _cursor_at(self, row: int) -> Cursor:
-        return Cursor(token=self._token, row=row, fingerprint=self._listing.fingerprint)
+        last = self._rows[row - 1] if 0 < row <= len(self._rows) else self._before
+        if not isinstance(last, str | UnsetType):
+            last = self._listing.row_hash(last)
+        return Cursor(token=self._token, row=row, fingerprint=self._listing.fingerprint, last=last)
+
+    def _let_go(self) -> None:
+        """Let the page go that was handed out, and keep its last row that was."""
+        if 0 < self._row <= len(self._rows):
+            last = self._rows[self._row - 1]
+            # JSON would keep its whole page alive.
+            self._before = self._listing.row_hash(last) if isinstance(last, msgspec.Raw) else last
+        self._rows = ()
 
     # Pages
 
@@ -299,15 +320,61 @@ class Pager(Generic[T]):
                 return None
             # Before the walk moves on: the error of a token that came back points behind the last row handed out.
             self._remember(self._next)
+            self._let_go()
             self._token, self._row = self._next, 0
+            loaded = await self._ahead.page(self._token)
         else:
             self._remember(self._token)
-        self._begun = True
-        loaded = await self._ahead.page(self._token)
+            self._begun = True
+            loaded = await self._ahead.page(self._token)
+            if loaded is not None and self._before is not UNSET:
+                loaded = await self._find_place(loaded)
         if loaded is None or self._stopped:
             return None
-        self._next = _token_in(loaded.summary)
+        self._next, self._rows = _token_in(loaded.summary), loaded.all_rows
         return loaded
+
+    async def _find_place(self, begun: FetchedPage[T]) -> FetchedPage[T] | None:
+        """Return the page that the walk goes on in, and set the row: behind the last one that was handed out before.
+
+        Rows that have come in above push it on, those that have gone pull it back: it is looked for in its page and the
+        two after it. Where it is in none of them, its page is handed out from its start. ``None`` once stopped.
+        """
+        page, token, passed = begun, self._token, list[str]()
+        while True:
+            row = await self._row_behind_last(page)
+            if row is not None:
+                self._token, self._row = token, row
+                self._seen.update(map(hash, passed))
+                return page
+            if self._row == 0:
+                return begun  # at the start of a page the last row is in the one before, if nothing has moved
+            token = _token_in(page.summary)
+            if token is None or len(passed) == PAGES_AFTER or hash(token) in self._seen:
+                break
+            passed.append(token)
+            following = await self._ahead.page(token)
+            if following is None:
+                return None
+            page = following
+        await self._ahead.stop()
+        self._row = 0
+        self._listing.tell_lost_place()
+        return begun
+
+    async def _row_behind_last(self, page: FetchedPage[T]) -> int | None:
+        """Return the row behind the last one that was handed out before; ``None`` where that is not on this page."""
+        rows = page.all_rows
+        if 0 < self._row <= len(rows) and self._listing.row_hash(rows[self._row - 1]) == self._before:
+            return self._row
+        for index, row in enumerate(rows):
+            if self._listing.row_hash(row) == self._before:
+                return index + 1
+            if isinstance(row, msgspec.Raw):
+                self._decoded += memoryview(row).nbytes
+                if self._decoded > YIELD_BYTES:
+                    await self._turn()
+        return None
 
     def _remember(self, token: str | None) -> None:
         if token is None:

@@ -105,7 +105,7 @@ class Lists(ABC, Generic[M]):
             row = self.row(value, bytes(raw))
             rows[row.id] = row
         token = page.next_page_token
-        following = None if token is None else replace(page.cursor, token=token, row=0)
+        following = None if token is None else replace(page.cursor, token=token, row=0, last=msgspec.UNSET)
         return SourcePage(tuple(rows.values()), page.quarantined, page.cursor, following)
 
 

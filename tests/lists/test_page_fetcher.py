@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, TypeVar
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -20,7 +21,7 @@ from amili_async._protocol.options import Options
 from amili_async._protocol.requests import join
 from amili_async._routes import ROUTES
 from amili_async.events import Drift, QuarantinedRow
-from amili_async.models import Model
+from amili_async.models import Batch, Case, Invoice, Model, RawValue, Settlement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -178,3 +179,38 @@ async def test_drift_says_which_operation_it_was_met_in(monkeypatch: pytest.Monk
 
 async def test_drift_is_not_looked_for_where_nobody_listens() -> None:
     assert a_listing(ScriptedTransport()).drift is None
+
+
+ROWS = [
+    ("batches.list", Batch(batch_id="5"), b'{"batchId":"5"}'),
+    ("batches.list_all", Batch(batch_id="5"), b'{"x":[1], "batchId":5}'),
+    ("cases.list", Case(case_id="5", case_number="7"), b'{"caseNumber":7,"caseId":"5"}'),
+    ("invoices.list", Invoice(id="5", invoice_number="7"), b'{"id":"5","batchId":"9"}'),
+    ("settlements.list", Settlement(settlement_id="5", case_number="7"), b'{"settlementId":"5"}'),
+]
+
+
+@pytest.mark.parametrize(("operation", "row", "raw"), ROWS, ids=[operation for operation, _, _ in ROWS])
+def test_a_row_is_known_again_by_its_id_decoded_or_not(operation: str, row: Model, raw: bytes) -> None:
+    listing: PageFetcher[Any] = a_listing(ScriptedTransport(), operation=operation)
+    quarantined = QuarantinedRow(index=0, path="$", reason="no", raw=raw)
+    known = listing.row_hash(row)
+    assert known == listing.row_hash(msgspec.Raw(raw)) == listing.row_hash(quarantined)
+    assert isinstance(known, str)
+    assert re.fullmatch(r"[0-9a-f]{12}", known)
+    assert known != listing.row_hash(msgspec.Raw(raw.replace(b"5", b"6")))
+
+
+@pytest.mark.parametrize(
+    "row", [Settlement(), *map(msgspec.Raw, (b"{}", b'{"settlementId":null}', b'{"settlementId":[]}', b"[1]", b"null"))]
+)
+def test_a_row_without_an_id_is_not_known_again(row: Any) -> None:
+    listing: PageFetcher[Any] = a_listing(ScriptedTransport(), operation="settlements.list")
+    assert listing.row_hash(row) is msgspec.UNSET
+
+
+def test_a_row_of_no_documented_shape_is_known_by_all_that_it_is() -> None:
+    listing: PageFetcher[Any] = a_listing(ScriptedTransport(), operation="invoices.payments")
+    assert listing.row_hash(RawValue(raw=b'{"a":1}')) == listing.row_hash(msgspec.Raw(b'{"a":1}'))
+    assert listing.row_hash(RawValue(raw=b'{"a":1}')) != listing.row_hash(RawValue(raw=b'{"a":2}'))
+    assert listing.row_hash(Row(n=1)) is msgspec.UNSET

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from amili_async import ConfigurationError, Cursor, NotFoundError, PaginationLoopError
+from amili_async._lists import page_fetcher
 from amili_async._lists.page_fetcher import FetchedPage
+from amili_async._lists.pager import PAGES_AFTER
 from amili_async.sandbox import Fault
 from tests.support.batch_list import LIST, BatchList, ids, ids_until
+from tests.support.changing_list import ChangingList
+from tests.support.turns import until
 
 if TYPE_CHECKING:
-    from amili_async import Batch, Page, Pager
+    from amili_async import Batch, Drift, Page, Pager
+    from tests.support.factories import ClientFactory
 
 
 async def all_pages(pager: Pager[Batch]) -> list[Page[Batch]]:
@@ -213,7 +223,123 @@ async def test_a_page_that_has_shrunk_since_does_not_hold_a_walk_up(batch_list: 
     before = batch_list.pager(limit=2)
     await before.collect()
     batch_list.fault("empty-page,page=1,count=1")
-    assert [len(page.items) for page in await all_pages(batch_list.pager(cursor=before.cursor))] == [0, 3, 3, 2]
+    assert await ids(batch_list.pager(cursor=before.cursor)) == batch_list.rows[2:]
+    batch_list.fault("empty-page,page=1,count=1")
+    untold = msgspec.structs.replace(before.cursor, last=msgspec.UNSET)  # of a version that knew no rows
+    assert [len(page.items) for page in await all_pages(batch_list.pager(cursor=untold))] == [0, 3, 3, 2]
+
+
+# Where rows have come in, or have gone, since
+
+
+@pytest.mark.parametrize("by", ["item", "page"])
+@pytest.mark.parametrize("new", [0, 1, 2, 3, 5])
+async def test_a_walk_goes_on_exactly_there_though_rows_have_come_in_above(
+    batch_list: BatchList, new: int, by: str
+) -> None:
+    before = batch_list.pager(limit=3)
+    assert await ids(before) == batch_list.rows[:3]
+    before = batch_list.pager(limit=2)
+    await before.collect()
+    for _ in range(new):
+        batch_list.sandbox.add_batch(batch_list.organization)
+    cursor = Cursor.decode(before.cursor.encode())
+    pager = batch_list.pager(cursor=cursor)
+    assert pager.cursor == cursor
+    if by == "item":
+        assert await ids(pager) == batch_list.rows[2:]
+    else:
+        pages = await all_pages(pager)
+        assert [batch.batch_id for page in pages for batch in page.items] == batch_list.rows[2:]
+        for page in pages:
+            raws = [msgspec.json.decode(raw)["batchId"] for raw in page.raw_items()]
+            assert raws == [batch.batch_id for batch in page.items]
+
+
+async def test_a_place_that_is_not_found_again_is_told_and_no_row_is_passed_over(
+    batch_list: BatchList, make_client: ClientFactory
+) -> None:
+    told: list[Drift] = []
+
+    class Listener:
+        def on_drift(self, drift: Drift) -> None:
+            if drift.kind == "leniency":
+                told.append(drift)
+
+    before = batch_list.pager(limit=2)
+    await before.collect()
+    new = [batch_list.sandbox.add_batch(batch_list.organization) for _ in range(8)]
+    listening = BatchList(make_client(hooks=[Listener()]), batch_list.sandbox, batch_list.organization, [])
+    pager = listening.pager(cursor=before.cursor)
+    assert await ids(pager) == [*reversed(new), *batch_list.rows]
+    assert [(drift.operation, drift.path, drift.found) for drift in told] == [
+        (LIST, "$.data", "row before the cursor not found; page handed out from its start")
+    ]
+    assert await ids(batch_list.pager(cursor=before.cursor)) == [*reversed(new), *batch_list.rows]
+
+
+async def test_pages_that_were_looked_through_are_no_loop_and_are_asked_for_once(batch_list: BatchList) -> None:
+    before = batch_list.pager(limit=2)
+    await before.collect()
+    for _ in range(4):
+        batch_list.sandbox.add_batch(batch_list.organization)
+    batch_list.sandbox.requests.clear()
+    assert await ids(batch_list.pager(cursor=before.cursor)) == batch_list.rows[2:]
+    assert batch_list.requests == 4
+    batch_list.sandbox.requests.clear()
+    batch_list.fault("repeat-token,page=2")
+    with pytest.raises(PaginationLoopError):
+        await ids(batch_list.pager(cursor=before.cursor))
+
+
+@pytest.mark.parametrize("way", ["error", "stop"])
+async def test_a_walk_that_ends_while_its_place_is_looked_for_stands_where_it_stood(
+    batch_list: BatchList, way: str
+) -> None:
+    before = batch_list.pager(limit=2)
+    await before.collect()
+    for _ in range(4):
+        batch_list.sandbox.add_batch(batch_list.organization)
+    batch_list.fault("status=404,page=2,count=1" if way == "error" else "hang,page=2,count=1")
+    pager = batch_list.pager(cursor=before.cursor)
+    if way == "error":
+        with pytest.raises(NotFoundError) as caught:
+            await ids(pager)
+        assert caught.value.cursor == before.cursor
+    else:
+        walking = asyncio.create_task(ids(pager))
+        await until(lambda: batch_list.requests == 3)
+        await pager.aclose()
+        assert await walking == []
+    assert pager.cursor == before.cursor
+    assert await ids(batch_list.pager(cursor=pager.cursor)) == batch_list.rows[2:]
+
+
+@given(
+    count=st.integers(0, 12),
+    page_size=st.integers(1, 4),
+    stop=st.integers(0, 12),
+    new=st.integers(0, 8),
+    gone=st.sets(st.integers(0, 11), max_size=4),
+    keyset=st.booleans(),
+    large=st.booleans(),
+)
+async def test_no_row_is_passed_over_whatever_comes_in_above(
+    count: int, page_size: int, stop: int, new: int, gone: set[int], *, keyset: bool, large: bool
+) -> None:
+    server = ChangingList(range(count), page_size=page_size, keyset=keyset)
+    with patch.object(page_fetcher, "LARGE", 0 if large else 2**20):
+        before = server.pager(limit=stop)
+        came = await ids(before)
+        assert came == [str(row) for row in server.rows[:stop]]
+        # An offset passes over what moves up from behind it: there, rows go from behind the place alone.
+        gone = {row for row in gone if row >= stop or (keyset and row != stop - 1)}
+        server.rows = sorted({*range(-new, 0), *server.rows} - gone)
+        rest = await ids(server.pager(cursor=Cursor.decode(before.cursor.encode())))
+    due = [str(row) for row in server.rows if row >= len(came)]
+    assert [row for row in rest if row in due] == due
+    if came and new <= page_size * PAGES_AFTER:
+        assert rest == due
 
 
 @pytest.mark.parametrize(

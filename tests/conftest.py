@@ -19,7 +19,8 @@ from amili_async import AmiliClient, ClientCredentials
 from amili_async import _clock as clock_module
 from amili_async.sandbox import Sandbox
 from tests.support import aioresponses_shim as aioresponses_shim  # noqa: PLC0414  # imported for what it mends
-from tests.support.virtual_time import VirtualLoop
+from tests.support import event_loops
+from tests.support.virtual_time import clock_of, has_clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,6 +29,15 @@ if TYPE_CHECKING:
     from amili_async._client import ClientSettings
     from amili_async._clock import Clock
     from tests.support.factories import ClientFactory, SandboxFactory
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    event_loops.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    event_loops.configure(config)
+
 
 # A shell starts what it puts into the background with Control-C ignored, and so would be all that the tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -62,8 +72,8 @@ async def clock() -> AsyncIterator[Clock]:
     """The clock of clients and sandboxes: the loop's own where time is virtual, else the machine's."""
     loop = asyncio.get_running_loop()
     with ExitStack() as stack:
-        if isinstance(loop, VirtualLoop):
-            stack.enter_context(clock_module.installed(loop.clock))
+        if has_clock(loop):
+            stack.enter_context(clock_module.installed(clock_of(loop)))
         yield clock_module.current()
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -39,11 +38,12 @@ from amili_async.errors import (
 from amili_async.events import AttemptEnded, CallEnded, CallStarted, GateClosed, RetryPlanned, TokenRequested
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from amili_async._call.auth import TokenProvider
     from amili_async._call.hooks import Hooks
     from amili_async._call.limits import ConcurrencyLimiter, Gate
+    from amili_async._call.timeouts import TimeoutScope
     from amili_async._clock import Clock
     from amili_async._http.client import HTTPClient
     from amili_async._http.endpoints import Endpoints
@@ -95,7 +95,7 @@ class Transport:
         self._limiter = slots
         self._budget = budget
         self._token_timeout = token_timeout
-        self._timeouts = TimeoutScheduler()
+        self._timeouts = TimeoutScheduler(clock)
 
     async def send(
         self, call: Call, read: Callable[[Body], T], options: Options, sent_signal: RequestSentSignal | None = None
@@ -118,7 +118,7 @@ class Transport:
         self._connection.open()
         seconds = options.timeout.total if options.deadline is None else options.deadline
         try:
-            async with self._scope(asyncio.get_running_loop().time() + seconds):
+            with self._timeouts.scope(seconds):
                 await self._provider.token(self._request_token)
         except TimeoutError as error:
             if self._connection.closed:
@@ -132,7 +132,7 @@ class Transport:
     async def close(self) -> None:
         """End every call that is under way with `ClientClosedError`, then close the session."""
         self._connection.closed = True
-        self._timeouts.ring()
+        self._timeouts.cancel_all()
         # Ended calls give their connections back before the session goes; each takes a few turns of the loop.
         for _ in range(_TURNS_TO_END):
             if not self._timeouts:
@@ -230,9 +230,8 @@ class Transport:
         self.hooks.retry(planned)
         state.forget_answer()
         try:
-            async with self._scope(None):
-                with state.waiting("pause", self.clock):
-                    await self.clock.sleep(wait)
+            with self._timeouts.scope(None), state.waiting("pause", self.clock):
+                await self.clock.sleep(wait)
         except TimeoutError:
             # The scope has no limit of its own: only closing the client ends it.
             raise state.locate(closed_error()) from outcome.error
@@ -255,11 +254,9 @@ class Transport:
         """Send once. Return the value, or what went wrong; raise only what no decision can change."""
         body: Body = b""
         problem: Exception | None = None
-        # Not `self._scope`: a generator-based context manager would be felt in every call.
-        scope = asyncio.timeout(None)
-        self._timeouts.set(scope, self._attempt_ends(state))
+        scope = self._timeouts.scope(self._attempt_seconds(state))
         try:
-            async with scope:
+            with scope:
                 if self.gate.remaining() or not self._limiter.take():
                     await self._admit(state, scope)
                 try:
@@ -272,16 +269,15 @@ class Transport:
                     self._limiter.release()
         except (WireError, TimeoutError, TokenError, DecodeError) as error:
             problem = error
-        finally:
-            self._timeouts.forget(scope)
-        outcome = self._outcome(state, body, problem, read, expired_scope=scope.expired())
+        outcome = self._outcome(state, body, problem, read, expired_scope=scope.expired)
         if state.phase == "request" and self.hooks.attempts_watched():
             self._report(state, outcome.error if isinstance(outcome, AttemptFailure) else None)
         return outcome
 
-    async def _admit(self, state: CallState, scope: asyncio.Timeout) -> None:
+    async def _admit(self, state: CallState, scope: TimeoutScope) -> None:
         """Return with a slot held and the gate open, where one or the other has to be waited for."""
-        self._timeouts.set(scope, self._deadline_ends(state))
+        state.by_deadline = True
+        scope.reschedule(state.remaining(self.clock.monotonic()))
         while True:
             while wait := self.gate.remaining():
                 self._refuse_beyond_deadline(state, wait)
@@ -292,7 +288,7 @@ class Transport:
             if not self.gate.remaining():
                 break
             self._limiter.release()
-        self._timeouts.set(scope, self._attempt_ends(state))
+        scope.reschedule(self._attempt_seconds(state))
 
     def _refuse_beyond_deadline(self, state: CallState, wait: float) -> None:
         remaining = state.remaining(self.clock.monotonic())
@@ -300,7 +296,7 @@ class Transport:
             message = f"rate limited: the gate opens in {wait:.1f} s, after this call's deadline"
             raise state.locate(RateLimitedError(message, retry_after=wait, status=HTTPStatus.TOO_MANY_REQUESTS.value))
 
-    async def _authorize(self, state: CallState, scope: asyncio.Timeout) -> str | None:
+    async def _authorize(self, state: CallState, scope: TimeoutScope) -> str | None:
         """Return the Authorization value for where the call goes; ``None`` for any origin but the client's own."""
         if state.call.basic is not None:
             return state.call.basic
@@ -318,7 +314,7 @@ class Transport:
             waited = self.clock.monotonic() - begun
             state.waits["token"] += waited
         if waited > _NOTICEABLE:
-            self._timeouts.set(scope, self._attempt_ends(state))
+            scope.reschedule(self._attempt_seconds(state))
         return f"Bearer {state.bearer}"
 
     def _outcome(
@@ -364,7 +360,7 @@ class Transport:
         """Post a form to the token endpoint, within one attempt's timeout; it needs no slot and waits at no gate."""
         begun = self.clock.monotonic()
         try:
-            async with self._scope(asyncio.get_running_loop().time() + self._token_timeout.total):
+            with self._timeouts.scope(self._token_timeout.total):
                 answer = await self._http.post_form(form, self._token_timeout)
         except (WireError, TimeoutError) as error:
             problem: WireError | TimeoutError = error
@@ -382,30 +378,9 @@ class Transport:
     def _token_told(self, outcome: Literal["renewed", "failed"], begun: float, status: int | None) -> None:
         self.hooks.token(TokenRequested(outcome=outcome, seconds=self.clock.monotonic() - begun, status=status))
 
-    # Timers
-
-    def _deadline_ends(self, state: CallState) -> float | None:
-        """Return the moment of the deadline by the event loop's clock."""
-        state.by_deadline = True
-        remaining = state.remaining(self.clock.monotonic())
-        return None if remaining is None else asyncio.get_running_loop().time() + remaining
-
-    def _attempt_ends(self, state: CallState) -> float:
-        """Return the moment that ends an attempt, by the event loop's clock: its timeout, cut to what is left."""
+    def _attempt_seconds(self, state: CallState) -> float:
+        """Return how long an attempt may take: its timeout, cut to what is left of the deadline."""
         seconds = state.options.timeout.total
         remaining = state.remaining(self.clock.monotonic())
         state.by_deadline = remaining is not None and remaining <= seconds
-        if remaining is not None and state.by_deadline:
-            seconds = remaining
-        return asyncio.get_running_loop().time() + seconds
-
-    @asynccontextmanager
-    async def _scope(self, when: float | None) -> AsyncGenerator[None]:
-        """Bound a wait in a way that closing the client can cut short."""
-        scope = asyncio.timeout(None)
-        self._timeouts.set(scope, when)
-        try:
-            async with scope:
-                yield
-        finally:
-            self._timeouts.forget(scope)
+        return remaining if remaining is not None and state.by_deadline else seconds

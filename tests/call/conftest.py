@@ -8,17 +8,17 @@ import pytest
 
 from amili_async import AmiliClient
 from tests.support.calls import Calls
-from tests.support.virtual_time import VirtualLoop
+from tests.support.virtual_time import virtual_loop
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from amili_async.sandbox import Sandbox
 
 
-def pytest_asyncio_loop_factories() -> Mapping[str, type[asyncio.AbstractEventLoop]]:
-    return {"virtual": VirtualLoop}
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"virtual": virtual_loop}
 
 
 @pytest.fixture

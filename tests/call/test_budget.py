@@ -53,7 +53,7 @@ async def test_when_the_server_heals_retries_return(make_client: ClientFactory, 
 async def test_a_lone_hiccup_is_repeated_from_the_first_call_on(
     make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
-    sandbox.faults.add(f"{READ}:status=500,count=16")
+    sandbox.faults.add(f"{READ}:status=500,latency=0.1,count=16")
     client = make_client(retry=AT_ONCE)
     await asyncio.gather(*(calls.read(client) for _ in range(16)))
 

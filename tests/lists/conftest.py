@@ -11,17 +11,17 @@ import pytest
 
 from tests.support.batch_list import BatchList
 from tests.support.turns import running, turns
-from tests.support.virtual_time import VirtualLoop
+from tests.support.virtual_time import virtual_loop
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from amili_async import AmiliClient
     from amili_async.sandbox import Sandbox
 
 
-def pytest_asyncio_loop_factories() -> Mapping[str, type[asyncio.AbstractEventLoop]]:
-    return {"virtual": VirtualLoop}
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"virtual": virtual_loop}
 
 
 @pytest.fixture(autouse=True)

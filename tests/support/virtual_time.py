@@ -11,6 +11,7 @@ import selectors
 from typing import TYPE_CHECKING, TypeVar
 
 from amili_async.sandbox import VirtualClock
+from tests.support import event_loops
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -56,13 +57,28 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self.clock.monotonic()
 
 
+def virtual_loop() -> asyncio.AbstractEventLoop:
+    """Return a loop on which waiting takes no time, of the kind that the tests run on."""
+    if not event_loops.uses_uvloop():
+        return event_loops.made(VirtualLoop)
+    from tests.support.virtual_uvloop import VirtualUVLoop  # noqa: PLC0415  # not on every system
+
+    return event_loops.made(VirtualUVLoop)
+
+
+def has_clock(loop: asyncio.AbstractEventLoop) -> bool:
+    """Return whether time is virtual on a loop."""
+    return isinstance(getattr(loop, "clock", None), VirtualClock)
+
+
 def clock_of(loop: asyncio.AbstractEventLoop) -> VirtualClock:
     """Return the clock of a virtual loop."""
-    assert isinstance(loop, VirtualLoop)
-    return loop.clock
+    clock: object = getattr(loop, "clock", None)
+    assert isinstance(clock, VirtualClock)
+    return clock
 
 
 def run(main: Callable[[VirtualClock], Coroutine[None, None, T]]) -> T:
-    """Run to the end on a virtual clock; a wait of an hour returns at once."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    """Run to the end on a virtual clock; a wait of an hour returns at once. On asyncio's own loop: no sockets here."""
+    with asyncio.Runner(loop_factory=lambda: event_loops.made(VirtualLoop)) as runner:
         return runner.run(main(clock_of(runner.get_loop())))

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from amili_async.events import AttemptEnded, CallStarted, Drift, GateClosed, RetryPlanned, TokenRequested
 
+# No NullHandler: with one, Python's handler of last resort would print no warning and no error of a service, or of a
+# script, in which nobody has set logging up; such as those of a webhook's handler under plain uvicorn.
 logger = logging.getLogger("amili_async")
-logger.addHandler(logging.NullHandler())
 
 Listener = Literal["on_attempt", "on_retry", "on_gate", "on_token", "on_call", "on_drift", "on_quarantine"]
 

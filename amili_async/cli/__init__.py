@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from contextlib import suppress
 from importlib.util import find_spec
@@ -12,6 +13,8 @@ def main() -> int:
     if find_spec("typer") is None or find_spec("rich") is None:
         print("amili: the command line is an extra: pip install 'amili-async[cli,sync]'", file=sys.stderr)  # noqa: T201  # there is no rich to print with
         return 2
+    # The commands say in their own words what happens; the package's log lines would tear their progress bars apart.
+    logging.getLogger("amili_async").addHandler(logging.NullHandler())
     with suppress(KeyboardInterrupt):
         from amili_async.cli._application import app  # noqa: PLC0415  # only where the extra is installed
 

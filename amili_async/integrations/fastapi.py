@@ -15,6 +15,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.requests import HTTPConnection  # noqa: TC002  # FastAPI reads the annotations of a dependency
 from fastapi.responses import StreamingResponse
 from msgspec import structs
+from starlette.requests import ClientDisconnect
 
 from amili_async._client import AmiliClient, ClientSettings
 from amili_async.errors import AmiliError, ConfigurationError
@@ -27,6 +28,7 @@ from amili_async.integrations.webhooks import (
     MemoryDeduplicationStore,
     Verifier,
     WebhookReceiver,
+    WebhookSettings,
 )
 from amili_async.models import encode
 
@@ -58,7 +60,6 @@ __all__ = [
 logger = logging.getLogger("amili_async")
 
 _SERVER_FAULT = 500
-_MAX_EVENT = 2**20
 
 
 def amili_lifespan(
@@ -226,34 +227,30 @@ def webhook_router(
     *,
     seen: DeduplicationStore,
     path: str = "/amili/webhooks",
-    patience: float = 8.0,
-    max_bytes: int = _MAX_EVENT,
+    **settings: Unpack[WebhookSettings],
 ) -> APIRouter:
     """Return a router whose one route takes Amili's webhooks: ``app.include_router(webhook_router(...))``.
 
     ``handlers`` has a function for each class of event: ``{BatchCompleted: on_batch_completed}``; ``seen`` remembers
-    what was handled. `WebhookReceiver` says what is answered when. At shutdown the handlers that still run are given
-    ``patience`` seconds to finish.
+    what was handled. `WebhookReceiver` says what is answered when, and has the other settings. At shutdown the handlers
+    that still run are given ``patience`` seconds to finish.
     """
-    receiver = WebhookReceiver(verifier, handlers, seen=seen, patience=patience)
+    receiver = WebhookReceiver(verifier, handlers, seen=seen, **settings)
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncGenerator[None]:
-        try:
+        async with receiver:
             yield
-        finally:
-            await receiver.aclose(patience)
 
     router = APIRouter(lifespan=lifespan)
 
     @router.post(path, include_in_schema=False)
     async def receive(request: Request) -> Response:
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > max_bytes:
-                return Response(status_code=413)
-        reply = await receiver.receive(bytes(body), request.headers)
-        return Response(status_code=reply.status, headers=reply.headers)
+        try:
+            answer = await receiver.receive_stream(request.stream(), request.headers)
+        except ClientDisconnect:
+            # Nobody is there to read an answer any more, and nothing was taken on.
+            return Response(status_code=408)
+        return Response(status_code=answer.status, headers=answer.headers)
 
     return router

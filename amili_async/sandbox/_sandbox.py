@@ -80,7 +80,7 @@ class Sandbox:
         finish_polls: int | None = None,
         heeds_idempotency_key: bool = False,
         webhook_url: str | None = None,
-        webhook_secret: bytes = b"sandbox",
+        webhook_secret: bytes = b"sandbox webhook secret",
         webhook_sign: Callable[[bytes], Mapping[str, str]] | None = None,
         log_limit: int | None = None,
         keep_bytes: int = 64 * 2**20,

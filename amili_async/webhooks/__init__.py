@@ -24,3 +24,8 @@ __all__ = [
     "WebhookVerifier",
     "parse_event",
 ]
+
+# Pickles and tracebacks name the public module, and so outlive every move between the modules behind it.
+for _public in map(globals().__getitem__, __all__):
+    if isinstance(_public, type):
+        _public.__module__ = __name__

@@ -127,9 +127,8 @@ def test_a_logger_without_a_level_for_it_gets_no_line(caplog: pytest.LogCaptureF
     assert len(listener.told) == 3
 
 
-def test_the_package_logs_through_one_logger_that_is_silent_unless_it_is_listened_to() -> None:
+def test_the_package_logs_through_one_logger_and_leaves_its_level_to_the_program() -> None:
     assert logger.name == "amili_async"
-    assert any(isinstance(handler, logging.NullHandler) for handler in logger.handlers)
     assert logger.level == logging.NOTSET
 
 

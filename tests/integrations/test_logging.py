@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -165,5 +167,13 @@ async def test_no_line_shows_a_secret_an_id_a_query_value_or_a_body(
         assert private not in text
 
 
-def test_nothing_is_printed_where_nobody_configured_logging() -> None:
-    assert any(isinstance(handler, logging.NullHandler) for handler in logging.getLogger("amili_async").handlers)
+def test_where_nobody_configured_logging_warnings_and_errors_are_printed_and_nothing_else() -> None:
+    script = """
+from amili_async._call.hooks import Hooks
+from amili_async.events import GateClosed, RetryPlanned
+hooks = Hooks([])
+hooks.gate(GateClosed(operation="batches.list", seconds=2.0))
+hooks.retry(RetryPlanned(call=1, operation="batches.list", method="GET", route="/", attempt=1, wait=1.0, reason="503"))
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30)  # noqa: S603  # our own
+    assert (run.stdout, run.stderr) == ("", "batches.list: rate limited, all calls wait 2.0 s\n")

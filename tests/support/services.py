@@ -46,7 +46,7 @@ def environment_of(sandbox: Sandbox) -> dict[str, str]:
         "AMILI_CLIENT_SECRET": client_secret,
         "AMILI_BASE_URL": sandbox.base_url,
         "AMILI_TOKEN_URL": sandbox.token_url,
-        "AMILI_WEBHOOK_SECRET": "webhook-secret",
+        "AMILI_WEBHOOK_SECRET": "a webhook secret",
     }
 
 

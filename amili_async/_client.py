@@ -202,7 +202,8 @@ class AmiliClient:
     def from_env(cls, **overrides: Unpack[ClientSettings]) -> Self:
         """Return a client from the environment's ``AMILI_*`` variables; keywords go before them.
 
-        ``AMILI_CLIENT_ID`` and ``AMILI_CLIENT_SECRET``, or ``AMILI_TOKEN``, say who; ``AMILI_ENVIRONMENT``,
+        ``AMILI_CLIENT_ID`` and ``AMILI_CLIENT_SECRET``, or the files ``AMILI_CLIENT_ID_FILE`` and
+        ``AMILI_CLIENT_SECRET_FILE``, or ``AMILI_TOKEN``, say who; ``AMILI_ENVIRONMENT``,
         ``AMILI_BASE_URL``, ``AMILI_TOKEN_URL`` and ``AMILI_AUTOCOLLECT_URL`` say where. ``AMILI_CA_BUNDLE`` is a PEM
         file of CAs to trust, ``AMILI_CLIENT_CERT`` (and ``AMILI_CLIENT_KEY``, where the key has a file of its own) the
         certificate to show.
@@ -383,13 +384,17 @@ def _auth_from_environment() -> TokenProvider:
     if token := _variable("AMILI_TOKEN"):
         return as_provider(token)
     names = ("AMILI_CLIENT_ID", "AMILI_CLIENT_SECRET")
+    cache = _variable("AMILI_TOKEN_CACHE")
+    files = [_variable(f"{name}_FILE") for name in names]
+    if files[0] and files[1]:
+        return ClientCredentials.from_files(client_id=files[0], client_secret=files[1], shared_cache=cache)
     missing = [name for name in names if not _variable(name)]
     if missing:
         raise ConfigurationError(
             f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set in the environment; "
             "set AMILI_CLIENT_ID and AMILI_CLIENT_SECRET, or AMILI_TOKEN"
         )
-    return ClientCredentials(os.environ[names[0]], os.environ[names[1]])
+    return ClientCredentials(os.environ[names[0]], os.environ[names[1]], shared_cache=cache)
 
 
 def _tls_from_environment() -> SSLContext | None:

@@ -10,12 +10,14 @@ import asyncio
 import copy
 import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol, runtime_checkable
 
 import backoff
 import msgspec
 
 from amili_async import _clock as clock
+from amili_async._call.token_cache import TokenCache
 from amili_async._protocol.grants import read_grant, sendable
 from amili_async._protocol.retry import RetryPolicy, backoff_delays
 from amili_async.errors import (
@@ -28,6 +30,9 @@ from amili_async.errors import (
 )
 
 if TYPE_CHECKING:
+    import os
+    from typing import Self
+
     from amili_async._clock import Clock
 
 REFRESH_AHEAD = 300.0
@@ -110,16 +115,27 @@ class ClientCredentials:
     However many calls wait, one request is under way, in a task of its own: cancelling a caller cancels nothing else.
     Several clients of one event loop may share an instance. The secret is in no ``repr`` and never pickles.
 
+    Args:
+        client_id: as Amili gave it.
+        client_secret: as Amili gave it.
+        shared_cache: a file in which the processes of one machine share the token, made with mode 0600: without it,
+            each of them asks for one of its own. One file for each client id and environment.
+
     Raises:
-        ConfigurationError: an empty id or secret.
+        ConfigurationError: an empty id or secret, or a folder that is not there.
     """
 
-    def __init__(self, client_id: str, client_secret: str) -> None:
+    def __init__(
+        self, client_id: str, client_secret: str, *, shared_cache: str | os.PathLike[str] | None = None
+    ) -> None:
         for name, value in (("client_id", client_id), ("client_secret", client_secret)):
             if not isinstance(value, str) or not value.strip():  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
                 raise ConfigurationError(f"{name} must be text that is not empty")
-        self._client_id = client_id
-        self._client_secret = client_secret
+        self._given = _Credentials(client_id, client_secret)
+        self._files: tuple[Path, Path] | None = None
+        self._cache = None if shared_cache is None else TokenCache(shared_cache)
+        self._refused: str | None = None
+        """The token that the API refused last, which the cache may still hold."""
         self._clock: Clock | None = None
         self._held: _Held | None = None
         self._renewal: _Renewal | None = None
@@ -127,8 +143,31 @@ class ClientCredentials:
         self._asks_again = -math.inf
         self._pauses = _endpoint_pauses()
 
+    @classmethod
+    def from_files(
+        cls,
+        *,
+        client_id: str | os.PathLike[str],
+        client_secret: str | os.PathLike[str],
+        shared_cache: str | os.PathLike[str] | None = None,
+    ) -> Self:
+        """Return credentials that are read from files anew for each token, such as secrets that Kubernetes mounts.
+
+        One that changes while the program runs is taken up at the next token; after a refusal, as soon as it changes.
+
+        Raises:
+            ConfigurationError: a file that is not there or is empty.
+        """
+        files = Path(client_id), Path(client_secret)
+        read = _read_files(files)
+        if isinstance(read, TokenError):
+            raise ConfigurationError(read.message)
+        made = cls(*read, shared_cache=shared_cache)
+        made._files = files
+        return made
+
     def __repr__(self) -> str:
-        return f"ClientCredentials({self._client_id!r})"
+        return f"ClientCredentials({self._given.client_id!r})"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("ClientCredentials do not pickle or copy: the secret would go with them")
@@ -146,7 +185,7 @@ class ClientCredentials:
             held = self._held
             if held is not None and now < held.early:
                 return held.text
-            if now < self._asks_again:
+            if now < self._asks_again and not self._changed():
                 return self._cached_or_raise(now)
             renewal = self._under_way() or self._start(exchange, time)
             # Nobody waits for an endpoint that has just failed while the token in hand is good.
@@ -167,7 +206,14 @@ class ClientCredentials:
     def reject(self, token: str, /) -> None:
         """Drop the token if it is the one in hand; a newer one stays."""
         if self._held is not None and self._held.text == token:
-            self._held = None
+            self._held, self._refused = None, token
+
+    def _changed(self) -> bool:
+        """Return whether the files hold other credentials than those that failed."""
+        if self._files is None:
+            return False
+        read = _read_files(self._files)
+        return not isinstance(read, TokenError) and read != self._given
 
     def _under_way(self) -> _Renewal | None:
         renewal = self._renewal
@@ -182,26 +228,65 @@ class ClientCredentials:
 
     async def _renew(self, exchange: TokenRequester, time: Clock) -> str | AmiliError:
         """Ask once and return the token or what went wrong; nothing raised, so nobody need be there to hear it."""
+        if self._cache is None:
+            return await self._ask(exchange, time)
+        try:
+            async with self._cache.locked(time):
+                wall = time.time()
+                cached = self._cache.read(self._given.client_id, wall)
+                if cached is not None and wall < cached.early and cached.text != self._refused:
+                    ahead = time.monotonic() - wall
+                    self._hold(cached.text, cached.early + ahead, cached.due + ahead, cached.expires + ahead)
+                    return cached.text
+                outcome = await self._ask(exchange, time)
+                if isinstance(outcome, str) and (held := self._held) is not None:
+                    behind = time.time() - time.monotonic()
+                    self._cache.write(
+                        self._given.client_id,
+                        text=held.text,
+                        early=held.early + behind,
+                        due=held.due + behind,
+                        expires=held.expires + behind,
+                    )
+                return outcome
+        except (ConfigurationError, OSError) as error:
+            return error if isinstance(error, ConfigurationError) else await self._ask(exchange, time)
+
+    async def _ask(self, exchange: TokenRequester, time: Clock) -> str | AmiliError:
+        """Ask the endpoint once and return the token or what went wrong."""
         asked = time.monotonic()
-        form = _Form(grant_type="client_credentials", client_id=self._client_id, client_secret=self._client_secret)
+        if self._files is not None:
+            read = _read_files(self._files)
+            if isinstance(read, TokenError):
+                return self._note_failure(read, time)
+            self._given = read
+        form = _Form(
+            grant_type="client_credentials", client_id=self._given.client_id, client_secret=self._given.client_secret
+        )
         try:
             grant = read_grant(await exchange(form), time.time())
         except (ClientClosedError, WrongLoopError, ConfigurationError) as error:
             return error  # says something of the client that asked, nothing of the endpoint
         except Exception as error:  # noqa: BLE001  # whatever it was, those who wait must hear of it
-            self._failure = _explained(error)
-            pause = max(next(self._pauses), self._failure.retry_after or 0.0)
-            self._asks_again = time.monotonic() + pause
-            return self._failure
-        self._held = _Held(
-            text=grant.token,
-            early=asked + grant.lifetime - min(REFRESH_AHEAD, grant.lifetime / 5),
-            due=asked + grant.lifetime - min(REFRESH_BLOCKING, grant.lifetime / 20),
-            expires=asked + grant.lifetime,
+            return self._note_failure(_explained(error), time)
+        self._hold(
+            grant.token,
+            asked + grant.lifetime - min(REFRESH_AHEAD, grant.lifetime / 5),
+            asked + grant.lifetime - min(REFRESH_BLOCKING, grant.lifetime / 20),
+            asked + grant.lifetime,
         )
+        return grant.token
+
+    def _hold(self, text: str, early: float, due: float, expires: float) -> None:
+        self._held = _Held(text=text, early=early, due=due, expires=expires)
         self._failure = None
         self._pauses = _endpoint_pauses()
-        return grant.token
+
+    def _note_failure(self, failure: TokenError, time: Clock) -> TokenError:
+        self._failure = failure
+        pause = max(next(self._pauses), failure.retry_after or 0.0)
+        self._asks_again = time.monotonic() + pause
+        return failure
 
     def _cached_or_raise(self, now: float) -> str:
         """Return the token in hand while it is valid, else raise what the endpoint said last."""
@@ -213,6 +298,31 @@ class ClientCredentials:
         if error.retry_after is not None:
             error.retry_after = max(0.0, self._asks_again - now)
         raise error from failure.__cause__
+
+
+class _Credentials(NamedTuple):
+    """A client id and its secret."""
+
+    client_id: str
+    client_secret: str
+
+    def __repr__(self) -> str:
+        return "<credentials>"
+
+
+def _read_files(files: tuple[Path, Path]) -> _Credentials | TokenError:
+    """Return the credentials in two files, or what is wrong with them: they may be there again in a moment."""
+    found: list[str] = []
+    for file in files:
+        try:
+            text = file.read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            return TokenError(f"the credentials' file {file} cannot be read: {reason}", retry_after=0.0)
+        if not text:
+            return TokenError(f"the credentials' file {file} is empty", retry_after=0.0)
+        found.append(text)
+    return _Credentials(*found)
 
 
 class _Renewal(NamedTuple):

@@ -1,0 +1,211 @@
+"""Tokens that several processes share, and credentials that change while a program runs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from amili_async import AmiliClient, ClientCredentials, ConfigurationError, TokenError
+from amili_async import _clock as clock_module
+from amili_async._call import token_cache
+from amili_async.sandbox import Sandbox
+from tests.call.test_auth import HOUR, Endpoint, refused
+from tests.support.virtual_time import run as run_on_virtual_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from pathlib import Path
+
+    from amili_async.sandbox import VirtualClock
+
+
+def run(main: Callable[[VirtualClock], Coroutine[None, None, None]]) -> None:
+    """Run on a clock on which waiting takes no time."""
+
+    async def inner(clock: VirtualClock) -> None:
+        with clock_module.installed(clock):
+            await main(clock)
+
+    run_on_virtual_time(inner)
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """A folder of credentials, as Kubernetes mounts them."""
+    (tmp_path / "id").write_text("client\n", "utf-8")
+    (tmp_path / "secret").write_text("first\n", "utf-8")
+    return tmp_path
+
+
+def from_files(folder: Path) -> ClientCredentials:
+    return ClientCredentials.from_files(client_id=folder / "id", client_secret=folder / "secret")
+
+
+def test_two_that_share_a_file_ask_once_and_renew_once(tmp_path: Path) -> None:
+    async def main(clock: VirtualClock) -> None:
+        endpoint = Endpoint(clock)
+        pair = [ClientCredentials("id", "secret", shared_cache=tmp_path / "token") for _ in range(2)]
+        for hours in range(3):
+            tokens = {await credentials.token(endpoint) for credentials in pair}
+            assert tokens == {f"t{hours + 1}"}
+            await clock.sleep(HOUR - 10)
+        assert len(endpoint.asked) == 3
+
+    run(main)
+
+
+def test_those_that_ask_at_once_wait_for_the_one_that_holds_the_lock(tmp_path: Path) -> None:
+    async def main(clock: VirtualClock) -> None:
+        endpoint = Endpoint(clock, seconds=3)
+        many = [ClientCredentials("id", "secret", shared_cache=tmp_path / "token") for _ in range(5)]
+        assert {*await asyncio.gather(*(credentials.token(endpoint) for credentials in many))} == {"t1"}
+        assert len(endpoint.asked) == 1
+
+    run(main)
+
+
+def test_one_that_hangs_with_the_lock_holds_nobody_up_for_long(tmp_path: Path) -> None:
+    async def main(clock: VirtualClock) -> None:
+        hanging, endpoint = Endpoint(clock, seconds=1e6), Endpoint(clock)
+        stuck = asyncio.create_task(ClientCredentials("id", "s", shared_cache=tmp_path / "token").token(hanging))
+        await clock.sleep(1)
+        begun = clock.monotonic()
+        assert await ClientCredentials("id", "s", shared_cache=tmp_path / "token").token(endpoint) == "t1"
+        assert clock.monotonic() - begun < token_cache.WAIT + 1
+        stuck.cancel()
+
+    run(main)
+
+
+def test_a_token_that_the_api_refused_is_not_taken_from_the_file_again(tmp_path: Path) -> None:
+    async def main(clock: VirtualClock) -> None:
+        endpoint = Endpoint(clock)
+        one, other = (ClientCredentials("id", "secret", shared_cache=tmp_path / "token") for _ in range(2))
+        assert await one.token(endpoint) == await other.token(endpoint) == "t1"
+        one.reject("t1")
+        assert await one.token(endpoint) == "t2"
+        other.reject("t1")
+        assert await other.token(endpoint) == "t2"
+        assert len(endpoint.asked) == 2
+
+    run(main)
+
+
+def test_the_file_is_its_owners_alone_and_another_ids_is_refused(tmp_path: Path) -> None:
+    async def main(clock: VirtualClock) -> None:
+        endpoint = Endpoint(clock)
+        path = tmp_path / "token"
+        await ClientCredentials("id", "secret", shared_cache=path).token(endpoint)
+        assert [file.stat().st_mode & 0o777 for file in tmp_path.iterdir()] == [0o600] * 2
+        assert "t1" not in repr(token_cache.TokenCache(path).read("id", clock.time()))
+        with pytest.raises(ConfigurationError, match="belongs to another client id"):
+            await ClientCredentials("other", "secret", shared_cache=path).token(endpoint)
+
+    run(main)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"text": 1}'])
+def test_a_file_that_makes_no_sense_is_written_anew(content: bytes, tmp_path: Path) -> None:
+    async def main(clock: VirtualClock) -> None:
+        (tmp_path / "token").write_bytes(content)
+        endpoint = Endpoint(clock)
+        for _ in range(2):
+            assert await ClientCredentials("id", "secret", shared_cache=tmp_path / "token").token(endpoint) == "t1"
+
+    run(main)
+
+
+def test_a_failure_is_not_shared_and_a_folder_that_goes_away_ends_nothing(tmp_path: Path) -> None:
+    async def main(clock: VirtualClock) -> None:
+        folder = tmp_path / "run"
+        folder.mkdir()
+        endpoint = Endpoint(clock)
+        credentials = ClientCredentials("id", "secret", shared_cache=folder / "token")
+        endpoint.failure = refused(503)
+        with pytest.raises(TokenError):
+            await credentials.token(endpoint)
+        assert not (folder / "token").exists()
+        (folder / "token.lock").unlink()
+        folder.rmdir()
+        endpoint.failure = None
+        await clock.sleep(100)
+        assert await credentials.token(endpoint) == "t2"
+
+    run(main)
+
+
+def test_a_folder_that_is_not_there_is_refused_when_the_credentials_are_made(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="there is no folder"):
+        ClientCredentials("id", "secret", shared_cache=tmp_path / "nowhere" / "token")
+
+
+def test_a_secret_that_changes_is_taken_up_at_the_next_token(secret: Path) -> None:
+    async def main(clock: VirtualClock) -> None:
+        endpoint = Endpoint(clock)
+        credentials = from_files(secret)
+        await credentials.token(endpoint)
+        (secret / "secret").write_text("second", "utf-8")
+        await clock.sleep(HOUR)
+        await credentials.token(endpoint)
+        assert [form["client_secret"] for form in endpoint.forms] == ["first", "second"]
+
+    run(main)
+
+
+def test_after_a_refusal_a_changed_secret_is_tried_at_once_and_the_same_is_not(secret: Path) -> None:
+    async def main(clock: VirtualClock) -> None:
+        endpoint = Endpoint(clock)
+        credentials = from_files(secret)
+        endpoint.failure = refused(401)
+        for _ in range(5):
+            with pytest.raises(TokenError):
+                await credentials.token(endpoint)
+        assert len(endpoint.asked) == 1
+        (secret / "secret").write_text("second", "utf-8")
+        endpoint.failure = None
+        assert await credentials.token(endpoint) == "t2"
+        assert endpoint.forms[-1]["client_secret"] == "second"
+
+    run(main)
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "No such file"), (b" \n", "is empty"), (b"\xff", "no text")])
+def test_a_secret_that_is_gone_for_the_moment_is_asked_for_again(
+    content: bytes | None, said: str, secret: Path
+) -> None:
+    async def main(clock: VirtualClock) -> None:
+        endpoint = Endpoint(clock)
+        credentials = from_files(secret)
+        file = secret / "secret"
+        file.unlink()
+        if content is not None:
+            file.write_bytes(content)
+        with pytest.raises(TokenError, match=said) as caught:
+            await credentials.token(endpoint)
+        assert caught.value.retry_after is not None
+        with pytest.raises(ConfigurationError, match=said):
+            from_files(secret)
+        file.write_text("second", "utf-8")
+        assert await credentials.token(endpoint) == "t1"
+
+    run(main)
+
+
+async def test_files_may_stand_in_the_environment(secret: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Sandbox(organizations=1, batches=1) as sandbox:
+        for name, value in zip(("id", "secret"), sandbox.credentials, strict=True):
+            (secret / name).write_text(value, "utf-8")
+            monkeypatch.setenv(f"AMILI_CLIENT_{name.upper()}_FILE", str(secret / name))
+        monkeypatch.setenv("AMILI_BASE_URL", sandbox.base_url)
+        monkeypatch.setenv("AMILI_TOKEN_URL", sandbox.token_url)
+        async with AmiliClient.from_env() as amili:
+            await amili.authenticate()
+        assert sandbox.requests.count("token") == 1
+
+
+def test_credentials_show_their_id_and_never_the_secret(secret: Path) -> None:
+    credentials = from_files(secret)
+    assert repr(credentials) == "ClientCredentials('client')"
+    assert "first" not in repr(vars(credentials))

@@ -56,7 +56,7 @@ OPERATIONS = _operations()
 API = {name: operation for name, operation in OPERATIONS.items() if name != "token"}
 
 
-def faults(schema: dict[str, Any], value: object) -> list[str]:
+def faults(schema: dict[str, Any], value: Any) -> list[str]:
     """Return where and how a value is not what a schema of the document says."""
     whole = {**schema, "components": DOCUMENT["components"]}
     validator = Draft202012Validator(whole, format_checker=FormatChecker())

@@ -9,6 +9,7 @@ import os
 import pwd
 import shutil
 import signal
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -60,8 +61,17 @@ class HAProxy(Front):
     def reload(self) -> None:
         """Begin anew with a new worker, and return once it is there; the old one ends what it has."""
         before = self.output.count("Loading success")
-        self.send(signal.SIGUSR2)
-        wait_for(lambda: self.output.count("Loading success") > before, "HAProxy's reload")
+        ask_again = 0.0
+
+        def reloaded() -> bool:
+            nonlocal ask_again
+            # A signal that comes while the master begins anew is lost, and nothing tells when it listens again.
+            if time.monotonic() > ask_again:
+                self.send(signal.SIGUSR2)
+                ask_again = time.monotonic() + 0.3
+            return self.output.count("Loading success") > before
+
+        wait_for(reloaded, "HAProxy's reload")
 
 
 @contextmanager

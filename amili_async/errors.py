@@ -32,15 +32,17 @@
     ├── UnconfirmedRouteWarning             a route whose path is a guess was called
     └── UnusualValueWarning                 what is sent may be a slip
 
-Errors hold plain values only: they pickle, deep-copy and cross process boundaries whole, and none keeps a live
-response. ``str``, ``repr`` and ``to_dict()`` show no secret, no query value and nothing that a server wrote; what it
-wrote is in ``body`` and, as text, in ``detail``.
+Errors hold plain values only: they pickle, deep-copy and cross process boundaries whole. None keeps a live response, a
+token, a secret or a query value, not in its causes and contexts either, and not in the local variables of the frames it
+ran through, which lose them (the caller's own stay). ``str``, ``repr`` and ``to_dict()`` show no secret, no query value
+and nothing that a server wrote; what it wrote is in ``body`` and, as text, in ``detail``.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack
 
 if TYPE_CHECKING:
@@ -56,6 +58,9 @@ MAX_BODY = 64 * 1024
 MAX_DETAIL = 300
 """The characters of `AmiliError.detail`, at most."""
 
+
+_BELOW_THE_CALLER = frozenset({"aiohappyeyeballs", "aiohttp", "amili_async", "asyncio", "contextlib", "uvloop"})
+"""Whose frames an error loses the local variables of: never those of a caller, or of a callback of the caller's."""
 
 _SAYING = ("detail", "title", "message", "error_description", "error", "errors", "summary", "status")
 
@@ -143,6 +148,28 @@ def _rebuild(
     error.__dict__.update(state)
     error.__cause__ = cause
     return error
+
+
+def detach(error: BaseException) -> None:
+    """Let an error go without what it was raised among.
+
+    Frames keep their local variables for as long as an error is kept: the token, the live response, a body of
+    megabytes; reporters such as Sentry send them on. Those of this package, and of the libraries below it, lose them,
+    and keep the lines that a traceback shows. A context that no traceback shows is dropped.
+    """
+    link: BaseException | None = error
+    seen: set[int] = set()
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        if isinstance(link, AmiliError) and link.__suppress_context__:
+            link.__context__ = None
+        step = link.__traceback__
+        while step is not None:
+            if str(step.tb_frame.f_globals.get("__name__")).partition(".")[0] in _BELOW_THE_CALLER:
+                with suppress(RuntimeError):  # one that still runs has its turn further up
+                    step.tb_frame.clear()
+            step = step.tb_next
+        link = link.__cause__ or link.__context__
 
 
 def without_frames(error: BaseException) -> BaseException:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from amili_async._call.auth import StaticToken
 from amili_async._call.timeouts import TimeoutScheduler
@@ -34,11 +34,12 @@ from amili_async.errors import (
     DecodeError,
     RateLimitedError,
     TokenError,
+    detach,
 )
 from amili_async.events import AttemptEnded, CallEnded, CallStarted, GateClosed, RetryPlanned, TokenRequested
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
 
     from amili_async._call.auth import TokenProvider
     from amili_async._call.hooks import Hooks
@@ -97,9 +98,9 @@ class Transport:
         self._token_timeout = token_timeout
         self._timeouts = TimeoutScheduler(clock)
 
-    async def send(
+    def send(
         self, call: Call, read: Callable[[Body], T], options: Options, sent_signal: RequestSentSignal | None = None
-    ) -> T:
+    ) -> Coroutine[Any, Any, T]:
         """Return what ``read`` makes of the body of a success.
 
         ``read`` is called for every 2xx, after the response is closed, and raises `DecodeError` where it cannot read.
@@ -109,13 +110,14 @@ class Transport:
         if sent_signal is not None:
             request_sent_signal.set(sent_signal)
         state = CallState(call, options, next(_NUMBERS), self.clock.monotonic())
-        if self.hooks.calls:
-            return await self._observed(state, read)
-        return await self._repeated(state, read)
+        return _letting_go(self._observed(state, read) if self.hooks.calls else self._repeated(state, read))
 
-    async def authenticate(self, options: Options) -> None:
+    def authenticate(self, options: Options) -> Coroutine[Any, Any, None]:
         """Return once a token is at hand. One that is good already costs no request; nothing is repeated."""
         self._connection.open()
+        return _letting_go(self._authenticate(options))
+
+    async def _authenticate(self, options: Options) -> None:
         seconds = options.timeout.total if options.deadline is None else options.deadline
         try:
             with self._timeouts.scope(seconds):
@@ -384,3 +386,12 @@ class Transport:
         remaining = state.remaining(self.clock.monotonic())
         state.by_deadline = remaining is not None and remaining <= seconds
         return remaining if remaining is not None and state.by_deadline else seconds
+
+
+async def _letting_go(call: Coroutine[Any, Any, T]) -> T:
+    """Return what a call returns; an error leaves without what it was raised among."""
+    try:
+        return await call
+    except BaseException as error:
+        detach(error)
+        raise

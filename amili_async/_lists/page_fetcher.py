@@ -14,7 +14,7 @@ from amili_async.events import Drift, QuarantinedRow
 from amili_async.models import RawValue
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
     from amili_async._call.transport import Transport
     from amili_async._decoding import DriftSink, Reader
@@ -91,11 +91,13 @@ class PageFetcher(Generic[T]):
         self._later = f"{self._first}&{token_name}=" if self._first else f"{token_name}="
         self.fingerprint = hashlib.sha256(f"{route.operation} {join(path, self._first)}".encode()).hexdigest()[:16]
 
-    async def fetch(self, token: str | None, sent_signal: RequestSentSignal | None = None) -> FetchedPage[T]:
+    def fetch(
+        self, token: str | None, sent_signal: RequestSentSignal | None = None
+    ) -> Coroutine[Any, Any, FetchedPage[T]]:
         """Return one page; the first for no token."""
         query = self._first if token is None else self._later + percent(token, "page_token")
         call = Call(route=self.route, method=self.route.method, path=self._path, query=query)
-        return await self._transport.send(call, self._read, self.options, sent_signal)
+        return self._transport.send(call, self._read, self.options, sent_signal)
 
     def row(self, row: T | QuarantinedRow | msgspec.Raw, index: int) -> tuple[T | QuarantinedRow, int]:
         """Return one of a page's rows, decoded, and how many bytes had to be decoded for it."""

@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 
 from amili_async._cursor import Cursor
 from amili_async._lists.prefetcher import Prefetcher
-from amili_async.errors import AmiliError, ConfigurationError, DecodeError, PaginationLoopError
+from amili_async.errors import AmiliError, ConfigurationError, DecodeError, PaginationLoopError, detach
 from amili_async.events import QuarantinedRow
 
 if TYPE_CHECKING:
@@ -197,8 +197,10 @@ class Pager(Generic[T]):
                         await self._turn()
                     if self._stopped:
                         return
-        except AmiliError as error:
-            error.cursor = self.cursor
+        except BaseException as error:
+            if isinstance(error, AmiliError):
+                error.cursor = self.cursor
+            detach(error)
             raise
         finally:
             self._let_go()
@@ -214,8 +216,10 @@ class Pager(Generic[T]):
                 self._row = end
                 yield page
                 del page
-        except AmiliError as error:
-            error.cursor = self.cursor
+        except BaseException as error:
+            if isinstance(error, AmiliError):
+                error.cursor = self.cursor
+            detach(error)
             raise
         finally:
             self._let_go()

@@ -16,7 +16,7 @@ from amili_async.resources._operation_client import encode_body
 from amili_async.resources._streaming import merged
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from amili_async._protocol.options import OnInvalid
     from amili_async._protocol.requests import Body, Identifier
@@ -63,7 +63,7 @@ class Resource:
 class WritingResource(Resource):
     """A resource with operations that change something."""
 
-    async def _create(
+    def _create(
         self,
         operation: str,
         organization_id: Identifier,
@@ -71,9 +71,9 @@ class WritingResource(Resource):
         body: bytes,
         idempotency_key: str | None,
         recovery_hint: str,
-    ) -> Accepted:
+    ) -> Coroutine[Any, Any, Accepted]:
         """Return the batch that a write becomes; without a readable batch id it is an `OutcomeUnknownError`."""
-        return await self._caller.send(
+        return self._caller.send(
             operation,
             organization_id,
             read=self._accepted(operation, organization_id),
@@ -110,7 +110,7 @@ class WritingResource(Resource):
             idempotency_prefix=check_key(idempotency_prefix, "idempotency_prefix"),
         )
 
-    async def _act(
+    def _act(
         self,
         operation: str,
         organization_id: Identifier,
@@ -118,7 +118,7 @@ class WritingResource(Resource):
         *,
         json: object = None,
         recovery_hint: str,
-    ) -> Accepted | None:
+    ) -> Coroutine[Any, Any, Accepted | None]:
         """Do something to one invoice or case; return its batch, ``None`` where the answer names none."""
         accepted = self._accepted(operation, organization_id)
 
@@ -132,7 +132,7 @@ class WritingResource(Resource):
                 return None
 
         sent = None if json is None else encode_body(json)
-        return await self._caller.send(
+        return self._caller.send(
             operation, organization_id, subject_id, read=read, body=sent, recovery_hint=recovery_hint
         )
 
@@ -159,10 +159,10 @@ class WritingResource(Resource):
 class OpenResource(Resource):
     """A resource whose answers have no documented shape."""
 
-    async def _open(
+    def _open(
         self, operation: str, *ids: Identifier, body: bytes | None = None, recovery_hint: str | None = None
-    ) -> RawValue:
-        return await self._caller.send(
+    ) -> Coroutine[Any, Any, RawValue]:
+        return self._caller.send(
             operation, *ids, read=lambda answer: RawValue(raw=bytes(answer)), body=body, recovery_hint=recovery_hint
         )
 

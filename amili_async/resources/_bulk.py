@@ -81,6 +81,7 @@ async def _write_all(
         return ChunkOutcome(index=index, items=chunk, idempotency_key=key, accepted=accepted)
 
     chunks = _chunks(items, chunk_size)
+    del items  # an error that is kept keeps this frame
     under_way: dict[asyncio.Task[ChunkOutcome[T]], None] = {}  # a set in the order of its chunks
     # Taken in a task of its own: a slow source holds up no outcome.
     taking: asyncio.Task[tuple[T, ...] | None] | None = None

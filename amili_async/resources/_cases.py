@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from amili_async.models import Case, CaseStatus, InvoiceType
 from amili_async.models._inputs import choice
@@ -10,7 +10,7 @@ from amili_async.resources._arguments import day, number, text, text_or_number
 from amili_async.resources._base import WritingResource
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Iterable
+    from collections.abc import AsyncIterable, Coroutine, Iterable
 
     from amili_async._cursor import Cursor
     from amili_async._lists.pager import Pager
@@ -163,8 +163,10 @@ class Cases(WritingResource):
         """Refuse an eviction's confirmation (U)."""
         return await self._do("reject_eviction_confirmation", organization_id, case_id, json)
 
-    async def _do(self, action: str, organization_id: Identifier, case_id: Identifier, json: object) -> Accepted | None:
-        return await self._act(
+    def _do(
+        self, action: str, organization_id: Identifier, case_id: Identifier, json: object
+    ) -> Coroutine[Any, Any, Accepted | None]:
+        return self._act(
             f"cases.{action}", organization_id, case_id, json=json, recovery_hint="cases.list shows the case's status"
         )
 

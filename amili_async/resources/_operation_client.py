@@ -24,7 +24,7 @@ from amili_async.models._request import as_sent
 from amili_async.resources._arguments import check_key, count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from amili_async._call.transport import Transport
     from amili_async._cursor import Cursor
@@ -90,12 +90,15 @@ class OperationClient:
         """Return a caller over the same transport with other options."""
         return OperationClient(self.transport, options, self.routes, self.readers, self.profile)
 
-    async def get(self, operation: str, *ids: object, type: type[T], query: Query = ()) -> T:
+    # Plain functions that return the coroutine, here and in the resources: an error then has no frame of theirs, in
+    # which ids, filters and bodies would be kept.
+
+    def get(self, operation: str, *ids: object, type: type[T], query: Query = ()) -> Coroutine[Any, Any, T]:
         """Return the one object that a read answers with."""
         reader, drift = self.readers.of(type), self.drift(operation)
-        return await self.send(operation, *ids, read=lambda body: reader.one(body, drift), query=query)
+        return self.send(operation, *ids, read=lambda body: reader.one(body, drift), query=query)
 
-    async def send(
+    def send(
         self,
         operation: str,
         *ids: object,
@@ -107,7 +110,7 @@ class OperationClient:
         idempotency_key: str | None = None,
         basic: str | None = None,
         recovery_hint: str | None = None,
-    ) -> T:
+    ) -> Coroutine[Any, Any, T]:
         """Return what ``read`` makes of the answer to an operation."""
         path = self.routes.path(operation, ids)
         route = self.routes.route(operation)
@@ -124,7 +127,7 @@ class OperationClient:
             basic=basic,
             recovery_hint=recovery_hint,
         )
-        return await self.transport.send(call, read, self.options)
+        return self.transport.send(call, read, self.options)
 
     def pager(
         self,

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 from amili_async._protocol.requests import identifier
-from amili_async.errors import ConfigurationError, InvalidArgumentError
+from amili_async.errors import ConfigurationError, InvalidArgumentError, detach
 from amili_async.resources._arguments import whole
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ async def _stream(
     delivery: _Delivery[T] = _Delivery()
     taking = asyncio.Lock()
 
-    async def work() -> None:
+    async def work(walk: Callable[[str], Pager[T]]) -> None:
         while True:
             async with taking:
                 try:
@@ -153,7 +153,7 @@ async def _stream(
     def end(worker: asyncio.Task[None]) -> None:
         delivery.add(worker)
 
-    workers = [asyncio.create_task(work(), name=f"amili stream {number}") for number in range(concurrency)]
+    workers = [asyncio.create_task(work(walk), name=f"amili stream {number}") for number in range(concurrency)]
     for worker in workers:
         worker.add_done_callback(end)
     working = concurrency
@@ -171,9 +171,16 @@ async def _stream(
                 organization_id, items = arrival
                 for item in items:
                     yield organization_id, item
+                del items
             taken.consumed.set()
+    except BaseException as error:
+        detach(error)
+        raise
     finally:
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
         await ids.aclose()
+        # An error that is kept keeps this frame: neither filters nor pages shall be kept with it.
+        delivery.arrivals.clear()
+        del walk

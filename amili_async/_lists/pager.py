@@ -150,7 +150,7 @@ class Pager(Generic[T]):
     async def aclose(self) -> None:
         """Stop: end the request under way, and the iteration, from whatever task. The cursor stays where it is."""
         self._stopped = True
-        await self._ahead.stop()
+        await self._ahead.close()
 
     async def __aenter__(self) -> Pager[T]:
         return self

@@ -35,6 +35,9 @@ class Prefetcher(Generic[T]):
         """Where a caller waits for the page that is due."""
         self._context = Context()
         """What that caller had set in its context when it asked."""
+        self._generation = 0
+        """Of the task that may answer it: one that was stopped ends a turn later, when another may wait already."""
+        self._closed = False
 
     async def page(self, token: str | None) -> FetchedPage[T] | None:
         """Return the page of this token, with the request for the next one on the wire; ``None`` once stopped.
@@ -42,6 +45,8 @@ class Prefetcher(Generic[T]):
         Raises:
             AmiliError: whatever the page's own request ended with.
         """
+        if self._closed:
+            return None
         task, loaded = self._task, None
         if task is not None and task.done():
             self._task = None
@@ -49,17 +54,21 @@ class Prefetcher(Generic[T]):
             with suppress(DeadlineExceededError):
                 loaded = task.result()
         if loaded is None:
-            if self._task is None:
-                self._start(token)
-            loaded = await self._arrival()
+            loaded = await self._arrival(token)
         elif (following := self._follow(loaded)) is not None:
             self._start(following)
         await self._on_the_wire()
         return loaded
 
+    async def close(self) -> None:
+        """Stop for good."""
+        self._closed = True
+        await self.stop()
+
     async def stop(self) -> None:
         """End the request under way, and the wait for it."""
         asked, task, self._task = self._asked, self._task, None
+        self._generation += 1
         if asked is not None and not asked.done():
             asked.set_result(None)
         if task is None:
@@ -71,12 +80,15 @@ class Prefetcher(Generic[T]):
 
     def _start(self, token: str | None) -> None:
         self._handover.done = False
-        self._task = asyncio.create_task(self._fetch(token), name="amili page")
+        self._generation += 1
+        self._task = asyncio.create_task(self._fetch(token, self._generation), name="amili page")
 
-    async def _arrival(self) -> FetchedPage[T] | None:
+    async def _arrival(self, token: str | None) -> FetchedPage[T] | None:
         self._context = copy_context()
         asked: asyncio.Future[FetchedPage[T] | None] = asyncio.get_running_loop().create_future()
         self._asked = asked
+        if self._task is None:
+            self._start(token)  # after there is one who asks: an eager task may end here and now
         try:
             return await asked
         finally:
@@ -84,22 +96,22 @@ class Prefetcher(Generic[T]):
             if asked.done():
                 _look_at(asked)
 
-    async def _fetch(self, token: str | None) -> FetchedPage[T] | None:
+    async def _fetch(self, token: str | None, generation: int) -> FetchedPage[T] | None:
         """Fetch pages as long as a caller waits for them; return one that nobody waits for."""
         while True:
             try:
                 loaded = await self._listing.fetch(token, self._handover)
             except BaseException as error:
-                asked = self._asked
-                if asked is None or asked.done():
+                asked = self._waiting(generation)
+                if asked is None:
                     raise
                 if not isinstance(error, Exception):
                     asked.cancel()
                     raise
                 asked.set_exception(error)
                 return None
-            asked = self._asked
-            if asked is None or asked.done():
+            asked = self._waiting(generation)
+            if asked is None:
                 return loaded
             token = self._follow(loaded)
             asked.set_result(loaded)
@@ -110,6 +122,11 @@ class Prefetcher(Generic[T]):
                 return None
             self._handover.done = False
             self._take_context()
+
+    def _waiting(self, generation: int) -> asyncio.Future[FetchedPage[T] | None] | None:
+        """Return where a caller waits for what this task has fetched."""
+        asked = self._asked
+        return None if asked is None or asked.done() or generation != self._generation else asked
 
     def _take_context(self) -> None:
         """See what the caller has set: a page is requested when the one before it is handed out."""

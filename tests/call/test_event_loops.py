@@ -19,13 +19,13 @@ uvloop = pytest.importorskip("uvloop")
 def test_the_shortest_deadlines_on_uvloop_leave_those_of_the_other_calls_in_force() -> None:
     async def main() -> None:
         async with AmiliClient(sandbox.issue_token(), base_url=sandbox.base_url, trust_env=False) as client:
+            sandbox.faults.add("batches.get:hang")
             organization = sandbox.organization_ids[0]
             shortest = client.with_options(deadline=0.0004)
             ended = await asyncio.gather(
                 *(shortest.batches.get(organization, "x") for _ in range(2)), return_exceptions=True
             )
             assert {type(error) for error in ended} == {DeadlineExceededError}
-            sandbox.faults.add("batches.get:hang")
             begun = time.monotonic()
             with pytest.raises(DeadlineExceededError):
                 await client.with_options(deadline=0.05).batches.get(organization, "x")

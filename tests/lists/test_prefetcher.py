@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 import pytest
@@ -180,3 +181,46 @@ async def test_a_deadline_that_passed_while_the_caller_worked_does_not_count() -
     assert await ahead.page("first+") == "first+"
     assert pages.requested[:3] == [None, "first+", "first+"]
     await ahead.stop()
+
+
+async def test_a_request_that_was_stopped_does_not_end_the_wait_of_one_who_asks_before_it_has_ended() -> None:
+    pages = Pages()
+    ahead = ahead_of(pages)
+    pages.may_arrive.release()
+    assert await ahead.page(None) == "first"
+    stopping = asyncio.create_task(ahead.stop())
+    asking = asyncio.create_task(ahead.page("other"))
+    await turns(3)
+    pages.may_arrive.release()
+    assert await asking == "other"
+    await stopping
+    await ahead.stop()
+    assert running() == []
+
+
+async def test_whoever_asks_after_it_was_closed_gets_nothing_and_requests_nothing() -> None:
+    pages = Pages()
+    ahead = ahead_of(pages)
+    pages.may_arrive.release()
+    assert await ahead.page(None) == "first"
+    closing = asyncio.create_task(ahead.close())
+    asking = asyncio.create_task(ahead.page("first+"))
+    assert await asking is None
+    await closing
+    assert pages.requested == [None, "first+"]
+    assert running() == []
+
+
+if sys.version_info >= (3, 12):
+
+    async def test_a_request_that_fails_where_its_task_is_made_reaches_the_caller() -> None:
+        class Refused(Pages):
+            async def fetch(self, token: str | None, sent_signal: RequestSentSignal) -> str:  # noqa: ARG002  # refused whatever it is
+                raise ValueError("at once")
+
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        try:
+            with pytest.raises(ValueError, match="at once"):
+                await ahead_of(Refused()).page(None)
+        finally:
+            asyncio.get_running_loop().set_task_factory(None)

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from contextvars import Context
 
 
-QUIET = 0.0025
+QUIET = 0.001
 """Real seconds between two looks."""
 
-LOOKS = 4
-"""Looks in a row that find nothing asked for, before time jumps: opening a connection takes some."""
+LOOKS = 10
+"""Looks in a row that find nothing asked for, before time jumps: a new connection and an answer take five or six."""
 
 
 class VirtualUVLoop(uvloop.Loop):

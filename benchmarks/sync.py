@@ -32,9 +32,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from amili_async._client import AmiliClient
 from amili_async.sync import SqlStore, sync
 from amili_async.sync._sql.columns import values_for
-from amili_async.sync._sql.database import database
 from amili_async.sync._sql.schema import batch_entries, batches, metadata
 from amili_async.sync._sql.statements import Upsert, written_columns
+from amili_async.sync._sql.urls import database
 from benchmarks.measuring import (
     Row,
     Sample,

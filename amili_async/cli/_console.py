@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import msgspec
 from rich.console import Console
@@ -66,10 +66,25 @@ def printable(text: str) -> str:
 
 
 def without_password(text: str) -> str:
-    """Return a store's URL as it may be printed: who started the line knows the password, and a log need not."""
-    return re.sub(
-        r"(://[^:/@\s]*):\S+@|(?<=password=)[^&\s]+", lambda found: f"{found[1]}:***@" if found[1] else "***", text
-    )
+    """Return a store's URL as it may be printed: who started the line knows the password, and a log need not.
+
+    All that may be part of a password is hidden: where the URL is not quite one, more than need be.
+    """
+    scheme, colons, rest = text.partition("://")
+    colon, first, last = rest.find(":"), rest.find("@"), rest.rfind("@")
+    if colons and 0 <= colon < first:
+        text = f"{scheme}://{rest[:colon]}:***{rest[last:]}"
+    address, mark, query = text.partition("?")
+    return "".join((_masked(address), mark, "&".join(map(_masked, query.split("&")))))
+
+
+def _masked(setting: str) -> str:
+    """Return ``name=value`` without the value of a password, however the name is written."""
+    parts = setting.split("=")
+    for index, name in enumerate(parts[:-1]):
+        if unquote(name).rstrip().lower().endswith("password"):
+            return "=".join((*parts[: index + 1], "***"))
+    return setting
 
 
 def on_terminal() -> bool:

@@ -3,8 +3,11 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from amili_async.cli import _console as console
 from amili_async.errors import NotFoundError
@@ -55,10 +58,27 @@ def test_what_the_server_wrote_is_shown_to_a_person_and_to_no_log(
         ("postgresql://me:se@cret@host/db", "postgresql://me:***@host/db"),
         ("postgresql://host/db?user=me&password=secret&x=1", "postgresql://host/db?user=me&password=***&x=1"),
         ("--store=postgresql://me:secret@host/db", "--store=postgresql://me:***@host/db"),
+        ("postgresql://me:my secret@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://me:se/cr?et@host/db", "postgresql://me:***@host/db"),
+        ("PostgreSQL://me:SECRET%40%20@host/db?sslmode=require", "PostgreSQL://me:***@host/db?sslmode=require"),
+        ("postgresql://host/db?PassWord=my secret word&x=1", "postgresql://host/db?PassWord=***&x=1"),
+        ("postgresql://h/d?pass%77ord =secret&sslpassword=secret", "postgresql://h/d?pass%77ord =***&sslpassword=***"),
+        ("host=h password = 'my secret' dbname=x", "host=h password =***"),
+        ("postgresql://me@host/db?options=a:b@c", "postgresql://me@host/db?options=a:b@c"),
     ],
 )
 def test_the_password_of_a_store_is_never_printed(url: str, shown: str) -> None:
     assert console.without_password(url) == shown
+
+
+SECRET = st.text("0123456789@:/?&=% ").map(lambda text: f"SECRET{text}SECRET")
+
+
+@given(user=st.text("abc%"), secret=SECRET, options=st.text("abc=&%?:/ "))
+def test_no_password_that_a_url_can_hold_is_printed(user: str, secret: str, options: str) -> None:
+    assert "SECRET" not in console.without_password(f"postgresql://{user}:{secret}@host/db?{options}")
+    written = quote(secret, safe="")
+    assert "SECRET" not in console.without_password(f"postgresql://host/db?{options}&password={written}&{options}")
 
 
 def test_where_a_program_finds_the_body_is_not_told_to_a_person() -> None:

@@ -8,7 +8,8 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,16 +32,87 @@ def programs() -> Path | None:
     return installed[-1].parent if installed else None
 
 
+class Pooler:
+    """PgBouncer in transaction mode before a server: two connections of its own, for any number of clients."""
+
+    def __init__(self, folder: Path, server: Server) -> None:
+        self.port = _free_port()
+        self._server = server
+        self._settings = folder / "pgbouncer.ini"
+        users = folder / "users.txt"
+        users.write_text('"amili" ""\n', "ascii")
+        self._settings.write_text(
+            "[databases]\n"
+            f"* = host=127.0.0.1 port={server.port}\n"
+            "[pgbouncer]\n"
+            f"listen_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
+            f"auth_type = trust\nauth_file = {users}\n"
+            "pool_mode = transaction\ndefault_pool_size = 2\nmax_client_conn = 100\n",
+            "ascii",
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def url(self, database: str) -> str:
+        """Return the URL of a database of the server, by way of the pooler."""
+        return f"postgresql://amili@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Start, and return once it answers."""
+        command = [shutil.which("pgbouncer") or "/usr/sbin/pgbouncer", "--quiet", str(self._settings)]
+        self._process = subprocess.Popen(command, user=_harmless_user(), stderr=subprocess.DEVNULL)  # noqa: S603  # ours
+        wait_for_port(self.port)
+
+    def stop(self) -> None:
+        """Kill it: every connection through it ends."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
+@contextmanager
+def throwaway_pgbouncer(server: Server) -> Generator[Pooler]:
+    """Run PgBouncer before a server while the block runs."""
+    folder = Path(tempfile.mkdtemp(prefix="amili-pgbouncer-"))
+    try:
+        folder.chmod(0o755)
+        pooler = Pooler(folder, server)
+        pooler.start()
+        try:
+            yield pooler
+        finally:
+            pooler.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_for_port(port: int) -> None:
+    """Return once somebody listens on a port of loopback.
+
+    Raises:
+        TimeoutError: nobody does for ten seconds.
+    """
+    ends = time.monotonic() + 10
+    while time.monotonic() < ends:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.02)
+    raise TimeoutError(f"nobody listens on port {port}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Server:
     """A server that can be stopped in the middle of something, and started again."""
 
     def __init__(self, folder: Path, programs: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._programs = programs
         self._user = _harmless_user()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = _free_port()
 
     def url(self, database: str = "postgres") -> str:
         """Return the URL of a database, as the store takes it."""
@@ -49,21 +121,28 @@ class Server:
     def create(self) -> None:
         """Make the folder a cluster of databases that trusts whoever reaches it."""
         if self._user:
-            shutil.chown(self._folder, self._user)
+            shutil.chown(self.folder, self._user)
         self._run("initdb", "--auth=trust", "--username=amili", "--encoding=UTF8", "--locale=C", "--no-sync")
 
-    def start(self) -> None:
-        """Start, and return once it answers."""
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-        self._run("pg_ctl", "start", "--wait", "--silent", "--log", str(self._folder / "log"), "--options", options)
+    def start(self, *settings: str) -> None:
+        """Start, and return once it answers; settings are such as ``ssl=on``."""
+        usual = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off")
+        options = " ".join([f"-p {self.port}", *(f"-c {setting}" for setting in (*usual, *settings))])
+        self._run("pg_ctl", "start", "--wait", "--silent", "--log", str(self.folder / "log"), "--options", options)
 
     def stop(self) -> None:
         """Stop as a power cut would: every session ends, nothing is written any more."""
         self._run("pg_ctl", "stop", "--mode=immediate", "--wait", "--silent", check=False)
 
+    def give(self, file: Path) -> None:
+        """Let the server, and nobody else, read a file."""
+        file.chmod(0o600)
+        if self._user:
+            shutil.chown(file, self._user)
+
     def _run(self, program: str, *arguments: str, check: bool = True) -> None:
-        command = [str(self._programs / program), "--pgdata", str(self._folder / "data"), *arguments]
-        subprocess.run(command, check=check, stdout=subprocess.DEVNULL, user=self._user, cwd=self._folder)  # noqa: S603  # ours
+        command = [str(self._programs / program), "--pgdata", str(self.folder / "data"), *arguments]
+        subprocess.run(command, check=check, stdout=subprocess.DEVNULL, user=self._user, cwd=self.folder)  # noqa: S603  # ours
 
 
 def _harmless_user() -> str | None:

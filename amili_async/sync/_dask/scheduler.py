@@ -34,9 +34,9 @@ from amili_async.sync._dask.signals import Signals
 from amili_async.sync._dask.worker import Shard, pickle_errors_our_way, topic, work
 from amili_async.sync._engine import INTERVAL, at_least_one, beginning, checked_resources
 from amili_async.sync._report import Failure, Progress, SyncReport
-from amili_async.sync._sql.database import database
 from amili_async.sync._sql.schema import lists
 from amili_async.sync._sql.store import PATIENCE, SqlStore
+from amili_async.sync._sql.urls import database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable

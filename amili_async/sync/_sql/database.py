@@ -1,51 +1,129 @@
-"""A database in which transactions are run, chosen by its URL.
+"""A database in which transactions are run.
 
 Work is a plain function of a connection, the same for SQLite and PostgreSQL; where and how it runs is theirs.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import DataError, IntegrityError
 
-from amili_async.errors import ConfigurationError, StoreError
+from amili_async import _clock as clock
+from amili_async.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
+    import sqlalchemy as sa
     from sqlalchemy.engine import Dialect
+    from sqlalchemy.exc import DBAPIError
+
+    Work: TypeAlias = Callable[[sa.Connection], object]
 
 T = TypeVar("T")
 
-EXAMPLES = "sqlite:///amili.db for a file, postgresql://user@host/database for a server"
+logger = logging.getLogger("amili_async.sync")
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 2.0
+
+TELL_AFTER = 3.0
+"""Seconds after which it is told that a transaction waits."""
 
 
-class Database(Protocol):
+class InvalidValueError(StoreError):
+    """The database refuses a value: a text with a zero character, a number out of its range."""
+
+
+class UnavailableError(StoreError):
+    """The database is away, and may be back in a moment."""
+
+
+class Database(ABC):
     """Runs work in transactions."""
 
     dialect: Dialect
 
-    async def run(self, work: Callable[[sa.Connection], T], /) -> T:
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._clock = clock.current()
+
+    async def run(self, work: Callable[[sa.Connection], T], /, *, undo: Callable[[T], Work] | None = None) -> T:
         """Return what the work returns, after it is committed. Work that raises leaves nothing behind.
 
         Cancelled or not, a transaction that has begun is run to its end. A database that went away is waited for, and
         the work is then run again from its beginning.
 
+        Args:
+            work: what to run.
+            undo: what to run after it where the caller was cancelled meanwhile, and so does not learn of its result.
+
         Raises:
-            UnfitRowsError: the database can do with the work but not with a value in it.
+            InvalidValueError: the database can do with the work but not with a value in it.
             StoreError: the database cannot be used, or refuses the work.
         """
-        ...
+        deadline = self._clock.monotonic() + self._patience
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return await self._attempt(work, undo)
+            except UnavailableError as error:
+                if self._clock.monotonic() + pause > deadline:
+                    raise StoreError(error.message) from None
+            await self._clock.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
+    async def _attempt(self, work: Callable[[sa.Connection], T], undo: Callable[[T], Work] | None) -> T:
+        attempt = asyncio.ensure_future(self._transaction(work))
+        telling = asyncio.get_running_loop().call_later(TELL_AFTER, self._tell_waiting)
+        try:
+            return await asyncio.shield(attempt)
+        except asyncio.CancelledError:
+            await _ended(attempt)
+            if undo is not None and not attempt.cancelled() and attempt.exception() is None:
+                await _ended(asyncio.ensure_future(self._transaction(undo(attempt.result()))))
+            raise
+        finally:
+            telling.cancel()
+
+    @abstractmethod
+    def _transaction(self, work: Callable[[sa.Connection], T], /) -> Awaitable[T]:
+        """Run the work in a transaction, once.
+
+        Raises:
+            UnavailableError: trying again may help.
+            StoreError: it does not.
+        """
+
+    def _tell_waiting(self) -> None:
+        if why := self._waits_for():
+            logger.warning("%s; waiting for up to %g seconds", why, self._patience)
+
+    @abstractmethod
+    def _waits_for(self) -> str | None:
+        """Return what a transaction waits for that has not ended, where it waits at all."""
+
+    @abstractmethod
     async def close(self) -> None:
         """Give back all connections, after what is under way."""
-        ...
 
 
-class InvalidValueError(StoreError):
-    """The database refuses a value: a text with a zero character, a number out of its range."""
+async def _ended(attempt: asyncio.Future[T]) -> None:
+    """Wait until something has ended, however often the caller is cancelled; it takes milliseconds.
+
+    A driver that is cancelled between a statement and its answer has to throw the connection away.
+    """
+    while not attempt.done():
+        try:
+            await asyncio.wait({attempt})
+        except asyncio.CancelledError:
+            continue  # the caller raises the first one
+    if not attempt.cancelled():
+        attempt.exception()  # looked at, or asyncio reports it as never retrieved
 
 
 _UNFIT = frozenset({"22", "23", "54"})
@@ -57,34 +135,6 @@ def sqlstate(error: Exception) -> str:
     return str(getattr(getattr(error, "orig", None), "sqlstate", None) or "")
 
 
-def blames_a_value(error: Exception) -> bool:
+def blames_a_value(error: DBAPIError) -> bool:
     """Return whether a database refused a value, not the work as such."""
-    return sqlstate(error)[:2] in _UNFIT
-
-
-def database(url: str, *, patience: float) -> Database:
-    """Return the database that a URL names, not yet connected. It waits ``patience`` seconds for a lock or a restart.
-
-    Raises:
-        ConfigurationError: the URL names no database that is known here.
-    """
-    if not isinstance(url, str) or "://" not in url:  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
-        raise ConfigurationError(f"the store's URL must look like one of these: {EXAMPLES}")
-    # "postgres" is what many providers write, and SQLAlchemy no longer knows it.
-    text = url.replace("postgres://", "postgresql://", 1) if url.startswith("postgres://") else url
-    try:
-        parsed = sa.make_url(text)
-    except (ArgumentError, ValueError):
-        raise ConfigurationError(
-            f"the store's URL cannot be read; it must look like one of these: {EXAMPLES}"
-        ) from None
-    backend = parsed.get_backend_name()
-    if backend == "sqlite":
-        from amili_async.sync._sql.sqlite import SQLite  # noqa: PLC0415  # whoever uses the other need not have its driver
-
-        return SQLite(parsed, patience)
-    if backend == "postgresql":
-        from amili_async.sync._sql.postgresql import PostgreSQL  # noqa: PLC0415  # the same
-
-        return PostgreSQL(parsed, patience)
-    raise ConfigurationError(f"the store's URL names {backend!r}, which no store here knows; known are {EXAMPLES}")
+    return isinstance(error, DataError | IntegrityError) or sqlstate(error)[:2] in _UNFIT

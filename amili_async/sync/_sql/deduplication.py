@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 
-from amili_async.sync._sql.database import Database, database
 from amili_async.sync._sql.migrations import prepare
 from amili_async.sync._sql.schema import webhook_dead_letters as dead_letters
 from amili_async.sync._sql.schema import webhook_deliveries as deliveries
 from amili_async.sync._sql.statements import Statement, epoch, insert_into, moment_now, without_nul
 from amili_async.sync._sql.store import PATIENCE, SqlStore
+from amili_async.sync._sql.urls import database
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
+
+    from amili_async.sync._sql.database import Database
 
 Claim = Literal["claimed", "busy", "seen"]
 
@@ -48,8 +51,8 @@ class SqlDeduplicationStore:
         StoreError: (from the methods) the database cannot be used.
     """
 
-    def __init__(self, store: SqlStore | str, *, lease: float = LEASE, keep: float = KEEP) -> None:
-        self._own = isinstance(store, str)
+    def __init__(self, store: SqlStore | str | Path, *, lease: float = LEASE, keep: float = KEEP) -> None:
+        self._own = not isinstance(store, SqlStore)
         self._database: Database = store.database if isinstance(store, SqlStore) else database(store, patience=PATIENCE)
         self.lease = lease
         self.keep = keep

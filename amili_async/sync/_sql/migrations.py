@@ -19,6 +19,7 @@ from amili_async.models._invoices import Invoice
 from amili_async.sync._sql import schema as tables
 from amili_async.sync._sql.columns import case_invoice_columns, debtor_columns, invoice_columns, values_for
 from amili_async.sync._sql.schema import VERSION, lists, metadata, schema
+from amili_async.sync._sql.sqlite import make_private
 from amili_async.sync._sql.statements import Upsert
 from amili_async.sync._sql.views import VIEWS
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_logger = logging.getLogger(__name__)
+logger = logging.getLogger("amili_async.sync")
 
 _LOCK = 5_277_142
 """A number of our own, on which those who open a PostgreSQL database wait for each other."""
@@ -102,7 +103,7 @@ def _create(connection: sa.Connection) -> None:
 
 def _upgrade(connection: sa.Connection, present: set[str]) -> None:
     """Make this version's tables of those of version 1 or 2; version 1 had but some of these."""
-    _logger.info("bringing the store up to version %d; a million rows take about a minute", VERSION)
+    logger.warning("bringing the store up to version %d: a million rows take about a minute", VERSION)
     names = sorted(present & _OLDER)
     for name in names:
         connection.exec_driver_sql(f"ALTER TABLE {name} RENAME TO older_{name}")
@@ -130,6 +131,8 @@ def _upgrade(connection: sa.Connection, present: set[str]) -> None:
         table.drop(connection)
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(tables.revisions.next_value()))
+    else:
+        make_private(connection)
     connection.execute(sa.update(schema).values(revision=_REVISION))
 
 

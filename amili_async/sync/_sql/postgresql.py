@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-import asyncio
+from ssl import SSLError
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from amili_async import _clock as clock
 from amili_async.errors import StoreError
-from amili_async.sync._sql.database import InvalidValueError, blames_a_value, sqlstate
+from amili_async.sync._sql.database import (
+    TELL_AFTER,
+    Database,
+    InvalidValueError,
+    UnavailableError,
+    blames_a_value,
+    sqlstate,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
     import sqlalchemy as sa
-    from sqlalchemy.engine import URL, Dialect
+    from sqlalchemy.engine import Dialect
+
+    from amili_async.sync._sql.urls import Reach
 
 T = TypeVar("T")
 
 _CONNECTIONS = 8
-_FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 2.0
 
 _PASSING = frozenset({"57P01", "57P02", "57P03", "53300", "40001", "40P01"})
 """Going down, crashed, starting up; too many connections; what two transactions may do to each other."""
+
+_NOT_PREPARED_HERE = frozenset({"26000", "42P05"})
+"""A prepared statement is on another connection, or another one of its name is on this."""
 
 _SENTENCES = {
     "28": "PostgreSQL refused the user or the password",
@@ -37,64 +46,56 @@ _SENTENCES = {
 }
 
 
-class PostgreSQL:
+class PostgreSQL(Database):
     """A PostgreSQL database."""
 
-    def __init__(self, url: URL, patience: float) -> None:
-        mode = url.query.get("sslmode")
-        if mode is not None:
-            # libpq's name, as providers write it, for what asyncpg calls ssl; the values are the same.
-            url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+    def __init__(self, reach: Reach, patience: float) -> None:
+        super().__init__(patience)
+        arguments = dict(reach.arguments)
+        if reach.pgbouncer:
+            # What is prepared on one connection is looked for on another: nothing is kept, and nothing has a name.
+            arguments |= {
+                "statement_cache_size": 0,
+                "prepared_statement_cache_size": 0,
+                "prepared_statement_name_func": str,
+            }
         # A transaction waits for a free connection as long as it takes: those before it are bounded themselves.
         self._engine = create_async_engine(
-            url.set(drivername="postgresql+asyncpg"),
+            reach.url,
+            connect_args=arguments,
             pool_size=_CONNECTIONS,
             max_overflow=0,
             pool_timeout=3600,
             hide_parameters=True,
         )
         self.dialect: Dialect = self._engine.dialect
-        self._patience = patience
         self._reached = False
-        self._clock = clock.current()
 
-    async def run(self, work: Callable[[sa.Connection], T], /) -> T:
-        """Return what the work returns, after it is committed; a server that went away is waited for."""
-        deadline = self._clock.monotonic() + self._patience
-        pause = _FIRST_PAUSE
-        while True:
-            try:
-                return await _uninterrupted(self._transaction(work))
-            except (DBAPIError, PoolTimeoutError, OSError) as error:
-                failure = _failure(error)
-                # Nobody waits for a server that was never there: more likely the URL is wrong.
-                if not self._reached or not _passing(error) or self._clock.monotonic() + pause > deadline:
-                    raise failure from None
-            await self._clock.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+    async def _transaction(self, work: Callable[[sa.Connection], T], /) -> T:
+        try:
+            async with self._engine.begin() as connection:
+                result = await connection.run_sync(work)
+        except (DBAPIError, PoolTimeoutError, OSError) as error:
+            raise self._failure(error) from None
+        self._reached = True
+        return result
+
+    def _failure(self, error: Exception) -> StoreError:
+        """Return the error to raise."""
+        # Nobody waits for a server that was never there: more likely the URL is wrong.
+        kind = UnavailableError if self._reached and _passing(error) else StoreError
+        if not isinstance(error, DBAPIError):
+            return kind(_unreachable(error))
+        if blames_a_value(error):
+            return InvalidValueError(f"PostgreSQL refused a value (SQLSTATE {sqlstate(error)})")
+        return kind(_sentence(error))
+
+    def _waits_for(self) -> str:
+        return f"PostgreSQL has not answered for {TELL_AFTER:g} seconds: it is busy, or another session holds a lock"
 
     async def close(self) -> None:
         """Close all connections."""
         await self._engine.dispose()
-
-    async def _transaction(self, work: Callable[[sa.Connection], T]) -> T:
-        async with self._engine.begin() as connection:
-            result = await connection.run_sync(work)
-        self._reached = True
-        return result
-
-
-async def _uninterrupted(transaction: Coroutine[object, object, T]) -> T:
-    """Run a transaction to its end even if the caller is cancelled meanwhile; it takes milliseconds.
-
-    A driver that is cancelled between a statement and its answer has to throw the connection away.
-    """
-    task = asyncio.ensure_future(transaction)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.gather(task, return_exceptions=True)  # looked at, or asyncio reports its error as never retrieved
-        raise
 
 
 def _passing(error: Exception) -> bool:
@@ -105,13 +106,23 @@ def _passing(error: Exception) -> bool:
     return True
 
 
-def _failure(error: Exception) -> StoreError:
-    """Return the error to raise. PostgreSQL's own messages quote values, so they are left out."""
-    if not isinstance(error, DBAPIError):
-        return StoreError(f"PostgreSQL cannot be reached ({type(error).__name__})")
+def _unreachable(error: Exception) -> str:
+    if "rejected SSL upgrade" in str(error):
+        return (
+            "the PostgreSQL server speaks no TLS: sslmode=disable in the store's URL would send password and rows in "
+            "the clear, which is for networks of your own"
+        )
+    if isinstance(error, SSLError):
+        return f"the PostgreSQL server's certificate does not verify, or TLS failed ({type(error).__name__})"
+    return f"PostgreSQL cannot be reached ({type(error).__name__})"
+
+
+def _sentence(error: DBAPIError) -> str:
+    """Return what went wrong. PostgreSQL's own messages quote values, so they are left out."""
     state = sqlstate(error)
-    if blames_a_value(error):
-        return InvalidValueError(f"PostgreSQL refused a value (SQLSTATE {state})")
-    otherwise = "PostgreSQL ended the connection" if error.connection_invalidated else "PostgreSQL failed"
-    sentence = _SENTENCES.get(state[:2], otherwise)
-    return StoreError(f"{sentence} (SQLSTATE {state})" if state else sentence)
+    if state in _NOT_PREPARED_HERE:
+        sentence = "a pooler such as PgBouncer stands between: write pgbouncer=true into the store's URL"
+    else:
+        otherwise = "PostgreSQL ended the connection" if error.connection_invalidated else "PostgreSQL failed"
+        sentence = _SENTENCES.get(state[:2], otherwise)
+    return f"{sentence} (SQLSTATE {state})" if state else sentence

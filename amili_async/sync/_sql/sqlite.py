@@ -9,9 +9,11 @@ than the statements themselves.
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import sqlalchemy as sa
@@ -19,6 +21,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from amili_async.errors import StoreError
+from amili_async.sync._sql.database import TELL_AFTER, Database, InvalidValueError, blames_a_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +31,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PRAGMAS = (
+    "PRAGMA page_size=8192",  # of a new file: rows of half a kilobyte leave less of a page unused
     "PRAGMA journal_mode=WAL",  # those who read the file meanwhile neither wait nor are waited for
     "PRAGMA synchronous=NORMAL",  # a killed process loses nothing; a power cut may undo the last pages, whole ones
-    "PRAGMA wal_autocheckpoint=8000",  # pages of 4 kB: fewer, larger checkpoints take a fifth off a first sync
+    "PRAGMA wal_autocheckpoint=4000",  # pages: fewer, larger checkpoints take a fifth off a first sync
     "PRAGMA cache_size=-32000",
 )
 _BREATH = 0.01
@@ -41,40 +45,61 @@ _HINTS = {
 }
 
 
-class SQLite:
+class SQLite(Database):
     """A SQLite file, or one in memory."""
 
     def __init__(self, url: URL, patience: float) -> None:
-        self._patience = patience
+        super().__init__(patience)
+        self._file = url.database if url.database and url.database != ":memory:" else None
         # Transactions are begun below: left to itself the driver takes the writer's lock at the first write, and fails
         # where another process has written since the transaction's first read.
         arguments = {"check_same_thread": False, "isolation_level": None, "timeout": patience}
         self._engine = sa.create_engine(
             url.set(drivername="sqlite"), connect_args=arguments, poolclass=sa.StaticPool, hide_parameters=True
         )
+        event.listen(self._engine, "do_connect", self._connecting)
         event.listen(self._engine, "connect", self._connected)
-        event.listen(self._engine, "begin", _begin_at_once)
+        event.listen(self._engine, "begin", self._begin_at_once)
         self.dialect: Dialect = self._engine.dialect
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="amili store")
+        self._waiting_since: float | None = None
+        """Since when the thread has waited for the writer's lock, while it does."""
+
+    def _connecting(self, *_: object) -> None:
+        if self._file is not None:
+            with suppress(OSError):  # it is there, or cannot be made, which SQLite finds out too
+                os.close(os.open(self._file, os.O_CREAT | os.O_EXCL, 0o600))
 
     def _connected(self, connection: sqlite3.Connection, _record: object) -> None:
         set_up(connection, self._patience)
 
-    async def run(self, work: Callable[[sa.Connection], T], /) -> T:
-        """Return what the work returns, after it is committed."""
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self._transaction, work)
+    def _begin_at_once(self, connection: sa.Connection) -> None:
+        self._waiting_since = time.monotonic()
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        finally:
+            self._waiting_since = None
+
+    def _transaction(self, work: Callable[[sa.Connection], T], /) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._writer, self._run, work)
+
+    def _run(self, work: Callable[[sa.Connection], T]) -> T:
+        try:
+            with self._engine.begin() as connection:
+                return work(connection)
+        except DBAPIError as error:
+            raise (InvalidValueError if blames_a_value(error) else StoreError)(_sentence(error)) from None
+
+    def _waits_for(self) -> str | None:
+        since = self._waiting_since
+        if since is None or time.monotonic() - since < TELL_AFTER / 2:
+            return None  # in line behind a transaction of ours, or in the middle of its own
+        return f"another program is writing to {self._file}"
 
     async def close(self) -> None:
         """Close the connection, after what is under way."""
         await asyncio.get_running_loop().run_in_executor(self._writer, self._engine.dispose)
         self._writer.shutdown()
-
-    def _transaction(self, work: Callable[[sa.Connection], T]) -> T:
-        try:
-            with self._engine.begin() as connection:
-                return work(connection)
-        except DBAPIError as error:
-            raise StoreError(_sentence(error)) from None
 
 
 def set_up(connection: sqlite3.Connection, patience: float) -> None:
@@ -94,8 +119,13 @@ def set_up(connection: sqlite3.Connection, patience: float) -> None:
                 time.sleep(_BREATH)
 
 
-def _begin_at_once(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def make_private(connection: sa.Connection) -> None:
+    """Let nobody but its owner read a file that an older version made, and what belongs to it."""
+    for _, name, file in connection.exec_driver_sql("PRAGMA database_list").all():
+        if name == "main" and file:
+            for ending in ("", "-wal", "-shm"):
+                with suppress(OSError):  # somebody else's, or not there
+                    os.chmod(f"{file}{ending}", 0o600)  # noqa: PTH101  # a path with an ending is a text
 
 
 def _sentence(error: DBAPIError) -> str:

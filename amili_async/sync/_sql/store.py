@@ -12,22 +12,25 @@ from sqlalchemy.exc import DBAPIError
 from amili_async.errors import ConfigurationError, StoreError
 from amili_async.events import QuarantinedRow
 from amili_async.sync._sql.columns import values_for
-from amili_async.sync._sql.database import InvalidValueError, blames_a_value, database
+from amili_async.sync._sql.database import InvalidValueError, blames_a_value
 from amili_async.sync._sql.lease_owner import LeaseOwner
 from amili_async.sync._sql.leases import Lease, Leases, ListName
 from amili_async.sync._sql.migrations import prepare
 from amili_async.sync._sql.quarantine import Quarantine
 from amili_async.sync._sql.reconciliation import Reconciliation
 from amili_async.sync._sql.tables import Put, Stamp, row_tables
+from amili_async.sync._sql.urls import database
 from amili_async.sync._store import Absences, LeaseConflict, PageWrite, Row, WriteResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
     from amili_async.sync._checkpoint import Checkpoint
+    from amili_async.sync._sql.database import Work
 
     _Put = Callable[[sa.Connection, PageWrite, Lease, Stamp], Put]
 
@@ -50,7 +53,8 @@ class SqlStore:
     takes any number of tasks and readers, and the processes of one machine; several machines need PostgreSQL.
 
     Args:
-        url: which database.
+        url: which database; a `pathlib.Path` is a SQLite file. PostgreSQL takes libpq's options, and ``pgbouncer=true``
+            behind such a pooler. Other machines are reached over TLS, unless ``sslmode`` says otherwise.
         lease: seconds after which another run may take over a list whose run is not heard of any more. A process that
             ended on this machine is not waited for.
         run: a name shared by stores that work on the same run, which take over each other's lists at once.
@@ -61,7 +65,9 @@ class SqlStore:
         StoreError: entering: the database cannot be used, is of a newer version, or has tables that are not ours.
     """
 
-    def __init__(self, url: str, *, lease: float = LEASE, run: str | None = None, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, url: str | Path, *, lease: float = LEASE, run: str | None = None, patience: float = PATIENCE
+    ) -> None:
         for name, seconds in (("lease", lease), ("patience", patience)):
             if not seconds > 0:
                 raise ConfigurationError(f"{name} must be a number of seconds above 0, not {seconds!r}")
@@ -111,7 +117,7 @@ class SqlStore:
         if resource not in self._tables:
             raise ConfigurationError(f"resource {resource!r} is not one of {', '.join(self._tables)}")
         name = (organization_id, resource)
-        lease = await self._run(lambda connection: self._leases.take(connection, name))
+        lease = await self._run(lambda connection: self._leases.take(connection, name), undo=self._untake)
         if isinstance(lease, LeaseConflict):
             return lease
         self._held[name] = lease
@@ -171,10 +177,14 @@ class SqlStore:
             raise StoreError("a list is written and finished between begin() and finish()")
         return lease
 
-    async def _run(self, work: Callable[[sa.Connection], T]) -> T:
+    def _untake(self, lease: Lease | LeaseConflict) -> Work:
+        """Return what gives a list back that was taken on for a caller who was cancelled meanwhile."""
+        return lambda connection: self._give_back(connection, () if isinstance(lease, LeaseConflict) else (lease,))
+
+    async def _run(self, work: Callable[[sa.Connection], T], *, undo: Callable[[T], Work] | None = None) -> T:
         if self._renewing is None:
             raise StoreError("the store is not open; use `async with SqlStore(...) as store`")
-        return await self.database.run(work)
+        return await self.database.run(work, undo=undo)
 
     def _write(
         self, connection: sa.Connection, page: PageWrite, lease: Lease, put: _Put

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from amili_async.errors import ConfigurationError
-from amili_async.sync._sql.database import Database, database
+from amili_async.sync._sql.urls import database
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+    from amili_async.sync._sql.database import Database
 
 
 @pytest.mark.parametrize(

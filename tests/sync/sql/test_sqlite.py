@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import sqlite3
+import stat
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+import threading
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from amili_async.errors import StoreError
 from amili_async.sync import Checkpoint, SqlStore, WriteResult
+from amili_async.sync._sql import database as database_module
+from amili_async.sync._sql import sqlite as sqlite_module
 from amili_async.sync._sql.sqlite import set_up
 from tests.support.rows import batch, portion
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
@@ -46,6 +50,85 @@ async def test_a_file_that_another_program_keeps_locked_is_waited_for_and_then_t
         other.close()
 
         assert await store.write(portion(batch("a"))) == WriteResult(1, 0)
+
+
+async def test_that_another_program_writes_is_told_after_some_seconds(
+    tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for module in (database_module, sqlite_module):
+        monkeypatch.setattr(module, "TELL_AFTER", 0.02)
+    async with SqlStore(sqlite_url) as store:
+        await store.begin("organization", "batches")
+        assert caplog.messages == []
+        other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        writing = asyncio.create_task(store.write(portion(batch("a"))))
+        while not caplog.messages:  # noqa: ASYNC110  # a log has no event; the run's own limit bounds it
+            await asyncio.sleep(0.01)
+        other.execute("COMMIT")
+        other.close()
+
+        assert await writing == WriteResult(1, 0)
+    assert caplog.messages == [
+        f"another program is writing to {tmp_path}/store.db; waiting for up to 30 seconds",
+    ]
+
+
+async def test_a_transaction_of_ones_own_that_takes_long_is_no_lock(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(database_module, "TELL_AFTER", 0.0)
+    go_on = threading.Event()
+    async with SqlStore(sqlite_url) as store:
+        slow = asyncio.create_task(store.database.run(lambda _: go_on.wait(10)))
+        behind = asyncio.create_task(store.begin("organization", "batches"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        go_on.set()
+        await asyncio.gather(slow, behind)
+
+    assert caplog.messages == []
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other rights")
+async def test_files_are_their_owners_alone(tmp_path: Path, sqlite_url: str) -> None:
+    before = os.umask(0)
+    try:
+        async with SqlStore(sqlite_url) as store:
+            await store.begin("organization", "batches")
+            await store.write(portion(batch("a")))
+
+            assert modes(tmp_path) == {"store.db": 0o600, "store.db-wal": 0o600, "store.db-shm": 0o600}
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other rights")
+async def test_a_file_of_an_older_version_becomes_its_owners_alone(tmp_path: Path, sqlite_url: str) -> None:
+    file = sqlite3.connect(tmp_path / "store.db")
+    file.executescript((Path(__file__).parent / "version_2.sql").read_text("utf-8"))
+    file.close()
+    (tmp_path / "store.db").chmod(0o644)
+    async with SqlStore(sqlite_url):
+        assert set(modes(tmp_path).values()) == {0o600}
+
+
+async def test_a_file_that_its_owner_shares_stays_shared(tmp_path: Path, sqlite_url: str) -> None:
+    async with SqlStore(sqlite_url):
+        pass
+    (tmp_path / "store.db").chmod(0o640)
+    async with SqlStore(sqlite_url):
+        assert modes(tmp_path)["store.db"] == 0o640
+
+
+async def test_a_path_is_a_store_too(tmp_path: Path) -> None:
+    async with SqlStore(tmp_path / "what?.db") as store:
+        assert await store.count("batches") == 0
+    assert (tmp_path / "what?.db").exists()
 
 
 async def test_a_full_disk_is_told_and_what_was_written_stays(sqlite_url: str) -> None:
@@ -136,7 +219,7 @@ class _Busy:
 def test_two_that_open_a_new_file_at_once_wait_for_each_other() -> None:
     busy: Any = _Busy(refusals=2)
     set_up(busy, 30)
-    assert len(busy.made) == len(set(busy.made)) == 4
+    assert len(busy.made) == len(set(busy.made)) == 5
     with pytest.raises(sqlite3.OperationalError, match="locked"):
         set_up(_busy_for_ever(), 0)
 

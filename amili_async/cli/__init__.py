@@ -17,6 +17,8 @@ def main() -> int:
     logging.getLogger("amili_async").addHandler(logging.NullHandler())
     with suppress(KeyboardInterrupt):
         from amili_async.cli._application import app  # noqa: PLC0415  # only where the extra is installed
+        from amili_async.cli._console import Saying  # noqa: PLC0415  # the same
 
+        logging.getLogger("amili_async.store").addHandler(Saying())  # a lock that is waited for is told by nothing else
         app(prog_name="amili")  # leaves by SystemExit
     return 130

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -44,6 +45,14 @@ def without_hint(line: str) -> str:
 def say(message: str) -> None:
     """Print to standard error, where notes go, as standard output holds results alone."""
     Console(stderr=True, highlight=False, soft_wrap=True).print(Text(message))
+
+
+class Saying(logging.Handler):
+    """Prints what is logged as a note."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        say(f"Note: {printable(record.getMessage())}")
 
 
 def say_each(lines: Iterable[str]) -> None:

@@ -130,7 +130,7 @@ def sync(
     run(here if dask is None else lambda: on_cluster(dask), resume=command_line)
 
 
-def store_url(context: typer.Context, store: str) -> str:
+def store_url(context: typer.Context, store: str) -> str | Path:
     """Return the URL of a store that is named by a file or a URL.
 
     Raises:
@@ -144,7 +144,7 @@ def store_url(context: typer.Context, store: str) -> str:
             "A password on a command line is seen by everyone on this machine and kept in the shell's history: "
             "put it into ~/.pgpass, or the whole URL into AMILI_STORE."
         )
-    return store if "://" in store else f"sqlite:///{store}"
+    return store if "://" in store else Path(store)
 
 
 def warn_of_surprises(profile: Profile | None) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from amili_async.sync._store import (
         Absences,
         AbsentRow,
+        InvalidValueError,
         LeaseConflict,
         PageWrite,
         ReconcilingStore,
@@ -36,6 +37,7 @@ _MODULES = {
     "Checkpoint": "_checkpoint",
     "Counts": "_report",
     "Failure": "_report",
+    "InvalidValueError": "_store",
     "LeaseConflict": "_store",
     "PageWrite": "_store",
     "Progress": "_report",
@@ -57,6 +59,7 @@ __all__ = [
     "Checkpoint",
     "Counts",
     "Failure",
+    "InvalidValueError",
     "LeaseConflict",
     "PageWrite",
     "Progress",

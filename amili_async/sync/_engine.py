@@ -28,7 +28,7 @@ from amili_async.sync._list_sync import LeaseLostError, ListSync
 from amili_async.sync._lists import LISTS, Lists, ListSource
 from amili_async.sync._progress import ProgressTracker
 from amili_async.sync._report import Failure, Progress, Restart, SyncReport
-from amili_async.sync._store import LeaseConflict
+from amili_async.sync._store import InvalidValueError, LeaseConflict
 
 if TYPE_CHECKING:
     from amili_async._client import AmiliClient
@@ -259,7 +259,13 @@ class _Run:
             return pages > 0 or not turns.others
 
         while job.resources:
-            course = job.course or await self._begin(job)
+            try:
+                course = job.course or await self._begin(job)
+            except InvalidValueError as error:
+                # Nothing but this organization's id: the others are kept all the same.
+                job.failed = True
+                self._failures.append(Failure.of(job.organization_id, job.resources.popleft(), error, None))
+                continue
             if course is None:
                 return
             try:

@@ -13,9 +13,14 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from amili_async.errors import StoreError
 from amili_async.events import QuarantinedRow
 from amili_async.models import Model
 from amili_async.sync._checkpoint import Checkpoint
+
+
+class InvalidValueError(StoreError):
+    """A store refuses a value, such as a text with a zero character: no other list or row is concerned."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +98,11 @@ class Store(Protocol):
     """
 
     async def begin(self, organization_id: str, resource: str, /) -> Checkpoint | LeaseConflict:
-        """Return what was last written for this list; ``Checkpoint()`` for nothing."""
+        """Return what was last written for this list; ``Checkpoint()`` for nothing.
+
+        Raises:
+            InvalidValueError: the id has no place in the store, so that this organization fails and no other.
+        """
         ...
 
     async def write(self, page: PageWrite, /) -> WriteResult | LeaseConflict:

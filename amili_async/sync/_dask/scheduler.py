@@ -35,12 +35,13 @@ from amili_async.sync._dask.worker import Shard, pickle_errors_our_way, topic, w
 from amili_async.sync._engine import INTERVAL, at_least_one, beginning, checked_resources
 from amili_async.sync._report import Failure, Progress, SyncReport
 from amili_async.sync._sql.schema import lists
-from amili_async.sync._sql.store import PATIENCE, SqlStore
-from amili_async.sync._sql.urls import database
+from amili_async.sync._sql.store import SqlStore
+from amili_async.sync._sql.urls import parsed_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
     from datetime import date, datetime
+    from pathlib import Path
 
     from amili_async.sync._engine import OnProgress, OrganizationIds
 
@@ -68,7 +69,7 @@ LOOK_FOR_WORKERS = 30.0
 async def sync_on_dask(
     cluster_or_address: object,
     organization_ids: OrganizationIds,
-    store_url: str,
+    store_url: str | Path,
     *,
     client_options: Mapping[str, object] | None = None,
     resources: Iterable[str] = ("batches",),
@@ -106,7 +107,7 @@ async def sync_on_dask(
         StoreError: the store failed.
         TokenError: the credentials of a worker were refused.
     """
-    _check_store(store_url)
+    store_url = _checked_store(store_url)
     at_least_one(concurrency, "concurrency")
     at_least_one(1 if shards is None else shards, "shards")
     at_least_one(1 if max_failures is None else max_failures, "max_failures")
@@ -314,18 +315,24 @@ def _ends_all(error: BaseException) -> bool:
     return isinstance(error, ConfigurationError | ClusterError | UnauthorizedError) or not isinstance(error, Exception)
 
 
-def _check_store(store_url: str) -> None:
-    url = database(store_url, patience=PATIENCE).dialect.name
-    if url != "postgresql":
+def _checked_store(store_url: str | Path) -> str:
+    """Return the URL of a store that the workers of a cluster can share, and that may be seen by whoever looks.
+
+    Raises:
+        ConfigurationError: it is a file, or holds a password.
+    """
+    url = parsed_url(store_url)
+    if not isinstance(store_url, str) or url.get_backend_name() != "postgresql":
         raise ConfigurationError(
             "the store's URL names a SQLite file, which the workers of a cluster cannot share: they may be on other "
             "machines; use postgresql://user@host/database"
         )
-    if sa.make_url(store_url).password:
+    if url.password or any(name.lower().endswith("password") for name in url.query):
         raise ConfigurationError(
             "the store's URL holds a password, which would stand in the task graph and on the dashboard: leave it out, "
             "and set PGPASSWORD in the environment of the workers and of this process"
         )
+    return store_url
 
 
 def _checked_options(options: Mapping[str, object]) -> dict[str, object]:

@@ -26,17 +26,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-logger = logging.getLogger("amili_async.sync")
+logger = logging.getLogger("amili_async.store")
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
 
 TELL_AFTER = 3.0
 """Seconds after which it is told that a transaction waits."""
-
-
-class InvalidValueError(StoreError):
-    """The database refuses a value: a text with a zero character, a number out of its range."""
 
 
 class UnavailableError(StoreError):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-logger = logging.getLogger("amili_async.sync")
+logger = logging.getLogger("amili_async.store")
 
 _LOCK = 5_277_142
 """A number of our own, on which those who open a PostgreSQL database wait for each other."""

@@ -13,11 +13,11 @@ from amili_async.errors import StoreError
 from amili_async.sync._sql.database import (
     TELL_AFTER,
     Database,
-    InvalidValueError,
     UnavailableError,
     blames_a_value,
     sqlstate,
 )
+from amili_async.sync._store import InvalidValueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

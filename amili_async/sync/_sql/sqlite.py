@@ -21,7 +21,8 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from amili_async.errors import StoreError
-from amili_async.sync._sql.database import TELL_AFTER, Database, InvalidValueError, blames_a_value
+from amili_async.sync._sql.database import TELL_AFTER, Database, blames_a_value
+from amili_async.sync._store import InvalidValueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

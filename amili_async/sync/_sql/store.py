@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from amili_async.errors import ConfigurationError, StoreError
 from amili_async.events import QuarantinedRow
 from amili_async.sync._sql.columns import values_for
-from amili_async.sync._sql.database import InvalidValueError, blames_a_value
+from amili_async.sync._sql.database import blames_a_value
 from amili_async.sync._sql.lease_owner import LeaseOwner
 from amili_async.sync._sql.leases import Lease, Leases, ListName
 from amili_async.sync._sql.migrations import prepare
@@ -20,7 +20,7 @@ from amili_async.sync._sql.quarantine import Quarantine
 from amili_async.sync._sql.reconciliation import Reconciliation
 from amili_async.sync._sql.tables import Put, Stamp, row_tables
 from amili_async.sync._sql.urls import database
-from amili_async.sync._store import Absences, LeaseConflict, PageWrite, Row, WriteResult
+from amili_async.sync._store import Absences, InvalidValueError, LeaseConflict, PageWrite, Row, WriteResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -11,8 +11,8 @@ import pytest
 from amili_async._clock import SystemClock, installed
 from amili_async.errors import StoreError
 from amili_async.sync import SqlStore, WriteResult
-from amili_async.sync._sql.database import InvalidValueError
 from amili_async.sync._sql.urls import database
+from amili_async.sync._store import InvalidValueError
 from tests.support.postgresql import Server, throwaway_postgresql
 from tests.support.rows import batch, portion
 from tests.sync.conftest import new_database

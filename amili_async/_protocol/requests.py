@@ -164,14 +164,15 @@ def check_headers(headers: Mapping[str, str] | None, argument: str = "headers") 
     """Return a caller's headers as they are sent.
 
     Raises:
-        ConfigurationError: a name or value that would break out of its line, or `Authorization`, which is the client's.
+        InvalidArgumentError: a value that would break out of its line, such as one that a service passes on.
+        ConfigurationError: a name that would, or `Authorization`, which is the client's.
     """
     checked: dict[str, str] = {}
     for name, value in (headers or {}).items():
         if not isinstance(name, str) or not _HEADER_NAME.match(name):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
             raise ConfigurationError(f"{argument}: {name!r} is no header name; use letters, digits and hyphens")
         if not isinstance(value, str) or _UNSENDABLE.search(value):  # pyright: ignore[reportUnnecessaryIsInstance]  # the same
-            raise ConfigurationError(f"{argument}: the value of {name!r} must be text of one line")
+            raise InvalidArgumentError(f"{argument}: the value of {name!r} must be text of one line")
         if name.lower() in {"authorization", "host", "content-length", "transfer-encoding"}:
             raise ConfigurationError(f"{argument}: {name!r} is set by the client and cannot be given")
         checked[name] = value

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from contextlib import aclosing, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Annotated, TypeAlias, Unpack
+from weakref import WeakSet
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.requests import HTTPConnection  # noqa: TC002  # FastAPI reads the annotations of a dependency
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from amili_async._call.auth import TokenProvider
     from amili_async.models import Model
@@ -81,6 +82,8 @@ def amili_lifespan(
     async def opened(app: FastAPI) -> AsyncGenerator[dict[str, object]]:
         async with AmiliClient.from_env(**settings) if auth is None else AmiliClient(auth, **settings) as client:
             app.state.amili_client = client
+            if app.middleware_stack is not None and not isinstance(app.middleware_stack, _BrokenAnswers):
+                app.middleware_stack = _BrokenAnswers(app.middleware_stack)
             async with nullcontext() if lifespan is None else lifespan(app) as state:
                 yield {**(state or {}), "amili_client": client}
 
@@ -179,11 +182,58 @@ class AmiliResponse(Response):
         super().__init__(encode(model), status_code, headers)
 
 
+class _BrokenAnswers:
+    """Stands outermost in an app, so that nothing within ends an answer in good order that broke off in the middle.
+
+    Starlette's BaseHTTPMiddleware would, which is what ``@app.middleware("http")`` makes.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        broken: list[Exception] = []
+        scope[_BROKEN] = broken
+
+        async def guarded(message: Message) -> None:
+            if broken and not message.get("more_body", False):
+                raise broken[0]
+            await send(message)
+
+        await self._app(scope, receive, guarded)
+
+
+_BROKEN = "amili_async.broken"
+"""What a connection's scope calls the error that broke its answer off."""
+
+_broken_off: WeakSet[AmiliError] = WeakSet()
+"""Errors that broke an answer off."""
+
+
+class _OneLine(logging.Filter):
+    """Makes one line of what a server logs of an answer that was broken off, in place of a traceback through it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error: BaseException | None = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, RuntimeError):
+            # Starlette's own, around one for which there is a handler.
+            error = error.__cause__
+        if isinstance(error, AmiliError) and error in _broken_off:
+            record.msg, record.args = "answer broken off: %s", (error,)
+            record.exc_info = record.exc_text = None
+        return True
+
+
+_one_line = _OneLine()
+
+
 class JsonLinesResponse(StreamingResponse):
     """Rows as JSON lines while the list is still being read: ``return JsonLinesResponse(amili.batches.list(org))``.
 
     The answer begins with the first row, so an error before it is still a problem with its own status; one after it
-    breaks the answer off, which a reader notices. When the reader goes away the walk stops, its request included.
+    breaks the answer off, which a reader notices, and is one line in the server's log. When the reader goes away the
+    walk stops, its request included. In an app without `amili_lifespan` a middleware of ``@app.middleware("http")``
+    would hide the break.
     """
 
     media_type = JSON_LINES
@@ -197,19 +247,30 @@ class JsonLinesResponse(StreamingResponse):
 
     async def stream_response(self, send: Send) -> None:
         """Send the first chunk of rows with the head, then each as it comes."""
+        await self._stream(send, [])
+
+    async def _stream(self, send: Send, broken: list[Exception]) -> None:
         async with aclosing(self._lines) as lines:
             chunk = await anext(lines, b"")
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             while chunk:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                chunk = await anext(lines, b"")
+                try:
+                    chunk = await anext(lines, b"")
+                except Exception as error:
+                    broken.append(error)
+                    if isinstance(error, AmiliError):
+                        _broken_off.add(error)
+                        for name in ("uvicorn.error", "gunicorn.error", "hypercorn.error"):
+                            logging.getLogger(name).addFilter(_one_line)
+                    raise
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # ASGI's own
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream until the rows end or the reader goes away, even while the walk waits for Amili."""
         # Starlette's own leaves the rows to the garbage collector; under ASGI 2.4 it sees a reader go only when it
         # sends, and takes every OSError for that, a DeadlineExceededError too.
-        answer = asyncio.create_task(self.stream_response(send), name="amili json lines response")
+        answer = asyncio.create_task(self._stream(send, scope.get(_BROKEN, [])), name="amili json lines response")
         gone = asyncio.create_task(self.listen_for_disconnect(receive), name="amili json lines reader")
         try:
             await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)

@@ -11,6 +11,7 @@ A problem holds fixed sentences, names from the route table, and ids; never what
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -24,6 +25,8 @@ TYPE_PREFIX = "urn:problem-type:amili-async:"
 """What every problem's ``type`` begins with; the rest is one of the names in `problem_of`'s table."""
 
 CONTENT_TYPE = "application/problem+json"
+
+_NAME = re.compile(r"[A-Za-z_][\w.\[\]]*", re.ASCII)
 
 _DEFAULT_RETRY_AFTER = 5.0
 """Seconds asked for where Amili says 429 and not how long: without any, callers come back at once."""
@@ -46,6 +49,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whole seconds until asking again makes sense; also the header of that name."""
     idempotency_key: str | None = None
     """The key of the write whose outcome is not known."""
+    arguments: tuple[str, ...] = ()
+    """The arguments of the call that cannot be right, by their names and never their values."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -168,6 +173,7 @@ def problem_of(error: AmiliError, *, type_prefix: str = TYPE_PREFIX) -> Problem:
         request_id=error.request_id,
         retry_after=_retry_after(error),
         idempotency_key=error.idempotency_key if isinstance(error, errors.OutcomeUnknownError) else None,
+        arguments=_arguments(error),
     )
 
 
@@ -177,6 +183,12 @@ def _kind(error: AmiliError) -> _Kind:
     if isinstance(error, errors.ServerError) and error.status in {503, 504}:
         return _UNAVAILABLE if error.status == 503 else _TIMEOUT  # noqa: PLR2004  # an HTTP status
     return next(_KINDS[ancestor] for ancestor in type(error).__mro__ if ancestor in _KINDS)
+
+
+def _arguments(error: AmiliError) -> tuple[str, ...]:
+    if not isinstance(error, errors.InvalidArgumentError):
+        return ()
+    return tuple(dict.fromkeys(found[0] for problem in error.problems if (found := _NAME.match(problem))))
 
 
 def _retry_after(error: AmiliError) -> int | None:

@@ -7,8 +7,10 @@ import contextvars
 import hashlib
 import hmac
 import json
+import logging
+import warnings
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import httpx
@@ -16,7 +18,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.middleware.gzip import GZipMiddleware
 
-from amili_async import AmiliClient, ClientClosedError, ClientCredentials, NotFoundError
+from amili_async import AmiliClient, Batch, ClientClosedError, ClientCredentials, NotFoundError, encode
 from amili_async.integrations.fastapi import (
     AmiliDep,
     AmiliResponse,
@@ -27,6 +29,7 @@ from amili_async.integrations.fastapi import (
     install_error_handlers,
 )
 from amili_async.sandbox import Fault, Sandbox
+from amili_async.webhooks import BatchCompleted
 from tests.support.services import Service, executed, lines_until_broken_off, point_environment, served, until
 
 if TYPE_CHECKING:
@@ -163,12 +166,53 @@ async def test_a_middleware_in_between_does_not_keep_the_walk_going(module: Modu
     assert sandbox.requests.count("batches.list") == 3
 
 
-async def test_a_walk_that_fails_in_the_middle_breaks_the_answer_off(sandbox: Sandbox, service: Service) -> None:
+async def pass_on(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    """Do nothing, as a middleware; Starlette ends an answer for it that broke off."""
+    return await call_next(request)
+
+
+@pytest.mark.parametrize("middleware", [False, True])
+async def test_a_walk_that_fails_in_the_middle_breaks_the_answer_off_and_is_one_line_in_the_log(
+    sandbox: Sandbox, module: ModuleType, caplog: pytest.LogCaptureFixture, *, middleware: bool
+) -> None:
+    if middleware:
+        module.app.middleware("http")(pass_on)
     sandbox.faults.add(Fault("batches.list", status=400, page=3))
-    async with aiohttp.ClientSession() as session, session.get(service.url + batches_of(sandbox)) as response:
+    async with (
+        served(module.app) as service,
+        aiohttp.ClientSession() as session,
+        session.get(service.url + batches_of(sandbox)) as response,
+    ):
         lines = await lines_until_broken_off(response)
 
     assert (response.status, lines) == (200, 100)
+    (logged,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert logged.getMessage().startswith("answer broken off: batches.list: 400 Bad Request")
+    assert logged.exc_info is None
+
+
+async def test_other_errors_keep_their_traceback_in_the_log(
+    sandbox: Sandbox, module: ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def rows() -> AsyncIterator[Batch]:
+        yield Batch(batch_id="b")
+        raise ZeroDivisionError
+
+    async def broken() -> JsonLinesResponse:
+        return JsonLinesResponse(rows())
+
+    module.app.add_api_route("/broken", broken)
+    module.app.middleware("http")(pass_on)
+    sandbox.faults.add(Fault("batches.list", status=400, page=3))
+    async with served(module.app) as service, aiohttp.ClientSession() as session:
+        for path in (batches_of(sandbox), "/broken"):  # the first makes the log's lines short
+            async with session.get(service.url + path) as response:
+                await lines_until_broken_off(response)
+
+    assert [record.exc_info is not None for record in caplog.records if record.levelno >= logging.WARNING] == [
+        False,
+        True,
+    ]
 
 
 async def test_rows_before_one_that_cannot_be_read_are_sent(sandbox: Sandbox, service: Service) -> None:
@@ -277,6 +321,51 @@ async def test_webhooks_are_handled_once(module: ModuleType, browser: httpx.Asyn
     assert [response.status_code for response in genuine] == [204, 204]
     assert module.completed == ["b-1"]
     assert (forged.status_code, forged.content) == (401, b"")
+
+
+def test_an_app_may_live_more_than_once(amili_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    with warnings.catch_warnings():
+        # Starlette wants httpx2, which nobody has yet.
+        warnings.simplefilter("ignore")
+        from fastapi.testclient import TestClient  # noqa: PLC0415  # for that
+
+    point_environment(monkeypatch, amili_sandbox)
+    module = executed("readme_service", "service.py", "service.py, continued")
+    for life in range(3):
+        event = BatchCompleted(id=str(life), batch_id=f"b-{life}", organization_id="o", time_stamp=datetime.now(UTC))
+        body = encode(event)
+        client: Any = TestClient(module.app)
+        with client as browser:
+            assert browser.get("/ready").status_code == 200
+            assert browser.get(batches_of(amili_sandbox)).status_code == 200
+            headers = module.verifier.sign(body)
+            assert browser.post("/amili/webhooks", content=body, headers=headers).status_code == 204
+    assert module.completed == ["b-0", "b-1", "b-2"]
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "arguments"),
+    [
+        ("/orgs/%20/batches", {}, ["organization_id"]),
+        ("/orgs/%20/batches/b", {}, ["organization_id"]),
+        ("/orgs/o/batches/%2e%2e", {}, ["batch_id"]),
+        ("/orgs/%0a/batches/%0a", {}, ["organization_id"]),
+        ("/orgs/o/batches?state=PARTIALLY", {}, ["state"]),
+        ("/orgs/o/batches?state=", {}, ["state"]),
+        ("/orgs/o/batches/b", {"X-Request-Id": b"a\x7f"}, ["headers"]),
+    ],
+)
+async def test_what_a_caller_sends_that_cannot_be_is_its_own_fault(
+    browser: httpx.AsyncClient,
+    caplog: pytest.LogCaptureFixture,
+    path: str,
+    headers: dict[str, Any],
+    arguments: list[str],
+) -> None:
+    response = await browser.get(path, headers=headers)
+
+    assert (response.status_code, response.json()["arguments"]) == (422, arguments)
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 async def test_the_apps_own_lifespan_runs_inside_with_the_client_open(

@@ -88,6 +88,15 @@ def test_an_unknown_outcome_has_the_callers_key() -> None:
     }
 
 
+def test_a_request_that_cannot_be_right_names_its_arguments_and_no_values() -> None:
+    error = errors.InvalidArgumentError.listing(
+        "2 invoices", ["invoices[0].currency is empty", "state 'Kari' is unknown", "state again", "- Kari"]
+    )
+
+    assert json.loads(problem_of(error).encode())["arguments"] == ["invoices[0].currency", "state"]
+    assert b"Kari" not in problem_of(error).encode()
+
+
 def test_a_problem_names_the_operation_and_the_request() -> None:
     problem = problem_of(errors.NotFoundError("404", operation="batches.get", status=404, request_id="r-1"))
 

@@ -86,7 +86,7 @@ if TYPE_CHECKING:
         UnknownEntry,
         encode,
     )
-    from amili_async.resources import BulkWrite, ChunkOutcome, SortDirection, Stream
+    from amili_async.resources import BulkWrite, ChunkOutcome, NotSeen, SortDirection, Stream, TookEffect
 
 __all__ = [
     "APIError",
@@ -142,6 +142,7 @@ __all__ = [
     "NewInvoice",
     "NewPayment",
     "NotFoundError",
+    "NotSeen",
     "OnInvalid",
     "OpenEnum",
     "OutcomeUnknownError",
@@ -164,6 +165,7 @@ __all__ = [
     "Timeout",
     "TokenError",
     "TokenProvider",
+    "TookEffect",
     "TransportError",
     "UnauthorizedError",
     "UnconfirmedRouteWarning",
@@ -225,7 +227,7 @@ _HOMES = {
     "_protocol.options": ("OnInvalid", "Timeout"),
     "_protocol.requests": ("Identifier",),
     "_lists.pager": ("Page", "Pager"),
-    "resources": ("BulkWrite", "ChunkOutcome", "SortDirection", "Stream"),
+    "resources": ("BulkWrite", "ChunkOutcome", "NotSeen", "SortDirection", "Stream", "TookEffect"),
     "_protocol.retry": ("RetryPolicy",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

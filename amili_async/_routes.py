@@ -25,7 +25,7 @@ class Route(NamedTuple):
     path: str
     """Path template, relative to the server's root."""
     query: tuple[str, ...] = ()
-    """Query names, spelled as on the wire."""
+    """Query names, spelled as on the wire, of all generations."""
     statuses: tuple[int, ...] = (200,)
     """The fullest list printed anywhere; for marks I and U what is to be expected."""
     mark: Mark = "D"
@@ -33,6 +33,13 @@ class Route(NamedTuple):
     """The page on docs.amili.dev; empty where there is none."""
     generations: tuple[Generation, ...] = ("G1", "G2", "G3")
     server: Server = "api"
+    query_since: tuple[tuple[str, Generation], ...] = ()
+    """The query names that not all of its generations print, with the first that does."""
+
+    def query_in(self, generation: Generation) -> tuple[str, ...]:
+        """Return the query names that a generation prints."""
+        since = dict(self.query_since)
+        return tuple(name for name in self.query if since.get(name, "G1") <= generation)
 
     @property
     def repeatable(self) -> bool:
@@ -45,6 +52,7 @@ _ACTION = (202, 400, 401, 403, 404)
 _G1: tuple[Generation, ...] = ("G1",)
 _G2_ON: tuple[Generation, ...] = ("G2", "G3")
 _BATCH_PAGE = ("State", "Type", "PageToken", "PageSize", "SortDirection")
+_SETTLEMENT_PAGE = ("fromDate", "toDate", "pageSize", "pageToken")
 _AUTOCOLLECT_BATCH = (
     "senderid",
     "creditorid",
@@ -81,6 +89,7 @@ ROUTES: dict[str, Route] = {
             ("State", "Type", "SubjectId", "IdempotencyKey", "PageToken", "PageSize", "SortDirection"),
             _READ,
             source="getbatchesbyorganization-4148061e0",
+            query_since=(("SubjectId", "G3"), ("IdempotencyKey", "G3")),
         ),
         Route(
             "batches.get",
@@ -189,15 +198,16 @@ ROUTES: dict[str, Route] = {
             "/orgs/{organization_id}/corrections",
             statuses=(202,),
             source="createcorrections-4148074e0",
-            generations=("G3",),
+            generations=_G2_ON,
         ),
         Route(
             "settlements.list",
             "GET",
             "/orgs/{organization_id}/settlements",
-            ("fromDate", "toDate", "pageSize", "pageToken"),
+            _SETTLEMENT_PAGE,
             (200, 400, 401, 403, 404, 409, 422, 423, 429, 500, 501, 502, 503),
             source="getsettlements-4148071e0",
+            query_since=tuple((name, "G2") for name in _SETTLEMENT_PAGE),
         ),
         Route(
             "settlements.get",

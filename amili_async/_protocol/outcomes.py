@@ -116,7 +116,8 @@ def final_error(state: CallState, outcome: AttemptFailure, *, unknown: bool) -> 
     call = state.call
     happened = f"was answered {error.status}" if error.status is not None else "was sent and not answered"
     problem = OutcomeUnknownError(
-        f"the request {happened}: it may have taken effect, so it was not repeated",
+        f"the request {happened}: it may have taken effect, so it was not repeated; do not send it again before you "
+        "know, see recovery_hint",
         idempotency_key=call.idempotency_key,
         recovery_hint=call.recovery_hint,
         status=error.status,

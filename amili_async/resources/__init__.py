@@ -4,11 +4,14 @@ Read `_operation_client` first: it makes every call. `_base` holds what reading 
 module for each resource; `_polling`, `_streaming` and `_bulk` are what goes beyond one call.
 """
 
+from msgspec import Struct
+
 from amili_async.resources._autocollect import AutoCollect
 from amili_async.resources._batches import Batches, SortDirection
 from amili_async.resources._bulk import BulkWrite, ChunkOutcome
 from amili_async.resources._cases import Cases
 from amili_async.resources._invoices import Invoices
+from amili_async.resources._outcome_search import NotSeen, TookEffect, WriteOutcome
 from amili_async.resources._payments import Corrections, Payments
 from amili_async.resources._settlements import Settlements
 from amili_async.resources._streaming import Stream
@@ -23,15 +26,18 @@ __all__ = [
     "ChunkOutcome",
     "Corrections",
     "Invoices",
+    "NotSeen",
     "Organizations",
     "Payments",
     "Settlements",
     "SortDirection",
     "Status",
     "Stream",
+    "TookEffect",
+    "WriteOutcome",
 ]
 
-for _name in __all__:
-    # Where users find them; but for the struct, whose annotations are read in the module that wrote them.
-    if _name != "ChunkOutcome":
-        globals()[_name].__module__ = __name__
+# Where users find them; but for structs, whose annotations are read in the module that wrote them.
+for _public in map(globals().__getitem__, __all__):
+    if isinstance(_public, type) and not issubclass(_public, Struct):
+        _public.__module__ = __name__

@@ -70,3 +70,17 @@ def check_key(key: object, name: str = "idempotency_key") -> str | None:
     if not isinstance(key, str) or not key.strip() or not key.isascii() or not key.isprintable():
         raise InvalidArgumentError(f"{name} must be one line of ASCII text that is not empty")
     return key
+
+
+def needed_key(key: object, resource: str) -> str | None:
+    """Return the idempotency key that a write was made with, where nothing else could find it again.
+
+    Raises:
+        InvalidArgumentError: there is none, or it is no text of one line.
+    """
+    if key is None:
+        raise InvalidArgumentError(
+            f"idempotency_key must be that of the write: {resource} made without one cannot be told from others; "
+            "ask Amili what became of them"
+        )
+    return check_key(key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from amili_async._protocol.options import check_on_invalid
+from amili_async._protocol.options import check_on_invalid, seconds
 from amili_async._protocol.requests import identifier
 from amili_async.errors import DecodeError, InvalidArgumentError
 from amili_async.models import Accepted, RawValue, encode
@@ -13,19 +13,24 @@ from amili_async.models._envelope import AcceptedBody
 from amili_async.resources._arguments import check_key, whole
 from amili_async.resources._bulk import BulkWrite
 from amili_async.resources._operation_client import encode_body
+from amili_async.resources._outcome_search import OutcomeSearch
 from amili_async.resources._streaming import merged
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from amili_async._protocol.options import OnInvalid
     from amili_async._protocol.requests import Body, Identifier
     from amili_async.models._request import Request
     from amili_async.resources._operation_client import OperationClient, Query
+    from amili_async.resources._outcome_search import WriteOutcome
     from amili_async.resources._streaming import Stream
 
-BY_KEY = "batches.list(organization_id, idempotency_key=...) lists the batch of a write by its key (G3 servers)"
-"""How to find out whether a write took effect, for an error's ``recovery_hint``."""
+RECOVERY_HINT = (
+    "await {0}.find_outcome(organization_id, {0}, idempotency_key=...) looks for it; "
+    "do not send it again before, nor because it was not seen"
+)
+"""How to find out whether a write took effect."""
 
 T = TypeVar("T")
 R = TypeVar("R", bound="Request")
@@ -110,6 +115,21 @@ class WritingResource(Resource):
             idempotency_prefix=check_key(idempotency_prefix, "idempotency_prefix"),
         )
 
+    async def _find_outcome(
+        self,
+        organization_id: Identifier,
+        items: Sequence[R],
+        kind: type[R],
+        name: str,
+        *,
+        idempotency_key: str | None,
+        deadline: float,
+    ) -> WriteOutcome[R]:
+        """Return what a search for a write's outcome finds."""
+        checked = several(items, kind, name)
+        search = OutcomeSearch(self._caller, organization_id, checked, idempotency_key=idempotency_key)
+        return await search.run(seconds(deadline, "deadline"))
+
     def _act(
         self,
         operation: str,
@@ -167,8 +187,17 @@ class OpenResource(Resource):
         )
 
 
-def body_of(models: Any, kind: type[R], name: str) -> bytes:
+def body_of(models: object, kind: type[R], name: str) -> bytes:
     """Return the body that sends several models under one name.
+
+    Raises:
+        InvalidArgumentError: as `several`.
+    """
+    return b'{"' + name.encode() + b'":' + encode(several(models, kind, name)) + b"}"
+
+
+def several(models: Any, kind: type[R], name: str) -> list[R]:
+    """Return several models as they can be sent.
 
     Raises:
         InvalidArgumentError: it is a single one, none at all, or something else; or one holds what cannot be sent.
@@ -190,7 +219,7 @@ def body_of(models: Any, kind: type[R], name: str) -> bytes:
             problems.append(f"{name}[{index}] must be a {kind.__name__}(...), not {_kind(model)}")
     if problems:
         raise InvalidArgumentError("; ".join(problems), problems=problems)
-    return b'{"' + name.encode() + b'":' + encode(checked) + b"}"
+    return checked
 
 
 def _kind(value: object) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from amili_async.models import Invoice, InvoiceStatus, InvoiceType, NewInvoice, RawValue
 from amili_async.models._inputs import choice
 from amili_async.resources._arguments import day, text, text_or_number
-from amili_async.resources._base import BY_KEY, WritingResource, body_of
+from amili_async.resources._base import RECOVERY_HINT, WritingResource, body_of
 from amili_async.resources._downloads import save, target_of
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from amili_async.models import Accepted, DateLike
     from amili_async.resources._bulk import BulkWrite
     from amili_async.resources._operation_client import Query
+    from amili_async.resources._outcome_search import WriteOutcome
     from amili_async.resources._streaming import Stream
 
-_RECIPE = f"{BY_KEY}; invoices.list(organization_id, unique_source_invoice_id=...) lists an invoice by your own id"
 _ACTION_RECIPE = "invoices.get(organization_id, invoice_id) shows the invoice's status"
 
 
@@ -51,7 +51,7 @@ class Invoices(WritingResource):
             organization_id,
             body=body_of(invoices, NewInvoice, "invoices"),
             idempotency_key=idempotency_key,
-            recovery_hint=_RECIPE,
+            recovery_hint=RECOVERY_HINT.format("invoices"),
         )
 
     def create_all(
@@ -91,6 +91,31 @@ class Invoices(WritingResource):
             chunk_size=chunk_size,
             concurrency=concurrency,
             idempotency_prefix=idempotency_prefix,
+        )
+
+    async def find_outcome(
+        self,
+        organization_id: Identifier,
+        invoices: Sequence[NewInvoice],
+        *,
+        idempotency_key: str | None = None,
+        deadline: float = 300.0,
+    ) -> WriteOutcome[NewInvoice]:
+        """Find out whether a write took effect that was sent and not answered; look for as long as it may take.
+
+        Looks for its batch by the key of the write, and for the invoices by ``unique_source_invoice_id`` or number.
+        Something that is seen ends the search at once: it is `TookEffect`, and the write must not be sent again. If
+        nothing is seen until the deadline it is `NotSeen`, with where it looked and for how long. That proves nothing:
+        whether a server's list heeds the filter by key shows only where it finds something, and a slow server may still
+        work the write through. Ask Amili before sending it again.
+
+        Raises:
+            InvalidArgumentError: an argument that cannot be right.
+            DeadlineExceededError: nothing could be read at all where the write would show.
+            APIError: refused, as any read may be; TokenError where the credentials were.
+        """
+        return await self._find_outcome(
+            organization_id, invoices, NewInvoice, "invoices", idempotency_key=idempotency_key, deadline=deadline
         )
 
     def list(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from amili_async.models import NewCorrection, NewPayment
-from amili_async.resources._base import BY_KEY, WritingResource, body_of
+from amili_async.resources._arguments import needed_key
+from amili_async.resources._base import RECOVERY_HINT, WritingResource, body_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Sequence
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from amili_async._protocol.requests import Identifier
     from amili_async.models import Accepted
     from amili_async.resources._bulk import BulkWrite
+    from amili_async.resources._outcome_search import WriteOutcome
 
 
 class Payments(WritingResource):
@@ -31,7 +33,7 @@ class Payments(WritingResource):
             organization_id,
             body=body_of(payments, NewPayment, "payments"),
             idempotency_key=idempotency_key,
-            recovery_hint=f"{BY_KEY}; cases.list shows what is left to pay",
+            recovery_hint=RECOVERY_HINT.format("payments"),
         )
 
     def create_all(
@@ -55,6 +57,27 @@ class Payments(WritingResource):
             idempotency_prefix=idempotency_prefix,
         )
 
+    async def find_outcome(
+        self,
+        organization_id: Identifier,
+        payments: Sequence[NewPayment],
+        *,
+        idempotency_key: str,
+        deadline: float = 300.0,
+    ) -> WriteOutcome[NewPayment]:
+        """Find out whether a write took effect that was sent and not answered, as ``invoices.find_outcome`` does.
+
+        Looks for its batch by the key of the write: nothing else tells one write's payments from another's.
+        """
+        return await self._find_outcome(
+            organization_id,
+            payments,
+            NewPayment,
+            "payments",
+            idempotency_key=needed_key(idempotency_key, "payments"),
+            deadline=deadline,
+        )
+
 
 class Corrections(WritingResource):
     """``client.corrections``: changes of what is owed, such as credit notes."""
@@ -62,7 +85,7 @@ class Corrections(WritingResource):
     async def create(
         self, organization_id: Identifier, corrections: Sequence[NewCorrection], *, idempotency_key: str | None = None
     ) -> Accepted:
-        """Tell Amili of corrections in one write; return the batch that they become. G3 only.
+        """Tell Amili of corrections in one write; return the batch that they become. Since G2.
 
         Documented (D), answer included: createcorrections-4148074e0. Repetition, key and errors as for
         ``invoices.create``.
@@ -72,7 +95,7 @@ class Corrections(WritingResource):
             organization_id,
             body=body_of(corrections, NewCorrection, "corrections"),
             idempotency_key=idempotency_key,
-            recovery_hint=f"{BY_KEY}; cases.list shows what is left to pay",
+            recovery_hint=RECOVERY_HINT.format("corrections"),
         )
 
     def create_all(
@@ -94,4 +117,25 @@ class Corrections(WritingResource):
             chunk_size=chunk_size,
             concurrency=concurrency,
             idempotency_prefix=idempotency_prefix,
+        )
+
+    async def find_outcome(
+        self,
+        organization_id: Identifier,
+        corrections: Sequence[NewCorrection],
+        *,
+        idempotency_key: str,
+        deadline: float = 300.0,
+    ) -> WriteOutcome[NewCorrection]:
+        """Find out whether a write took effect that was sent and not answered, as ``invoices.find_outcome`` does.
+
+        Looks for its batch by the key of the write: nothing else tells one write's corrections from another's.
+        """
+        return await self._find_outcome(
+            organization_id,
+            corrections,
+            NewCorrection,
+            "corrections",
+            idempotency_key=needed_key(idempotency_key, "corrections"),
+            deadline=deadline,
         )

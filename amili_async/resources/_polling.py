@@ -58,7 +58,7 @@ async def watched(
     begun = clock.monotonic()
     ends = None if deadline is None else begun + seconds(deadline, "deadline")
     last_look = None if deadline is None or ends is None else ends - min(LAST_LOOK, deadline / 4)
-    waits = _growing()
+    waits = growing_pauses()
     seen: Batch | None = None
     while True:
         problem: AmiliError | None = None
@@ -68,10 +68,8 @@ async def watched(
             if seen is not None or clock.monotonic() - begun >= NOT_THERE_YET:
                 raise
             problem = error
-        except (*_PASSING, TokenError) as error:
-            # A token endpoint that failed says when to ask it again, one that refused does not; a 501 stays one.
-            refused = isinstance(error, TokenError) and error.retry_after is None
-            if refused or error.status == HTTPStatus.NOT_IMPLEMENTED:
+        except AmiliError as error:
+            if not is_passing(error):
                 raise
             problem = error
         else:
@@ -88,7 +86,7 @@ async def watched(
         await clock.sleep(wait)
 
 
-def _growing() -> Iterator[float]:
+def growing_pauses() -> Iterator[float]:
     """Yield pauses that grow up to `LONGEST_PAUSE`; half of each is kept, or chance could poll at once."""
     return backoff_delays(
         RetryPolicy(max_wait=LONGEST_PAUSE), jitter=lambda bound: bound / 2 + backoff.full_jitter(bound / 2)
@@ -143,6 +141,13 @@ async def all_of(waits: Mapping[str, Callable[[], Awaitable[Batch]]]) -> AsyncGe
             "nothing is lost",
             pending=[*late],
         ) from next(iter(late.values()))
+
+
+def is_passing(error: AmiliError) -> bool:
+    """Return whether a read that failed so may succeed later: an outage, a rate limit, a token endpoint that failed."""
+    if isinstance(error, TokenError):
+        return error.retry_after is not None  # one that refused does not say when to ask it again
+    return isinstance(error, _PASSING) and error.status != HTTPStatus.NOT_IMPLEMENTED
 
 
 def batch_and_organization(batch: object, organization_id: object) -> tuple[str, str | None]:

@@ -231,7 +231,10 @@ def test_the_end_of_a_call_is_its_error_with_where_it_happened() -> None:
 def test_an_unknown_outcome_names_key_recovery_hint_and_cause(error: AmiliError, says: str) -> None:
     problem = final_error(run(), AttemptFailure(Failure.STATUS, error), unknown=True)
     assert isinstance(problem, OutcomeUnknownError)
-    assert problem.message == f"{says}: it may have taken effect, so it was not repeated"
+    assert problem.message == (
+        f"{says}: it may have taken effect, so it was not repeated; do not send it again before you know, see "
+        "recovery_hint"
+    )
     assert (problem.idempotency_key, problem.recovery_hint) == ("k-1", "list the batches")
     assert problem.__cause__ is error
     assert (problem.status, problem.body) == (error.status, error.body)

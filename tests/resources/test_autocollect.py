@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +15,7 @@ from amili_async import (
     ConfigurationError,
     DecodeError,
     Drift,
+    InvalidArgumentError,
     OutcomeUnknownError,
     UnauthorizedError,
     UnconfirmedRouteWarning,
@@ -83,6 +84,29 @@ async def test_a_batch_is_sent_with_the_documented_content_type(client: AmiliCli
     assert status.errors[0].object_index == 1
     await client.autocollect.send_batch({"case": [{"ledgerref": "L-2", "new": True}]})
     assert sandbox.requests.last().body == b'{"case":[{"ledgerref":"L-2","new":true}]}'
+
+
+@pytest.mark.parametrize(
+    ("batch", "problems"),
+    [
+        (
+            {"case": [{"originalsum": 10.5, "paidsum": Decimal("NaN")}]},
+            ["batch.case[0].originalsum", "batch.case[0].paidsum"],
+        ),
+        (AutoCollectBatch(cases=(AutoCollectCase(reminders=1.5),)), ["batch.case[0].reminders"]),
+        (AutoCollectBatch(batch_id="\ud800"), ["batch.batchid"]),
+        ({"a": object(), "b": {"c": (float("inf"),)}}, ["batch.a", "batch.b.c[0]"]),
+        ([], ["batch"]),
+        (None, ["batch"]),
+    ],
+)
+async def test_what_cannot_be_sent_is_refused_all_at_once(
+    client: AmiliClient, sandbox: Sandbox, batch: Any, problems: list[str]
+) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        await client.autocollect.send_batch(batch)
+    assert [problem.split()[0] for problem in caught.value.problems] == problems
+    assert sandbox.requests.total == 0
 
 
 async def test_a_batch_that_may_have_been_taken_is_not_sent_again(client: AmiliClient, sandbox: Sandbox) -> None:

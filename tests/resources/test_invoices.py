@@ -108,7 +108,7 @@ async def test_a_202_without_a_readable_batch_id_is_an_unknown_outcome(
     assert caught.value.status == 202
     assert caught.value.idempotency_key == "k"
     assert caught.value.recovery_hint is not None
-    assert "unique_source_invoice_id" in caught.value.recovery_hint
+    assert "invoices.find_outcome" in caught.value.recovery_hint
     assert sandbox.requests.count("invoices.create") == 1
 
 

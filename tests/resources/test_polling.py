@@ -286,6 +286,17 @@ def test_a_server_without_a_route_is_asked_for_the_other_one(status: int, legacy
     run(main)
 
 
+def test_a_refusal_is_no_reason_to_ask_for_the_other_route() -> None:
+    async def main(clock: VirtualClock) -> None:
+        async with served(clock) as (client, sandbox, batch):
+            sandbox.faults.add("batches.get:status=403,body={}")
+            with pytest.raises(ForbiddenError):
+                await client.batches.wait(batch)
+            assert sandbox.requests.count("batches.get_by_id") == 0
+
+    run(main)
+
+
 def test_once_found_by_its_id_alone_a_batch_is_looked_for_there() -> None:
     async def main(clock: VirtualClock) -> None:
         async with served(clock, generation="G1") as (client, sandbox, batch):

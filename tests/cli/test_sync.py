@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import closing
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,7 +24,6 @@ from amili_async.sync import Counts, SqlStore, SyncReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from typer.testing import Result
 
@@ -302,7 +302,7 @@ def test_a_cluster_is_given_everything_that_was_asked_for(amili: Amili, monkeypa
     )  # fmt: skip
     assert result.exit_code == 0
     ((arguments, options),) = calls
-    assert arguments == ("local:2", ["a", "b"], "sqlite:///amili.db")
+    assert arguments == ("local:2", ["a", "b"], Path("amili.db"))
     assert callable(options.pop("on_progress"))
     assert options == {
         "resources": ("cases", "batches"),

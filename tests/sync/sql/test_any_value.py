@@ -159,7 +159,11 @@ async def test_any_value_in_any_member_is_read_or_set_aside(resource: str, url: 
     drawn: list[bytes] = []
 
     @given(raw=rows(resource))
-    @settings(deadline=None, max_examples=120, suppress_health_check=list(HealthCheck))
+    @settings(
+        deadline=None,
+        max_examples=120,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    )
     def draw(raw: bytes) -> None:
         drawn.append(raw)
 

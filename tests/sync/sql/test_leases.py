@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from amili_async.errors import StoreError
 from amili_async.sync import Checkpoint, LeaseConflict, SqlStore, sync
 from amili_async.sync._sql.lease_owner import LeaseOwner
+from amili_async.sync._sql.leases import Leases
 from tests.support.rows import batch, held, portion
 
 if TYPE_CHECKING:
@@ -44,21 +45,23 @@ async def test_a_sync_cancelled_after_any_number_of_turns_gives_every_list_back(
             assert await owners(store) <= {None}, f"cancelled after {turns} turns"
 
 
-async def test_a_list_taken_on_for_somebody_who_was_cancelled_meanwhile_is_given_back(url: str) -> None:
+async def test_a_list_taken_on_for_somebody_who_was_cancelled_meanwhile_is_given_back(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The database commits, and nobody is there any more to hear of it."""
     committing, cancelled = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
+    take = Leases.take
+
+    def take_slowly(leases: Leases, connection: sa.Connection, name: tuple[str, str]) -> object:
+        lease = take(leases, connection, name)
+        loop.call_soon_threadsafe(committing.set)
+        if url.startswith("sqlite"):
+            cancelled.wait(10)
+        return lease
+
+    monkeypatch.setattr(Leases, "take", take_slowly)
     async with SqlStore(url) as store, SqlStore(url) as other:
-        take = store._leases.take
-
-        def take_slowly(connection: sa.Connection, name: tuple[str, str]) -> object:
-            lease = take(connection, name)
-            loop.call_soon_threadsafe(committing.set)
-            if url.startswith("sqlite"):
-                cancelled.wait(10)
-            return lease
-
-        store._leases.take = take_slowly  # type: ignore[method-assign, assignment]  # a lease all the same
         beginning = asyncio.create_task(store.begin("organization", "batches"))
         await committing.wait()
         for _ in range(3):
@@ -93,7 +96,7 @@ async def test_a_list_that_could_not_be_given_back_is_given_back_when_the_store_
         async with SqlStore(url) as store:
             await store.begin("organization", "batches")
             with monkeypatch.context() as patched:
-                patched.setattr(store._leases, "finish", fail)
+                patched.setattr(Leases, "finish", fail)
                 with pytest.raises(StoreError):
                     await store.finish("organization", "batches", None)
 

@@ -38,6 +38,7 @@ LAYERS = (
     "webhooks",
     "sync",
     "probe",
+    "report",
     "sandbox",
     "integrations",
     "cli",
@@ -49,6 +50,7 @@ CORE = {"aiohttp", "msgspec", "backoff", "multidict", "yarl"}
 
 BROUGHT_BY_EXTRAS = {
     "sync": {"sqlalchemy", "asyncpg", "distributed"},
+    "report": {"sqlalchemy", "jinja2"},
     "sandbox": set[str](),
     "integrations": {"fastapi", "starlette", "opentelemetry", "pytest", "pytest_asyncio"},
     "cli": {"typer", "rich"},

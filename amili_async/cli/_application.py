@@ -15,6 +15,7 @@ from amili_async.cli._client_context import GlobalOptions, global_options
 from amili_async.cli._create import corrections, create_invoices, payments
 from amili_async.cli._invoices import invoices
 from amili_async.cli._probe import probe
+from amili_async.cli._report import report, status
 from amili_async.cli._routes import routes
 from amili_async.cli._sandbox import sandbox
 from amili_async.cli._settlements import settlements
@@ -40,6 +41,8 @@ for group, name in (
     (settlements, "settlements"),
 ):
     app.add_typer(group, name=name)
+app.command()(status)
+app.command()(report)
 app.command()(token)
 app.command()(probe)
 app.command()(routes)

@@ -143,7 +143,7 @@ def create(
                 planned = plan(rows, noted, chunk_size=chunk_size, resend=resend)
                 _tell_plan(kind, planned, organization_id)
                 if planned.writes and not dry_run:
-                    if not yes and _is_production(server) and not _confirmed():
+                    if not yes and is_production(server) and not _confirmed():
                         return FAILED
                     return await _send(amili, kind, organization_id, planned, noted, as_json=as_json)
                 return FAILED if planned.unknown else DONE
@@ -202,14 +202,15 @@ def _tell_unknown(kind: Kind[M], organization_id: str, sent: Sent) -> None:
     )
 
 
-def _is_production(server: str) -> bool:
+def is_production(server: str) -> bool:
+    """Return whether a server is Amili's own for real cases."""
     from amili_async._http.endpoints import ENVIRONMENTS  # noqa: PLC0415  # the other commands start without it
 
     return server == ENVIRONMENTS["production"].base_url
 
 
 def _confirmed() -> bool:
-    if not _on_terminal():
+    if not asked_at_terminal():
         say("This is production, and nobody can be asked: say --yes. Nothing was sent.")
         return False
     if typer.confirm("This is production. Send them?", err=True):
@@ -218,7 +219,8 @@ def _confirmed() -> bool:
     return False
 
 
-def _on_terminal() -> bool:
+def asked_at_terminal() -> bool:
+    """Return whether there is somebody to ask."""
     return sys.stdin.isatty()
 
 

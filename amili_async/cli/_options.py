@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from datetime import date, datetime
 from typing import Annotated
 
 import typer
@@ -57,3 +59,17 @@ TYPED = {
 def as_typed(message: str) -> str:
     """Return a mistake's message with the argument that it begins with called as it was typed."""
     return re.sub(r"\A\w+", lambda found: TYPED.get(found[0], found[0]), message)
+
+
+def moment_of(text: str | None) -> date | None:
+    """Return the day or moment of ``--since``.
+
+    Raises:
+        typer.BadParameter: it is neither.
+    """
+    if text is None:
+        return None
+    for read in (date.fromisoformat, datetime.fromisoformat):
+        with suppress(ValueError):
+            return read(text)
+    raise typer.BadParameter(f"--since {text} is no day and no moment; write 2026-05-17 or 2026-05-17T12:00:00Z")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from contextlib import asynccontextmanager, suppress
-from datetime import date, datetime
+from contextlib import asynccontextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,8 +13,10 @@ import msgspec
 import typer
 
 from amili_async.cli._client_context import opened
-from amili_async.cli._console import say, say_each, without_password, write_json
+from amili_async.cli._console import say, say_each, write_json
+from amili_async.cli._options import moment_of
 from amili_async.cli._running import DONE, FAILED, command_line, run
+from amili_async.cli._stores import StoreName, store_url
 from amili_async.cli._sync_output import shown_progress, tell_report
 
 if TYPE_CHECKING:
@@ -60,12 +61,7 @@ def sync(
         Path | None,
         typer.Option(help="A file with an id a line; # after a blank begins a comment, - is standard input."),
     ] = None,
-    store: Annotated[
-        str,
-        typer.Option(
-            metavar="FILE|URL", envvar="AMILI_STORE", help="A SQLite file, or postgresql://user@host/database."
-        ),
-    ] = "amili.db",
+    store: StoreName = "amili.db",
     resource: Annotated[
         list[Resource] | None,
         typer.Option(metavar="NAME", help="batches, invoices, cases or settlements; may be given again."),
@@ -86,7 +82,7 @@ def sync(
     if sandbox and dask is not None:
         raise typer.BadParameter("--sandbox is in this process alone: serve one with amili sandbox for --dask")
     ids = _organizations(sandbox=sandbox, given=organization_ids or [], file=orgs_file)
-    beginning = _moment(since)
+    beginning = moment_of(since)
     url = store_url(context, store)
     resources = tuple(resource or [Resource.BATCHES])
 
@@ -128,23 +124,6 @@ def sync(
             return await _concluded(report, store, kept, as_json=as_json)
 
     run(here if dask is None else lambda: on_cluster(dask), resume=command_line)
-
-
-def store_url(context: typer.Context, store: str) -> str | Path:
-    """Return the URL of a store that is named by a file or a URL.
-
-    Raises:
-        typer.BadParameter: it is empty.
-    """
-    if not store.strip():
-        raise typer.BadParameter("--store is empty; name a file, or postgresql://user@host/database")
-    typed = context.get_parameter_source("store")
-    if typed is not None and typed.name == "COMMANDLINE" and without_password(store) != store:
-        say(
-            "A password on a command line is seen by everyone on this machine and kept in the shell's history: "
-            "put it into ~/.pgpass, or the whole URL into AMILI_STORE."
-        )
-    return store if "://" in store else Path(store)
 
 
 def warn_of_surprises(profile: Profile | None) -> None:
@@ -215,17 +194,3 @@ def read_ids(file: Path) -> list[str]:
         raise typer.BadParameter(f"--orgs-file {file} cannot be read: {reason}") from None
     lines = (COMMENT.sub("", line).strip() for line in text.removeprefix("\ufeff").splitlines())
     return [line for line in lines if line]
-
-
-def _moment(text: str | None) -> date | None:
-    """Return the day or moment of ``--since``.
-
-    Raises:
-        typer.BadParameter: it is neither.
-    """
-    if text is None:
-        return None
-    for read in (date.fromisoformat, datetime.fromisoformat):
-        with suppress(ValueError):
-            return read(text)
-    raise typer.BadParameter(f"--since {text} is no day and no moment; write 2026-05-17 or 2026-05-17T12:00:00Z")

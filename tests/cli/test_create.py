@@ -25,7 +25,7 @@ from amili_async.sandbox import Fault
 from tests.cli.counting_server import CountingServer, counting_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from typer.testing import Result
 
@@ -45,6 +45,11 @@ def invoices(path: Path, count: int, *, start: int = 0) -> Path:
     with path.open("a", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in lines)
     return path
+
+
+def always(_server: str) -> bool:
+    """Say yes."""
+    return True
 
 
 def sent_numbers(sandbox: Sandbox) -> list[str]:
@@ -258,9 +263,9 @@ def test_production_is_asked_about(
     sandbox: Sandbox, amili: Amili, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     file = invoices(tmp_path / "invoices.jsonl", 1)
-    monkeypatch.setattr(_create, "_is_production", lambda _server: True)
+    monkeypatch.setattr(_create, "is_production", always)
     if terminal:
-        monkeypatch.setattr(_create, "_on_terminal", lambda: True)
+        monkeypatch.setattr(_create, "asked_at_terminal", lambda: True)
     result = amili("invoices", "create", sandbox.organization_ids[0], "--file", str(file), *words, typed=answer)
     assert result.exit_code == status
     assert said in result.stderr
@@ -268,8 +273,8 @@ def test_production_is_asked_about(
 
 
 def test_production_is_told_from_every_other_server() -> None:
-    assert _create._is_production("https://api.amili.no/collection/v1")
-    assert not _create._is_production("https://api.staging.amili.no/collection/v1")
+    assert _create.is_production("https://api.amili.no/collection/v1")
+    assert not _create.is_production("https://api.staging.amili.no/collection/v1")
 
 
 def test_a_journal_knows_its_writes_and_who_else_holds_it(tmp_path: Path) -> None:
@@ -319,7 +324,7 @@ def test_a_row_is_known_by_what_is_sent_of_it_and_by_which_of_its_kind_it_is() -
 
 
 @contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
+def files_of_at_most(size: int) -> Generator[None]:
     """Let no file grow beyond so many bytes, as on a disk that is full."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))

@@ -1,0 +1,119 @@
+"""``amili report`` and ``amili status``: a store as a page to look at, and in a few lines."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from amili_async.cli._console import printable, say, write_json
+from amili_async.cli._options import AsJson, moment_of
+from amili_async.cli._running import DONE, FAILED, run
+from amili_async.cli._stores import StoreName, existing_store, store_url
+
+if TYPE_CHECKING:
+    from amili_async.report import Figures
+
+LATEST = 5
+"""Syncs that `amili status` shows."""
+
+
+def report(
+    context: typer.Context,
+    html: Annotated[Path, typer.Option(help="Write the page there.")],
+    *,
+    store: StoreName = "amili.db",
+    organization: Annotated[str | None, typer.Option(metavar="ID", help="Of this organization alone.")] = None,
+    since: Annotated[str | None, typer.Option(help="Batches from this day or moment on.")] = None,
+    with_personal_data: Annotated[
+        bool, typer.Option("--with-personal-data", help="Show the latest failures as Amili worded them, too.")
+    ] = False,
+) -> None:
+    """Write a page on what a store holds: batches by day, failures, amounts, what is open, how the syncs went.
+
+    The page needs no network and names no person, unless that is asked for; its file is for your eyes alone.
+    """
+    url, day = store_url(context, store), moment_of(since)
+    beginning = day if day is None or isinstance(day, datetime) else datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+    async def work() -> int:
+        from amili_async.report import read_figures, render  # noqa: PLC0415  # the other commands start without it
+
+        async with existing_store(url) as kept:
+            figures = await read_figures(
+                kept, organization_id=organization, since=beginning, with_personal_data=with_personal_data
+            )
+        write_whole(html, render(figures).encode())
+        say(f"The report is in {html}.")
+        return DONE
+
+    run(work)
+
+
+def status(context: typer.Context, *, store: StoreName = "amili.db", as_json: AsJson = False) -> None:
+    """Show the last syncs into a store and what needs attention. The exit status is 1 where the last sync failed."""
+    url = store_url(context, store)
+
+    async def work() -> int:
+        from amili_async.report import read_figures  # noqa: PLC0415  # the other commands start without it
+
+        async with existing_store(url) as kept:
+            figures = await read_figures(kept)
+        if as_json:
+            write_json(msgspec.json.encode(figures))
+        else:
+            _tell(figures)
+        last = figures.runs[0].outcome if figures.runs else "ok"
+        return DONE if last in {"ok", "running"} else FAILED
+
+    run(work)
+
+
+def _tell(figures: Figures) -> None:
+    lines = [f"{rows:,} {resource} of {owners:,} organizations" for resource, owners, rows in figures.counts]
+    lines.append("Last syncs:" if figures.runs else "No sync has run yet.")
+    for one in figures.runs[:LATEST]:
+        failed = f", {one.failed:,} failed" if one.failed else ""
+        lines.append(
+            f"  {one.began}  {one.outcome}: {one.organizations:,} organizations{failed}, {one.rows:,} rows, "
+            f"{one.requests:,} requests in {one.seconds:.1f} s"
+        )
+    lines += [f"Look at: {line}" for line in attention(figures)]
+    sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
+
+
+def attention(figures: Figures) -> list[str]:
+    """Return what a person should look at, a line each."""
+    found: list[str] = []
+    if figures.runs and figures.runs[0].failed:
+        found.append(f"{figures.runs[0].failed:,} organizations failed in the last sync; the next one tries them again")
+    set_aside = sum(count for *_, count in figures.quarantine)
+    if set_aside:
+        found.append(f"{set_aside:,} rows that could not be read, in the view quarantine")
+    old = dict(figures.ages).get("older", 0)
+    if old:
+        found.append(f"{old:,} batches that are not final after a month")
+    if figures.drift:
+        found.append(f"{len(figures.drift):,} differences from the documentation, in the table drift")
+    return found
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    new = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
+            opened.write(content)
+            opened.flush()
+            os.fsync(opened.fileno())
+        new.replace(file)
+    except BaseException:
+        with suppress(OSError):
+            new.unlink()
+        raise

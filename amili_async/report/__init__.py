@@ -1,0 +1,11 @@
+"""A store as a page to look at: what was sent, what failed, what is open, and how the syncs went (extra ``report``).
+
+async with SqlStore("sqlite:///amili.db") as store:
+figures = await read_figures(store)
+Path("report.html").write_text(render(figures))
+"""
+
+from amili_async.report._figures import Figures, read_figures
+from amili_async.report._page import render
+
+__all__ = ["Figures", "read_figures", "render"]

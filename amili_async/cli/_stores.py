@@ -41,6 +41,18 @@ def store_url(context: typer.Context, store: str) -> str | Path:
     return store if "://" in store else Path(store)
 
 
+def _file_of(url: str | Path) -> Path | None:
+    """Return the file that a SQLite store is, ``None`` for a server's."""
+    if isinstance(url, Path):
+        return url
+    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+
+
+def _require(file: Path) -> None:
+    if not file.is_file():
+        raise StoreError(f"there is no store {file}; amili sync makes one")
+
+
 @asynccontextmanager
 async def existing_store(url: str | Path) -> AsyncGenerator[SqlStore, None]:
     """Yield a store that a sync has made; one of an older version is brought up to date.
@@ -50,8 +62,8 @@ async def existing_store(url: str | Path) -> AsyncGenerator[SqlStore, None]:
     """
     from amili_async.sync import SqlStore  # noqa: PLC0415  # the other commands start without it
 
-    file = Path(url.removeprefix("sqlite:///")) if isinstance(url, str) and url.startswith("sqlite:///") else url
-    if isinstance(file, Path) and not file.is_file():  # one look, before anything runs
-        raise StoreError(f"there is no store {file}; amili sync makes one")
+    file = _file_of(url)
+    if file is not None:
+        _require(file)
     async with SqlStore(url) as store:
         yield store

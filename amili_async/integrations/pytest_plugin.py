@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
     from amili_async import AmiliClient
-    from amili_async.sandbox import Sandbox
-    from amili_async.sandbox._virtual_clock import VirtualClock
+    from amili_async.sandbox import Sandbox, VirtualClock
 
 _MARKER = "amili(**options): options of the sandbox that the fixture amili_sandbox serves, and faults=[...]"
 _USUAL = {"organizations": 3, "batches": 25, "page_size": 10}
@@ -28,9 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known, and the fixture that pytest-asyncio has to run."""
     config.addinivalue_line("markers", _MARKER)
     if config.pluginmanager.hasplugin("asyncio"):
-        from amili_async.integrations import _pytest_asyncio_client as pytest_asyncio_client  # noqa: PLC0415  # pytest-asyncio is there
-
-        config.pluginmanager.register(pytest_asyncio_client, "amili_async_asyncio")
+        config.pluginmanager.register(_asyncio_fixtures(), "amili_async_asyncio")
 
 
 @pytest.fixture
@@ -85,11 +82,25 @@ def amili_clock() -> Generator[VirtualClock]:
     pass; ``amili_clock.slept`` holds what was waited for.
     """
     from amili_async import _clock as clock  # noqa: PLC0415  # a run without these fixtures imports nothing
-    from amili_async.sandbox._virtual_clock import VirtualClock  # noqa: PLC0415  # the same
+    from amili_async.sandbox import VirtualClock  # noqa: PLC0415  # the same
 
     virtual = VirtualClock()
     with clock.installed(virtual):
         yield virtual
+
+
+def _asyncio_fixtures() -> object:
+    """Return a plugin with the fixture that pytest-asyncio has to run: its strict mode leaves all but its own alone."""
+    import pytest_asyncio  # noqa: PLC0415  # it is there, as just seen
+
+    class Fixtures:
+        @pytest_asyncio.fixture(name="_amili_client_in_asyncio")
+        async def client_in_asyncio(self, amili_sandbox: Sandbox) -> AsyncGenerator[AmiliClient]:
+            """A client that pytest-asyncio closes in its loop."""
+            async with client_of(amili_sandbox) as client:
+                yield client
+
+    return Fixtures()
 
 
 @pytest.fixture(name="_amili_client_in_anyio")

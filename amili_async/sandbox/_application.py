@@ -6,10 +6,9 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
 
-from amili_async.sandbox._http_server import Reply
+from amili_async.sandbox._http_server import Response
 from amili_async.sandbox._pages import Answer, Page, Refusal, Request, problem
-from amili_async.sandbox._parsed_request import ParsedRequest, authorization
-from amili_async.sandbox._routing import TOKEN_PATH
+from amili_async.sandbox._requests import TOKEN_PATH, ParsedRequest, authorization
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,11 +16,11 @@ if TYPE_CHECKING:
     from amili_async.sandbox._access import AccessTokens
     from amili_async.sandbox._fault_injector import FaultInjector
     from amili_async.sandbox._log import LoggedRequest, RequestLog
-    from amili_async.sandbox._routing import Router
+    from amili_async.sandbox._requests import Router
     from amili_async.sandbox._state import State
 
 
-class Ready(NamedTuple):
+class CachedPage(NamedTuple):
     """A page kept as bytes, for as long as nothing changes."""
 
     operation: str
@@ -36,50 +35,50 @@ class Application:
     def __init__(
         self,
         *,
-        world: State,
+        state: State,
         access: AccessTokens,
         router: Router,
         handlers: Mapping[str, Callable[[Request], Page | Answer]],
         log: RequestLog,
-        trouble: FaultInjector,
+        fault_injector: FaultInjector,
         clock: Callable[[], float],
         latency: float,
         keep: int,
     ) -> None:
-        self._world = world
+        self._state = state
         self._access = access
         self._router = router
         self._handlers = handlers
         self._log = log
-        self._trouble = trouble
+        self._fault_injector = fault_injector
         self._clock = clock
         self._latency = latency
-        self._ready: dict[str, Ready] = {}
-        self._ready_bytes = 0
+        self._cached: dict[str, CachedPage] = {}
+        self._cached_bytes = 0
         self._keep = keep
         self._second, self._date_text = -1, ""
 
-    def answer(self, request: LoggedRequest) -> Reply:
+    def answer(self, request: LoggedRequest) -> Response:
         """Return the answer to a request, and write it into the log."""
-        self._world.settle()
-        ready = self._find_ready(request)
-        if ready is not None and not self._trouble:
-            request.operation, request.route = ready.operation, ready.path
-            if self._let_in(request):
+        self._state.finish_due()
+        cached = self._find_cached(request)
+        if cached is not None and not self._fault_injector:
+            request.operation, request.route = cached.operation, cached.path
+            if self._authorized(request):
                 # The common case of a walk, and the one that has to be fast.
                 self._log.append(request)
-                return Reply(request, 200, ready.body, delay=self._latency, date=self._date())
-        arrival = self._arrive(request)
+                return Response(request, 200, cached.body, delay=self._latency, date=self._date())
+        parsed = self._arrive(request)
         self._log.append(request)
-        if not self._trouble:
-            return self._reply(request, self._outcome(arrival))
-        struck = self._trouble.strike(arrival, lambda: self._outcome(arrival))
-        reply = self._reply(request, struck.outcome)
-        reply.delay += struck.delay
-        if struck.fault is not None:
-            request.fault = str(struck.fault)
-            self._trouble.apply(reply, struck.fault)
-        return reply
+        if not self._fault_injector:
+            return self._response(request, self._outcome(parsed))
+        injected = self._fault_injector.strike(parsed, lambda: self._outcome(parsed))
+        response = self._response(request, injected.outcome)
+        response.delay += injected.delay
+        if injected.fault is not None:
+            request.fault = str(injected.fault)
+            self._fault_injector.apply(response, injected.fault)
+        return response
 
     def _arrive(self, request: LoggedRequest) -> ParsedRequest:
         """Take a request's first line apart."""
@@ -95,40 +94,40 @@ class Application:
             request.operation, request.route = "token", TOKEN_PATH
         return ParsedRequest(request, match, path, dict(parse_qsl(query, keep_blank_values=True)))
 
-    def _outcome(self, arrival: ParsedRequest) -> Page | Answer:
+    def _outcome(self, parsed: ParsedRequest) -> Page | Answer:
         """Return what a request leads to when nothing goes wrong."""
-        request = arrival.request
+        request = parsed.logged
         if request.operation == "token":
             return self._exchange(request)
-        if arrival.match is not None and not self._let_in(request):
+        if parsed.match is not None and not self._authorized(request):
             return problem(401, "no access token, or one that is not in force")
-        ready = self._find_ready(request)
-        if ready is not None:
-            return Answer(200, ready.body)
+        cached = self._find_cached(request)
+        if cached is not None:
+            return Answer(200, cached.body)
         try:
-            return self._handle(arrival)
+            return self._handle(parsed)
         except Refusal as refusal:
             return problem(refusal.status, refusal.detail)
 
-    def _handle(self, arrival: ParsedRequest) -> Page | Answer:
-        match = arrival.match
+    def _handle(self, parsed: ParsedRequest) -> Page | Answer:
+        match = parsed.match
         if match is None:
-            allowed = self._router.methods(arrival.path)
+            allowed = self._router.methods(parsed.path)
             if allowed:
                 raise Refusal(405, f"this path takes {', '.join(allowed)}")
             raise Refusal(404, "no such path in this generation of the API")
-        unknown = arrival.query.keys() - set(match.route.query)
+        unknown = parsed.query.keys() - set(match.route.query)
         if unknown:
             # Real servers are likely to ignore them; here a misspelt name is to be seen.
             raise Refusal(400, f"unknown query names: {', '.join(sorted(unknown))}")
-        question = Request(arrival.request, match, arrival.query, self._clock())
-        with self._world.lock:
-            version = self._world.version
-            outcome = self._handlers[match.route.operation](question)
-        if isinstance(outcome, Answer) or self._trouble.reshapes:
+        asked = Request(parsed.logged, match, parsed.query, self._clock())
+        with self._state.lock:
+            version = self._state.version
+            outcome = self._handlers[match.route.operation](asked)
+        if isinstance(outcome, Answer) or self._fault_injector.reshapes:
             return outcome
         body = outcome.render()
-        self._remember(arrival.request.target, Ready(match.route.operation, match.route.path, body, version))
+        self._remember(parsed.logged.target, CachedPage(match.route.operation, match.route.path, body, version))
         return Answer(200, body)
 
     def _exchange(self, request: LoggedRequest) -> Answer:
@@ -137,7 +136,7 @@ class Application:
         said = self._access.exchange(request.headers.get("content-type", ""), request.body)
         return Answer(said.status, said.body, headers={"Cache-Control": "no-store"})
 
-    def _let_in(self, request: LoggedRequest) -> bool:
+    def _authorized(self, request: LoggedRequest) -> bool:
         """Return whether a request carries a token that is in force."""
         scheme, _, value = authorization(request.head).partition(" ")
         scheme = scheme.lower()
@@ -145,10 +144,10 @@ class Application:
             return self._access.accepts_basic(value)
         return scheme == "bearer" and self._access.accepts(value)
 
-    def _reply(self, request: LoggedRequest, outcome: Page | Answer) -> Reply:
+    def _response(self, request: LoggedRequest, outcome: Page | Answer) -> Response:
         if isinstance(outcome, Page):
-            return Reply(request, 200, outcome.render(), delay=self._latency, date=self._date())
-        return Reply(
+            return Response(request, 200, outcome.render(), delay=self._latency, date=self._date())
+        return Response(
             request,
             outcome.status,
             outcome.body,
@@ -165,16 +164,21 @@ class Application:
             self._second, self._date_text = second, formatdate(second, usegmt=True)
         return self._date_text
 
-    def _find_ready(self, request: LoggedRequest) -> Ready | None:
-        ready = self._ready.get(request.target)
-        if ready is None or ready.version != self._world.version or request.method != "GET" or self._trouble.reshapes:
+    def _find_cached(self, request: LoggedRequest) -> CachedPage | None:
+        cached = self._cached.get(request.target)
+        if (
+            cached is None
+            or cached.version != self._state.version
+            or request.method != "GET"
+            or self._fault_injector.reshapes
+        ):
             return None
-        return ready
+        return cached
 
-    def _remember(self, target: str, ready: Ready) -> None:
-        replaced = self._ready.pop(target, None)
-        self._ready_bytes += len(ready.body) - (len(replaced.body) if replaced is not None else 0)
-        self._ready[target] = ready
-        while self._ready_bytes > self._keep:
-            oldest = self._ready.pop(next(iter(self._ready)))
-            self._ready_bytes -= len(oldest.body)
+    def _remember(self, target: str, cached: CachedPage) -> None:
+        replaced = self._cached.pop(target, None)
+        self._cached_bytes += len(cached.body) - (len(replaced.body) if replaced is not None else 0)
+        self._cached[target] = cached
+        while self._cached_bytes > self._keep:
+            oldest = self._cached.pop(next(iter(self._cached)))
+            self._cached_bytes -= len(oldest.body)

@@ -7,9 +7,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from amili_async.sandbox._identifiers import Kind
-from amili_async.sandbox._json_text import Value, is_array, is_object, money, written
 from amili_async.sandbox._pages import Answer, Refusal
-from amili_async.sandbox._shapes import date
+from amili_async.sandbox._shapes import Value, date, is_array, is_object, money, to_json
 
 if TYPE_CHECKING:
     from amili_async.sandbox._collection import Collection
@@ -27,13 +26,13 @@ _ACCOUNT = "86011117947"
 class AutoCollect:
     """Answers AutoCollect's operations from the same invoices as the rest."""
 
-    def __init__(self, world: State, collection: Collection) -> None:
-        self._world = world
+    def __init__(self, state: State, collection: Collection) -> None:
+        self._state = state
         self._collection = collection
 
-    def get_batch(self, question: Request) -> Answer:
+    def get_batch(self, request: Request) -> Answer:
         """Return creditors, cases and settlements, of one creditor or of the first."""
-        query = question.query
+        query = request.query
         organization = self._creditor(query.get("creditorid"))
         closed = query.get("includeclosed", "false").lower() == "true"
         invoices = [
@@ -45,20 +44,20 @@ class AutoCollect:
         ]
         settled = [invoice for invoice in invoices if invoice.paid]
         answer: Value = {
-            "batchid": self._world.population.identifiers.make(Kind.BATCH, organization.ordinal),
+            "batchid": self._state.seed_data.identifiers.make(Kind.BATCH, organization.ordinal),
             "offline": False,
             "creditor": [_creditor(organization, len(settled))],
             "case": [_case(invoice) for invoice in invoices],
             "settlement": [_settlement(invoice) for invoice in settled],
         }
-        return Answer(200, written(answer).encode())
+        return Answer(200, to_json(answer).encode())
 
-    def send_batch(self, question: Request) -> Answer:
+    def send_batch(self, request: Request) -> Answer:
         """Take a batch; the answer is the object that G1 shows as ``status`` (inferred)."""
-        if not question.request.headers.get("content-type", "").startswith("application/json-patch+json"):
+        if not request.logged.headers.get("content-type", "").startswith("application/json-patch+json"):
             raise Refusal(400, "send application/json-patch+json")
         try:
-            sent: object = json.loads(question.request.body)
+            sent: object = json.loads(request.logged.body)
         except ValueError:
             raise Refusal(400, "the body is not JSON") from None
         cases = sent.get("case", []) if is_object(sent) else None
@@ -74,11 +73,11 @@ class AutoCollect:
             else:
                 errors.append({**place, "message": "ledgerref is missing"})
         answer: Value = {"statuscode": 2 if errors else 0, "errors": errors, "responses": responses}
-        return Answer(200, written(answer).encode())
+        return Answer(200, to_json(answer).encode())
 
-    def attachment(self, question: Request) -> Answer:
+    def attachment(self, request: Request) -> Answer:
         """Return a file."""
-        if not question.query.get("attachmentid"):
+        if not request.query.get("attachmentid"):
             raise Refusal(400, "attachmentid is missing")
         return Answer(200, ATTACHMENT, "application/pdf")
 
@@ -88,8 +87,8 @@ class AutoCollect:
 
     def _creditor(self, identifier: str | None) -> Organization:
         if identifier is None:
-            return self._world.organizations[0]
-        for organization in self._world.organizations:
+            return self._state.organizations[0]
+        for organization in self._state.organizations:
             if identifier.lower() in {organization.id, organization.number}:
                 return organization
         raise Refusal(404, "no such creditor")

@@ -32,19 +32,19 @@ class Payment(NamedTuple):
     description: str = ""
 
 
-class Holdings:
+class InvoiceLedger:
     """What is known of one organization's invoices beyond the seed."""
 
-    __slots__ = ("corrections", "given", "history", "payments", "source_ids", "standing", "substanding")
+    __slots__ = ("corrections", "given", "history", "payments", "source_ids", "statuses", "sub_statuses")
 
     def __init__(self) -> None:
         self.given: dict[Place, Invoice] = {}
         """Invoices as they were sent."""
         self.payments: dict[Place, list[Payment]] = {}
         self.corrections: dict[Place, list[Payment]] = {}
-        self.standing: dict[Place, str] = {}
+        self.statuses: dict[Place, str] = {}
         """Statuses that actions have set."""
-        self.substanding: dict[Place, str] = {}
+        self.sub_statuses: dict[Place, str] = {}
         self.history: dict[Place, list[tuple[int, str]]] = {}
         self.source_ids: set[str] = set()
 
@@ -52,89 +52,89 @@ class Holdings:
 class Collection:
     """The invoices of a world. Everything is made from the seed when asked for, and changed by what was written."""
 
-    def __init__(self, world: State) -> None:
-        self._world = world
-        self._holdings: dict[int, Holdings] = {}
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._ledgers: dict[int, InvoiceLedger] = {}
 
-    def holdings(self, organization: Organization) -> Holdings:
+    def ledger(self, organization: Organization) -> InvoiceLedger:
         """Return what is known of an organization's invoices beyond the seed."""
-        return self._holdings.setdefault(organization.ordinal, Holdings())
+        return self._ledgers.setdefault(organization.ordinal, InvoiceLedger())
 
     def find(self, text: str, kind: Kind, organization: Organization | None = None) -> Invoice | None:
         """Return the invoice to which an id leads: its own, its case's or its settlement's, as ``kind`` says."""
-        place = self._world.population.identifiers.read(text)
-        if place is None or place.kind is not kind or place.organization >= len(self._world.organizations):
+        place = self._state.seed_data.identifiers.read(text)
+        if place is None or place.kind is not kind or place.organization >= len(self._state.organizations):
             return None
-        owner = self._world.organizations[place.organization]
-        if (organization is not None and owner != organization) or place.sequence >= self._world.length(owner):
+        owner = self._state.organizations[place.organization]
+        if (organization is not None and owner != organization) or place.sequence >= self._state.length(owner):
             return None
-        batch = self._world.batch(owner, place.sequence)
+        batch = self._state.batch(owner, place.sequence)
         return self._invoice(batch, place.entry) if place.entry in self._entries(batch) else None
 
     def all(self, organization: Organization, after: Place | None) -> Iterator[Invoice]:
         """Return an organization's invoices, those of the newest batch first, from behind one on."""
         if after is not None:
-            batch = self._world.batch(organization, after[0])
+            batch = self._state.batch(organization, after[0])
             yield from (self._invoice(batch, entry) for entry in self._entries(batch) if entry > after[1])
         before = after[0] if after is not None else None
-        for sequence in self._world.sequences(organization, descending=True, after=before):
-            batch = self._world.batch(organization, sequence)
+        for sequence in self._state.sequences(organization, descending=True, after=before):
+            batch = self._state.batch(organization, sequence)
             yield from (self._invoice(batch, entry) for entry in self._entries(batch))
 
     def current(self, invoice: Invoice) -> Invoice:
         """Return an invoice as it stands by now."""
-        return self._invoice(self._world.batch(invoice.organization, invoice.sequence), invoice.entry)
+        return self._invoice(self._state.batch(invoice.organization, invoice.sequence), invoice.entry)
 
     def payments(self, invoice: Invoice) -> list[Payment]:
         """Return what was paid for an invoice, the oldest first."""
         base = self._base(invoice)
         paid: list[Payment] = []
         if base.paid:
-            identifier = self._world.population.identifiers.make(Kind.PAYMENT, *invoice.place)
+            identifier = self._state.seed_data.identifiers.make(Kind.PAYMENT, *invoice.place)
             paid.append(
                 Payment(identifier, "DIRECT_PAYMENT", base.paid, base.currency, base.created_at + 2 * 86_400_000)
             )
-        return paid + self.holdings(invoice.organization).payments.get((invoice.sequence, invoice.entry), [])
+        return paid + self.ledger(invoice.organization).payments.get((invoice.sequence, invoice.entry), [])
 
     def credited(self, invoice: Invoice) -> int:
         """Return what corrections have taken off an invoice."""
-        corrections = self.holdings(invoice.organization).corrections.get((invoice.sequence, invoice.entry), [])
+        corrections = self.ledger(invoice.organization).corrections.get((invoice.sequence, invoice.entry), [])
         return sum(correction.amount for correction in corrections)
 
     def history(self, invoice: Invoice) -> list[tuple[int, str]]:
         """Return what has happened to an invoice: moments and words."""
         happened = [(invoice.created_at, "REGISTERED")]
         happened += [(payment.at, "PAYMENT") for payment in self.payments(invoice)]
-        return happened + self.holdings(invoice.organization).history.get((invoice.sequence, invoice.entry), [])
+        return happened + self.ledger(invoice.organization).history.get((invoice.sequence, invoice.entry), [])
 
-    def substanding(self, invoice: Invoice) -> str:
+    def sub_statuses(self, invoice: Invoice) -> str:
         """Return what a case waits for."""
         usual = "DEBT_COLLECTION_LIST_MANUAL" if invoice.type == "COLLECTION_NOTICE" else "REMINDER_SENT"
-        return self.holdings(invoice.organization).substanding.get((invoice.sequence, invoice.entry), usual)
+        return self.ledger(invoice.organization).sub_statuses.get((invoice.sequence, invoice.entry), usual)
 
     # Changing
 
-    def give(self, invoice: Invoice) -> None:
+    def add_invoice(self, invoice: Invoice) -> None:
         """Keep an invoice as it was sent; it shows up once its batch is done."""
-        holdings = self.holdings(invoice.organization)
-        holdings.given[invoice.sequence, invoice.entry] = invoice
-        holdings.source_ids.add(invoice.source_id)
+        ledger = self.ledger(invoice.organization)
+        ledger.given[invoice.sequence, invoice.entry] = invoice
+        ledger.source_ids.add(invoice.source_id)
 
     def pay(self, invoice: Invoice, payment: Payment, *, correction: bool) -> None:
         """Book a payment or a correction."""
-        holdings = self.holdings(invoice.organization)
-        booked = holdings.corrections if correction else holdings.payments
+        ledger = self.ledger(invoice.organization)
+        booked = ledger.corrections if correction else ledger.payments
         booked.setdefault((invoice.sequence, invoice.entry), []).append(payment)
-        self._world.touch()
+        self._state.touch()
 
-    def stand(self, invoice: Invoice, status: str, *, word: str, at: int, substanding: str | None = None) -> None:
+    def set_status(self, invoice: Invoice, status: str, *, word: str, at: int, sub_statuses: str | None = None) -> None:
         """Set an invoice's and its case's status."""
-        holdings, place = self.holdings(invoice.organization), (invoice.sequence, invoice.entry)
-        holdings.standing[place] = status
-        if substanding is not None:
-            holdings.substanding[place] = substanding
-        holdings.history.setdefault(place, []).append((at, word))
-        self._world.touch()
+        ledger, place = self.ledger(invoice.organization), (invoice.sequence, invoice.entry)
+        ledger.statuses[place] = status
+        if sub_statuses is not None:
+            ledger.sub_statuses[place] = sub_statuses
+        ledger.history.setdefault(place, []).append((at, word))
+        self._state.touch()
 
     def _entries(self, batch: Batch) -> range | tuple[int, ...]:
         """Return which entries of a batch have become invoices."""
@@ -142,23 +142,23 @@ class Collection:
             return ()
         if batch.succeeded is None:
             return range(batch.lines - batch.failures)
-        read = self._world.population.identifiers.read
+        read = self._state.seed_data.identifiers.read
         places = [read(success.invoice_id) for success in batch.succeeded]
         return tuple(place.entry for place in places if place is not None and place.sequence == batch.sequence)
 
     def _base(self, invoice: Invoice) -> Invoice:
-        given = self.holdings(invoice.organization).given.get((invoice.sequence, invoice.entry))
+        given = self.ledger(invoice.organization).given.get((invoice.sequence, invoice.entry))
         if given is not None:
             return given
-        batch = self._world.batch(invoice.organization, invoice.sequence)
-        return self._world.population.invoice(batch, invoice.entry)
+        batch = self._state.batch(invoice.organization, invoice.sequence)
+        return self._state.seed_data.invoice(batch, invoice.entry)
 
     def _invoice(self, batch: Batch, entry: int) -> Invoice:
         """Return an invoice as it stands."""
-        holdings, place = self.holdings(batch.organization), (batch.sequence, entry)
-        invoice = holdings.given.get(place) or self._world.population.invoice(batch, entry)
-        more = sum(payment.amount for payment in holdings.payments.get(place, ()))
+        ledger, place = self.ledger(batch.organization), (batch.sequence, entry)
+        invoice = ledger.given.get(place) or self._state.seed_data.invoice(batch, entry)
+        more = sum(payment.amount for payment in ledger.payments.get(place, ()))
         if more:
             invoice = invoice._replace(paid=invoice.paid + more)
         remaining = invoice.amount - invoice.paid - self.credited(invoice)
-        return invoice._replace(status=holdings.standing.get(place, OPEN if remaining > 0 else CLOSED))
+        return invoice._replace(status=ledger.statuses.get(place, OPEN if remaining > 0 else CLOSED))

@@ -1,22 +1,143 @@
-"""Which fault strikes a request, and what becomes of its answer."""
+"""The faults in force, which of them strikes a request, and what becomes of its answer."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
-from amili_async.sandbox import _payload_faults as damage
+from amili_async.sandbox import _payload_faults as payload_faults
 from amili_async.sandbox._faults import INSTEAD, LISTS, ROWS, Fault
+from amili_async.sandbox._http_server import ON_THE_WIRE
 from amili_async.sandbox._pages import Answer, Page, problem
-from amili_async.sandbox._wire_faults import ON_THE_WIRE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator, Iterator
 
     from amili_async.sandbox._access import AccessTokens
-    from amili_async.sandbox._active_faults import Faults
-    from amili_async.sandbox._http_server import Reply
-    from amili_async.sandbox._paging import PageTokens
-    from amili_async.sandbox._parsed_request import ParsedRequest
+    from amili_async.sandbox._http_server import Response
+    from amili_async.sandbox._pages import PageTokens
+    from amili_async.sandbox._requests import ParsedRequest
+
+
+class _ActiveFault:
+    """A fault with what has become of it."""
+
+    __slots__ = ("fault", "hits", "random", "seen")
+
+    def __init__(self, fault: Fault, seed: str) -> None:
+        self.fault = fault
+        self.seen = 0
+        self.hits = 0
+        self.random = Random(seed)  # noqa: S311  # draws of faults, to be the same for the same seed
+
+    @property
+    def spent(self) -> bool:
+        return self.fault.count is not None and self.hits >= self.fault.count
+
+    def strikes(self) -> bool:
+        """Return whether it strikes a request that it matches, and count it."""
+        fault = self.fault
+        if self.spent:
+            return False
+        self.seen += 1
+        if self.seen <= fault.skip or (fault.probability < 1 and self.random.random() >= fault.probability):
+            return False
+        self.hits += 1
+        return True
+
+
+class Faults:
+    """The faults in force, in the order of their adding.
+
+    Of those that match a request, the first that is not used up strikes; faults of mere latency act besides it. May be
+    changed from any thread while requests run.
+    """
+
+    def __init__(self, seed: int, refuse: Callable[[Fault | None], None]) -> None:
+        self._active: tuple[_ActiveFault, ...] = ()
+        self._seed = seed
+        self._added = 0
+        self._refuse = refuse
+
+    def __bool__(self) -> bool:
+        return bool(self._active)
+
+    def __iter__(self) -> Iterator[Fault]:
+        return iter([active.fault for active in self._active])
+
+    def __len__(self) -> int:
+        return len(self._active)
+
+    def __repr__(self) -> str:
+        return f"<Faults {', '.join(f'{active.fault} ({active.hits})' for active in self._active) or 'none'}>"
+
+    def add(self, *faults: Fault | str) -> None:
+        """Put faults in force, behind those that are."""
+        for given in faults:
+            fault = Fault.parse(given) if isinstance(given, str) else given
+            self._added += 1
+            # A new tuple each time: the server may be going through the old one.
+            self._active = (*self._active, _ActiveFault(fault, f"{self._seed}/{self._added}"))
+            if fault.kind == "refuse":
+                self._refuse(fault)
+
+    def remove(self, fault: Fault) -> None:
+        """Take a fault back; nothing happens if it is not in force."""
+        self._keep(lambda active: active.fault != fault)
+
+    def clear(self) -> None:
+        """Take all faults back."""
+        self._keep(lambda _: False)
+
+    @contextmanager
+    def during(self, *faults: Fault | str) -> Generator[None]:
+        """Keep faults in force while the block runs."""
+        before = self._active
+        self.add(*faults)
+        try:
+            yield
+        finally:
+            self._keep(lambda active: active in before)
+
+    def hits(self, fault: Fault) -> int:
+        """Return how often a fault in force has struck."""
+        return sum(active.hits for active in self._active if active.fault == fault)
+
+    @property
+    def pending(self) -> list[Fault]:
+        """The faults with a count that is not used up."""
+        return [active.fault for active in self._active if active.fault.count is not None and not active.spent]
+
+    def strike(self, matches: Callable[[Fault], bool], operation: str) -> Fault | None:
+        """Return the fault that strikes a request, and count it: the first of those that match and are not used up."""
+        for active in self._active:
+            if fnmatchcase(operation, active.fault.operation) and matches(active.fault) and active.strikes():
+                return active.fault
+        return None
+
+    def latency(self, matches: Callable[[Fault], bool], operation: str) -> float:
+        """Return the seconds that faults of mere latency add to a request."""
+        return sum(
+            self.duration(active.fault)
+            for active in self._active
+            if fnmatchcase(operation, active.fault.operation) and matches(active.fault) and active.strikes()
+        )
+
+    def duration(self, fault: Fault) -> float:
+        """Return the seconds that a fault takes before the answer begins."""
+        if not fault.spread:
+            return fault.latency
+        active = next((active for active in self._active if active.fault is fault), None)
+        return fault.latency + fault.spread * (active.random.random() if active is not None else 0.5)
+
+    def _keep(self, wanted: Callable[[_ActiveFault], bool]) -> None:
+        refusing = any(active.fault.kind == "refuse" for active in self._active)
+        self._active = tuple(active for active in self._active if wanted(active))
+        if refusing and not any(active.fault.kind == "refuse" for active in self._active):
+            self._refuse(None)
+
 
 _RESHAPES = LISTS | ROWS
 _ERRORS = range(400, 600)
@@ -49,41 +170,41 @@ class FaultInjector:
         """Whether a fault in force may change rows or page tokens, so that pages kept as bytes are of no use."""
         return bool(self._faults) and any(fault.kind in _RESHAPES for fault in self._faults)
 
-    def strike(self, arrival: ParsedRequest, right: Callable[[], Page | Answer]) -> InjectionResult:
+    def strike(self, parsed: ParsedRequest, right: Callable[[], Page | Answer]) -> InjectionResult:
         """Return what a request leads to; ``right`` says what would have been right."""
-        faults, operation = self._faults, arrival.request.operation
-        delay = faults.latency(lambda armed: _mere_latency(armed) and self._concerns(armed, arrival), operation)
-        fault = faults.strike(lambda armed: self._decides(armed, arrival), operation)
+        faults, operation = self._faults, parsed.logged.operation
+        delay = faults.latency(lambda active: _mere_latency(active) and self._matches(active, parsed), operation)
+        fault = faults.strike(lambda active: self._decides(active, parsed), operation)
         if fault is not None:
-            return InjectionResult(self._instead(fault, arrival, right), fault, delay + faults.duration(fault))
+            return InjectionResult(self._instead(fault, parsed, right), fault, delay + faults.duration(fault))
         outcome = right()
-        fault = faults.strike(lambda armed: self._alters(armed, arrival, outcome), operation)
+        fault = faults.strike(lambda active: self._alters(active, parsed, outcome), operation)
         if fault is None:
             return InjectionResult(outcome, None, delay)
         changed = self._reshape(fault, outcome) if fault.kind in _RESHAPES else outcome
         return InjectionResult(changed, fault, delay + faults.duration(fault))
 
     @staticmethod
-    def apply(reply: Reply, fault: Fault) -> None:
+    def apply(response: Response, fault: Fault) -> None:
         """Do to an answer what a fault of bodies, headers or the wire does."""
-        headers = {**(reply.headers or {}), **fault.extra_headers}
+        headers = {**(response.headers or {}), **fault.extra_headers}
         if fault.kind == "html":
-            reply.content_type = "text/html; charset=utf-8"
+            response.content_type = "text/html; charset=utf-8"
         elif fault.kind == "wrong-content-type":
-            reply.content_type = "text/plain; charset=utf-8"
+            response.content_type = "text/plain; charset=utf-8"
         elif fault.kind in {"cut-gzip", "bomb"}:
             headers["Content-Encoding"] = "gzip"
         if fault.content_type is not None:
-            reply.content_type = fault.content_type
-        reply.headers = headers
-        reply.body = damage.damage_body(fault, reply.body)
+            response.content_type = fault.content_type
+        response.headers = headers
+        response.body = payload_faults.apply_to_body(fault, response.body)
         if fault.kind in ON_THE_WIRE:
-            reply.fault = fault
+            response.fault = fault
 
-    def _instead(self, fault: Fault, arrival: ParsedRequest, right: Callable[[], Page | Answer]) -> Page | Answer:
+    def _instead(self, fault: Fault, parsed: ParsedRequest, right: Callable[[], Page | Answer]) -> Page | Answer:
         """Return what a fault answers in place of the right answer."""
         if fault.kind == "revoke":
-            self._access.revoke(arrival.access_token)
+            self._access.revoke(parsed.access_token)
             return right()
         if fault.acts:
             right()
@@ -96,40 +217,40 @@ class FaultInjector:
 
     def _reshape(self, fault: Fault, outcome: Page | Answer) -> Page | Answer:
         if isinstance(outcome, Page):
-            return damage.damage_page(fault, outcome, self._page_tokens, self._clock())
-        return damage.damage_answer(fault, outcome)
+            return payload_faults.apply_to_page(fault, outcome, self._page_tokens, self._clock())
+        return payload_faults.apply_to_answer(fault, outcome)
 
-    def _decides(self, fault: Fault, arrival: ParsedRequest) -> bool:
+    def _decides(self, fault: Fault, parsed: ParsedRequest) -> bool:
         """Return whether a fault takes the place of a request's right answer."""
-        if not self._concerns(fault, arrival):
+        if not self._matches(fault, parsed):
             return False
         match fault.kind:
             case "close-reused":
-                return arrival.request.reused
+                return parsed.logged.reused
             case "expire-token":
-                return arrival.page_token is not None
+                return parsed.page_token is not None
             case "revoke":
-                return bool(arrival.access_token)
+                return bool(parsed.access_token)
             case "close" | "reset" | "hang":
                 return True
             case _:
                 return fault.answers
 
-    def _alters(self, fault: Fault, arrival: ParsedRequest, outcome: Page | Answer) -> bool:
+    def _alters(self, fault: Fault, parsed: ParsedRequest, outcome: Page | Answer) -> bool:
         """Return whether a fault changes a right answer, or how it is sent."""
         # What decides has had its chance: a second one would use up `skip` twice as fast.
         if fault.kind == "refuse" or fault.kind in INSTEAD or fault.answers or _mere_latency(fault):
             return False
-        if not self._concerns(fault, arrival):
+        if not self._matches(fault, parsed):
             return False
-        return fault.kind not in _RESHAPES or damage.fits(fault, outcome, self._page_tokens)
+        return fault.kind not in _RESHAPES or payload_faults.fits(fault, outcome, self._page_tokens)
 
-    def _concerns(self, fault: Fault, arrival: ParsedRequest) -> bool:
-        if fault.organization is not None and fault.organization not in arrival.path:
+    def _matches(self, fault: Fault, parsed: ParsedRequest) -> bool:
+        if fault.organization is not None and fault.organization not in parsed.path:
             return False
         if fault.page is None:
             return True
-        token = arrival.page_token
+        token = parsed.page_token
         return fault.page == (1 if token is None else self._page_tokens.number(token))
 
 

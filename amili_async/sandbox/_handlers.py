@@ -1,26 +1,65 @@
-"""Which function answers which operation: every operation of the route table, and nothing else."""
+"""Which function answers which operation: every operation of the route table, and nothing else.
+
+Those of which only a name is known (mark U) are answered with something plausible, in the usual envelope.
+"""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
-from amili_async.sandbox._unconfirmed import guesses
+from amili_async.sandbox import _shapes as shapes
+from amili_async.sandbox._identifiers import Kind
+from amili_async.sandbox._pages import Answer, Refusal, Request
+from amili_async.sandbox._reads import organization_of
 from amili_async.sandbox._writes import ACTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from amili_async.sandbox._autocollect import AutoCollect
-    from amili_async.sandbox._collection_reads import CollectionReads
-    from amili_async.sandbox._pages import Answer, Page, Request
-    from amili_async.sandbox._reads import BatchReads
+    from amili_async.sandbox._pages import Page, Request
+    from amili_async.sandbox._reads import BatchReads, CollectionReads
     from amili_async.sandbox._shapes import Generation
     from amili_async.sandbox._state import State
     from amili_async.sandbox._writes import Writes
 
 
+def unconfirmed(state: State, generation: Generation) -> Mapping[str, Callable[[Request], Answer]]:
+    """Return what answers each of them, by operation."""
+
+    def enveloped(data: str) -> Answer:
+        return Answer(200, shapes.envelope(shapes.summary(), data, generation))
+
+    def reports(request: Request) -> Answer:
+        organization = organization_of(state, request)
+        identifier = state.seed_data.identifiers.make(Kind.DOCUMENT, organization.ordinal, 1)
+        return enveloped(f'[{{"reportId":"{identifier}","name":"Månedsrapport","createdAt":"2025-10-01T04:00:00Z"}}]')
+
+    def ping(_: Request) -> Answer:
+        return enveloped('{"message":"pong"}')
+
+    def health(_: Request) -> Answer:
+        return enveloped('{"status":"Healthy"}')
+
+    def call(request: Request) -> Answer:
+        try:
+            sent = json.loads(request.logged.body or b"null")
+        except ValueError:
+            raise Refusal(400, "the body is not JSON") from None
+        return enveloped(json.dumps({"received": sent}, ensure_ascii=False))
+
+    return {
+        "organizations.reports": reports,
+        "status.ping": ping,
+        "status.ping_authorized": ping,
+        "status.health": health,
+        "banqsoft.call": call,
+    }
+
+
 def handlers(
-    world: State,
+    state: State,
     *,
     generation: Generation,
     batches: BatchReads,
@@ -51,5 +90,5 @@ def handlers(
         "autocollect.send_batch": autocollect.send_batch,
         "autocollect.attachment": autocollect.attachment,
         "autocollect.ping": autocollect.ping,
-        **guesses(world, generation),
+        **unconfirmed(state, generation),
     }

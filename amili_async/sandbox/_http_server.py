@@ -8,16 +8,96 @@ on a page of 65 kB before it has looked at a token, this 17 to 23 with token and
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
+from amili_async.sandbox import _payload_faults as payload_faults
 from amili_async.sandbox._log import LoggedRequest
-from amili_async.sandbox._wire_faults import misbehave
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from amili_async.sandbox._faults import Fault
+
+ON_THE_WIRE: frozenset[str] = frozenset(
+    {
+        "close",
+        "reset",
+        "hang",
+        "close-after-headers",
+        "close-in-body",
+        "reset-in-body",
+        "cut-chunks",
+        "cut-unmarked",
+        "slow-body",
+        "close-idle",
+        "close-reused",
+        "oversize",
+    }
+)
+"""The kinds that this module carries out."""
+
+_PIECES = 20
+_SLOW_BODY_SECONDS = 10.0
+
+
+def send_wrongly(connection: Connection, response: Response, fault: Fault) -> None:
+    """Send an answer as a fault has it."""
+    transport, body = connection.transport, response.body
+    half = body[: len(body) // 2]
+    match fault.kind:
+        case "hang":
+            # The connection's loss ends it.
+            return
+        case "close" | "close-reused":
+            transport.close()
+        case "reset":
+            reset(transport)
+        case "close-idle":
+            connection.write(response, response.head(), body)
+            transport.close()
+        case "close-after-headers":
+            connection.write(response, response.head(), b"")
+            transport.close()
+        case "close-in-body":
+            connection.write(response, response.head(), half)
+            transport.close()
+        case "reset-in-body":
+            connection.write(response, response.head(), half)
+            reset(transport)
+        case "cut-chunks":
+            head = response.head(length=-1).replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n")
+            connection.write(response, head, f"{len(body):x}\r\n".encode() + half)
+            transport.close()
+        case "cut-unmarked":
+            connection.write(response, response.head(length=-1, close=True), half)
+            transport.close()
+        case "oversize":
+            size = payload_faults.OVERSIZE if fault.size is None else fault.size
+            connection.write(response, response.head(length=size + len(body)), b"")
+            connection.stream(payload_faults.blanks(size, body), 0.0, response)
+            return
+        case _:
+            duration = _SLOW_BODY_SECONDS if fault.seconds is None else fault.seconds
+            connection.write(response, response.head(), b"")
+            connection.stream(_pieces(body), duration / _PIECES, response)
+            return
+    connection.done(response)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """End a connection with RST, as a crashed peer or a stern firewall does."""
+    peer = transport.get_extra_info("socket")
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    step = max(1, -(-len(body) // _PIECES))
+    return (body[start : start + step] for start in range(0, len(body), step))
+
 
 _MAX_HEAD = 64 * 1024
 _MAX_BODY = 64 * 2**20
@@ -26,7 +106,7 @@ _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Reply:
+class Response:
     """An answer, ready to be sent."""
 
     __slots__ = ("body", "content_type", "date", "delay", "fault", "headers", "request", "status")
@@ -77,7 +157,7 @@ class Reply:
 class Application(Protocol):
     """What answers requests."""
 
-    def answer(self, request: LoggedRequest) -> Reply:
+    def answer(self, request: LoggedRequest) -> Response:
         """Return the answer to a request, and write it into the log."""
         ...
 
@@ -110,13 +190,13 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._application = server.application
         self._received = b""
-        self._replying: Reply | None = None
+        self._responding: Response | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._last = False
         self._continued = False
         self._reused = False
         self._full = False
-        self._stream: tuple[Iterator[bytes], float, Reply] | None = None
+        self._stream: tuple[Iterator[bytes], float, Response] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -133,9 +213,9 @@ class Connection(asyncio.Protocol):
         self._server.connections.discard(self)
         if self._timer is not None:
             self._timer.cancel()
-        if self._replying is not None:
-            self._replying.request.ended = asyncio.get_running_loop().time()
-            self._replying = None
+        if self._responding is not None:
+            self._responding.request.ended = asyncio.get_running_loop().time()
+            self._responding = None
 
     def data_received(self, data: bytes) -> None:
         """Take what has come and answer each request that is whole."""
@@ -157,16 +237,16 @@ class Connection(asyncio.Protocol):
         self.transport.abort()
 
     def _serve(self) -> None:
-        while self._received and self._replying is None and not self.transport.is_closing():
+        while self._received and self._responding is None and not self.transport.is_closing():
             request = self._take()
             if request is None:
                 return
-            reply = self._application.answer(request)
-            self._replying = reply
-            if reply.delay > 0:
-                self._timer = asyncio.get_running_loop().call_later(reply.delay, self._send, reply)
+            response = self._application.answer(request)
+            self._responding = response
+            if response.delay > 0:
+                self._timer = asyncio.get_running_loop().call_later(response.delay, self._send, response)
             else:
-                self._send(reply)
+                self._send(response)
 
     def _take(self) -> LoggedRequest | None:
         """Return the next request once all of it has come."""
@@ -224,28 +304,30 @@ class Connection(asyncio.Protocol):
         )
         self.transport.close()
 
-    def _send(self, reply: Reply) -> None:
+    def _send(self, response: Response) -> None:
         self._timer = None
-        if reply.fault is not None:
-            misbehave(self, reply, reply.fault)
+        if response.fault is not None:
+            send_wrongly(self, response, response.fault)
             return
-        self.write(reply, reply.head(close=self._last), b"" if reply.request.method == "HEAD" else reply.body)
-        self.done(reply)
+        self.write(
+            response, response.head(close=self._last), b"" if response.request.method == "HEAD" else response.body
+        )
+        self.done(response)
 
-    def write(self, reply: Reply, head: bytes, body: bytes) -> None:
+    def write(self, response: Response, head: bytes, body: bytes) -> None:
         """Send status line, headers and the body, or as much of it as is given."""
         self.transport.write(b"".join((head, body)))
-        reply.request.status = reply.status
+        response.request.status = response.status
 
-    def stream(self, pieces: Iterator[bytes], pause: float, reply: Reply) -> None:
+    def stream(self, pieces: Iterator[bytes], pause: float, response: Response) -> None:
         """Send the rest of an answer piece by piece, no faster than the client takes it."""
-        self._stream = (pieces, pause, reply)
+        self._stream = (pieces, pause, response)
         self._flow()
 
     def _flow(self) -> None:
         self._timer = None
         assert self._stream is not None  # noqa: S101  # set before, unset at its end
-        pieces, pause, reply = self._stream
+        pieces, pause, response = self._stream
         for piece in pieces:
             self.transport.write(piece)
             if pause:
@@ -253,12 +335,12 @@ class Connection(asyncio.Protocol):
             if pause or self._full:
                 return
         self._stream = None
-        self.done(reply)
+        self.done(response)
 
-    def done(self, reply: Reply) -> None:
+    def done(self, response: Response) -> None:
         """Note that an answer is out, and turn to the next request."""
-        reply.request.ended = asyncio.get_running_loop().time()
-        self._replying = None
+        response.request.ended = asyncio.get_running_loop().time()
+        self._responding = None
         if self._last:
             self.transport.close()
         elif self._received and not self.transport.is_closing():

@@ -1,21 +1,112 @@
-"""What handlers answer: pages of rows, single objects, refusals; and the cutting of a list into pages."""
+"""What handlers answer: pages of rows, single objects, refusals; the cutting of a list into pages, and its tokens.
+
+Page tokens are opaque, stable while rows are added, and refused when altered or expired.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import json
 from collections.abc import Mapping
+from hashlib import blake2b
 from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from amili_async.sandbox import _shapes as shapes
-from amili_async.sandbox._json_text import array
 from amili_async.sandbox._log import LoggedRequest
-from amili_async.sandbox._paging import PagePoint, PageTokenError, PageTokens, Position
-from amili_async.sandbox._routing import Match
-from amili_async.sandbox._shapes import Generation, LastPage
+from amili_async.sandbox._requests import Match
+from amili_async.sandbox._shapes import Generation, LastPage, array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+Position = tuple[int, ...]
+"""What the last row handed out sorts by; the next page begins behind it."""
+
+_MAC_BYTES = 8
+_KEPT = 10_000
+
+
+class PageTokenError(Exception):
+    """A page token that this server did not write, that belongs to another list, or that has expired."""
+
+
+class PagePoint(NamedTuple):
+    """What a page token says."""
+
+    position: Position
+    number: int
+    """The number of the page that it leads to; the first page of a list is 1."""
+    empty: int = 0
+    """How many pages without rows came before it: makes the tokens of empty pages differ."""
+
+
+class PageTokens:
+    """Writes and reads page tokens. They hold all that is needed; which followed which is kept for faults alone."""
+
+    def __init__(self, *, seed: int, lifetime: float | None) -> None:
+        self._key = f"page tokens of seed {seed}".encode()
+        self._lifetime = lifetime
+        self._era = 0
+        self._before: dict[str, str] = {}
+
+    @property
+    def mortal(self) -> bool:
+        """Whether tokens expire, so that a page that holds one cannot be kept."""
+        return self._lifetime is not None
+
+    def expire(self) -> None:
+        """Refuse every token written so far."""
+        self._era += 1
+
+    def write(self, point: PagePoint, listing: str, now: float) -> str:
+        """Return the token that leads to a point of a listing (its operation, organization and filters, as text)."""
+        issued = int(now * 1000) if self._lifetime is not None else 0
+        values = [self._era, issued, list(point.position), point.number, point.empty]
+        payload = json.dumps(values, separators=(",", ":")).encode()
+        return base64.urlsafe_b64encode(self._mac(payload, listing) + payload).decode().rstrip("=")
+
+    def read(self, token: str, listing: str, now: float) -> PagePoint:
+        """Return the point that a token leads to.
+
+        Raises:
+            PageTokenError: it was written by another server, for another list, or too long ago.
+        """
+        try:
+            raw = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        except (UnicodeError, binascii.Error):
+            raise PageTokenError("the page token is not one of this server's") from None
+        mac, payload = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
+        if mac != self._mac(payload, listing):
+            raise PageTokenError("the page token is not one of this list's")
+        era, issued, position, number, empty = json.loads(payload)
+        late = self._lifetime is not None and now * 1000 - issued > self._lifetime * 1000
+        if era != self._era or late:
+            raise PageTokenError("the page token has expired")
+        return PagePoint(tuple(position), number, empty)
+
+    def follow(self, token: str, asked_with: str) -> None:
+        """Remember that a token was handed out by the page that was asked for with another."""
+        self._before[token] = asked_with
+        if len(self._before) > _KEPT:
+            del self._before[next(iter(self._before))]
+
+    def before(self, token: str | None) -> str | None:
+        """Return the token of the page before the one that a token leads to; ``None`` where that is the first."""
+        return None if token is None else self._before.get(token)
+
+    def number(self, token: str) -> int:
+        """Return the number of the page that a token leads to; 1 for text that is none of this server's."""
+        try:
+            payload = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_")[_MAC_BYTES:]
+            return int(json.loads(payload)[3])
+        except (ValueError, LookupError, TypeError):
+            return 1
+
+    def _mac(self, payload: bytes, listing: str) -> bytes:
+        return blake2b(payload + listing.encode(), digest_size=_MAC_BYTES, key=self._key).digest()
 
 
 _STATUSES = frozenset(HTTPStatus)
@@ -36,7 +127,7 @@ class Refusal(Exception):  # noqa: N818  # an answer, raised to leave the handle
 class Request(NamedTuple):
     """A request that was let in, as its handler sees it."""
 
-    request: LoggedRequest
+    logged: LoggedRequest
     match: Match
     query: Mapping[str, str]
     now: float
@@ -109,7 +200,7 @@ class Pages:
 
     def cut(
         self,
-        question: Request,
+        request: Request,
         walk: Callable[[Position | None], Iterator[tuple[Position, Callable[[], str]]]],
         *,
         token_name: str = "PageToken",  # noqa: S107  # a query name
@@ -123,10 +214,10 @@ class Pages:
         Raises:
             Refusal: the page token or the page size cannot be.
         """
-        size = self._size(question.query.get(size_name)) if size_name is not None else self._page_size
-        text = question.query.get(token_name)
+        size = self._size(request.query.get(size_name)) if size_name is not None else self._page_size
+        text = request.query.get(token_name)
         try:
-            point = self._tokens.read(text, question.listing, question.now) if text is not None else None
+            point = self._tokens.read(text, request.listing, request.now) if text is not None else None
         except PageTokenError as error:
             raise Refusal(400, str(error)) from None
         start = (point.position or None) if point is not None else None
@@ -134,12 +225,12 @@ class Pages:
         token = None
         if len(found) > size:
             number = point.number if point is not None else 1
-            token = self._tokens.write(PagePoint(found[size - 1][0], number + 1), question.listing, question.now)
+            token = self._tokens.write(PagePoint(found[size - 1][0], number + 1), request.listing, request.now)
             if text is not None:
                 self._tokens.follow(token, text)
         rows = [render() for _, render in found[:size]]
         last_but_one = found[size - 2][0] if token is not None and size > 1 else ()
-        return Page(rows, token, text, point, question.listing, self._generation, self._last_page, last_but_one)
+        return Page(rows, token, text, point, request.listing, self._generation, self._last_page, last_but_one)
 
     def _size(self, text: str | None) -> int:
         if text is None:

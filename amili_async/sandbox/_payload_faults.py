@@ -9,15 +9,14 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from amili_async.sandbox._faults import ROWS
-from amili_async.sandbox._json_text import is_array, is_object
-from amili_async.sandbox._pages import Answer, Page
-from amili_async.sandbox._paging import PagePoint
+from amili_async.sandbox._pages import Answer, Page, PagePoint
+from amili_async.sandbox._shapes import is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from amili_async.sandbox._faults import Fault
-    from amili_async.sandbox._paging import PageTokens
+    from amili_async.sandbox._pages import PageTokens
 
 HTML = (
     b"<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head>\n"
@@ -51,7 +50,7 @@ def fits(fault: Fault, outcome: Page | Answer, tokens: PageTokens) -> bool:
             return len(outcome.rows) > (fault.row or 0)
 
 
-def damage_page(fault: Fault, page: Page, tokens: PageTokens, now: float) -> Page:
+def apply_to_page(fault: Fault, page: Page, tokens: PageTokens, now: float) -> Page:
     """Return a page as a fault of lists or rows leaves it."""
     start = page.point or PagePoint((), 1)
 
@@ -74,21 +73,21 @@ def damage_page(fault: Fault, page: Page, tokens: PageTokens, now: float) -> Pag
         case "last-empty":
             return page._replace(last_page="empty")
         case _:
-            return _damage_rows(fault, page)
+            return _apply_to_rows(fault, page)
 
 
-def _damage_rows(fault: Fault, page: Page) -> Page:
+def _apply_to_rows(fault: Fault, page: Page) -> Page:
     rows = list(page.rows)
     index = len(rows) // 2 if fault.row is None else fault.row
-    rows[index] = _text(_damage_row(fault, json.loads(rows[index])))
+    rows[index] = _text(_apply_to_row(fault, json.loads(rows[index])))
     members = f",{_text(_UNSEEN)[1:-1]}" if fault.kind == "unknown-member" else ""
     return page._replace(rows=rows, members=members)
 
 
-def damage_answer(fault: Fault, answer: Answer) -> Answer:
+def apply_to_answer(fault: Fault, answer: Answer) -> Answer:
     """Return a single object as a fault of rows leaves it."""
     members = (_single(answer) or {}).items()
-    whole = {name: _damage_row(fault, member) if name == "data" else member for name, member in members}
+    whole = {name: _apply_to_row(fault, member) if name == "data" else member for name, member in members}
     return answer._replace(body=_text(whole).encode())
 
 
@@ -103,7 +102,7 @@ def _single(answer: Answer) -> dict[str, dict[str, object]] | None:
     return members if len(members) == len(whole) else None
 
 
-def _damage_row(fault: Fault, row: dict[str, object]) -> dict[str, object]:
+def _apply_to_row(fault: Fault, row: dict[str, object]) -> dict[str, object]:
     match fault.kind:
         case "bad-row":
             return {name: _unreadable(name, value) for name, value in row.items()}
@@ -135,7 +134,7 @@ def _text(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def damage_body(fault: Fault, body: bytes) -> bytes:
+def apply_to_body(fault: Fault, body: bytes) -> bytes:
     """Return a body as a fault of bodies leaves it."""
     match fault.kind:
         case "truncate":

@@ -9,21 +9,18 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Self
 
 from amili_async.sandbox._access import AccessTokens, Credentials
-from amili_async.sandbox._active_faults import Faults
 from amili_async.sandbox._application import Application
 from amili_async.sandbox._autocollect import AutoCollect
 from amili_async.sandbox._collection import Collection
-from amili_async.sandbox._collection_reads import CollectionReads
-from amili_async.sandbox._fault_injector import FaultInjector
+from amili_async.sandbox._fault_injector import FaultInjector, Faults
 from amili_async.sandbox._handlers import handlers
 from amili_async.sandbox._http_server import Server
 from amili_async.sandbox._listener import Listener
 from amili_async.sandbox._log import RequestLog
-from amili_async.sandbox._pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Pages
-from amili_async.sandbox._paging import PageTokens
-from amili_async.sandbox._reads import BatchReads
-from amili_async.sandbox._routing import API_ROOT, AUTOCOLLECT_ROOT, TOKEN_PATH, Router
-from amili_async.sandbox._seed_data import Failure, Organization, SeedData
+from amili_async.sandbox._pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Pages, PageTokens
+from amili_async.sandbox._reads import BatchReads, CollectionReads
+from amili_async.sandbox._requests import API_ROOT, AUTOCOLLECT_ROOT, TOKEN_PATH, Router
+from amili_async.sandbox._seed_data import FailedItem, Organization, SeedData
 from amili_async.sandbox._shapes import GENERATIONS
 from amili_async.sandbox._state import State, check_size
 from amili_async.sandbox._webhooks import Webhooks, hmac_sha256
@@ -96,15 +93,15 @@ class Sandbox:
         """What was asked, in order."""
         self.faults = Faults(seed, self._refuse)
         """What goes wrong."""
-        population = SeedData(seed=seed, organizations=organizations, batches=batches, entries=entries)
+        seed_data = SeedData(seed=seed, organizations=organizations, batches=batches, entries=entries)
         self._newest_first = order != "oldest"
-        self._world = world = State(population, order=order, clock=clock)
-        self.organization_ids = [organization.id for organization in world.organizations]
+        self._state = state = State(seed_data, order=order, clock=clock)
+        self.organization_ids = [organization.id for organization in state.organizations]
         """The ids of all organizations."""
         self.webhooks = Webhooks(
             webhook_url,
             sign=webhook_sign or hmac_sha256(webhook_secret),
-            identifiers=population.identifiers,
+            identifiers=seed_data.identifiers,
             clock=clock,
         )
         """The events: those sent, and how they were taken."""
@@ -112,7 +109,7 @@ class Sandbox:
             self.credentials, seed=seed, lifetime=token_lifetime, members=token_members or {}, clock=clock
         )
         self._page_tokens = PageTokens(seed=seed, lifetime=page_token_lifetime)
-        collection = Collection(world)
+        collection = Collection(state)
         pages = Pages(
             self._page_tokens,
             page_size=page_size,
@@ -121,18 +118,18 @@ class Sandbox:
             last_page=last_page,
         )
         application = Application(
-            world=world,
+            state=state,
             access=self._access,
             router=Router(generation, routes),
             handlers=handlers(
-                world,
+                state,
                 generation=generation,
                 batches=BatchReads(
-                    world, pages, generation=generation, heeds_sort=heeds_sort, newest_first=self._newest_first
+                    state, pages, generation=generation, heeds_sort=heeds_sort, newest_first=self._newest_first
                 ),
-                collection=CollectionReads(world, collection, pages, generation=generation),
+                collection=CollectionReads(state, collection, pages, generation=generation),
                 writes=Writes(
-                    world,
+                    state,
                     collection,
                     generation=generation,
                     api_root=lambda: self.base_url,
@@ -142,10 +139,10 @@ class Sandbox:
                     on_case=self.webhooks.case,
                     on_settlement=self.webhooks.settlement_created,
                 ),
-                autocollect=AutoCollect(world, collection),
+                autocollect=AutoCollect(state, collection),
             ),
             log=self.requests,
-            trouble=FaultInjector(self.faults, access=self._access, page_tokens=self._page_tokens, clock=clock),
+            fault_injector=FaultInjector(self.faults, access=self._access, page_tokens=self._page_tokens, clock=clock),
             clock=clock,
             latency=latency,
             keep=0 if self._page_tokens.mortal else keep_bytes,
@@ -155,9 +152,9 @@ class Sandbox:
         self._listener = Listener(Server(application), host=host, port=port, tls=tls)
         self._thread: threading.Thread | None = None
         self._end: Callable[[], object] | None = None
-        world.on_finished = self.webhooks.batch_completed
+        state.on_finished = self.webhooks.batch_completed
         # Events of finished batches are to go out even if nobody asks for anything meanwhile.
-        world.on_due = lambda instant: self._listener.later(max(0.0, instant - clock()), world.settle)
+        state.on_due = lambda instant: self._listener.later(max(0.0, instant - clock()), state.finish_due)
 
     def __repr__(self) -> str:
         return f"<Sandbox {self.base_url} {self.requests!r}>"
@@ -265,7 +262,7 @@ class Sandbox:
     def expire_page_tokens(self) -> None:
         """Refuse every page token written so far."""
         self._page_tokens.expire()
-        self._world.touch()
+        self._state.touch()
 
     def batch_ids(self, organization_id: str | None = None, *, listed: bool = False) -> list[str]:
         """Return the ids of an organization's batches (by default the first one's), in the order of their making.
@@ -273,9 +270,9 @@ class Sandbox:
         With ``listed``, in the order in which a list without ``SortDirection`` gives them.
         """
         organization = self._organization(organization_id)
-        numbers = range(self._world.length(organization))
-        in_order = self._world.sequences(organization, descending=self._newest_first, after=None) if listed else numbers
-        return [self._world.batch(organization, number).id for number in in_order]
+        numbers = range(self._state.length(organization))
+        in_order = self._state.sequences(organization, descending=self._newest_first, after=None) if listed else numbers
+        return [self._state.batch(organization, number).id for number in in_order]
 
     def add_batch(
         self,
@@ -294,16 +291,16 @@ class Sandbox:
         in Unix seconds, now by default.
         """
         organization = self._organization(organization_id)
-        with self._world.lock:
-            batch = self._world.add_batch(
+        with self._state.lock:
+            batch = self._state.add_batch(
                 organization,
                 type=type,
                 state=state,
                 succeeded=[
-                    self._world.invoice_success(organization, self._world.length(organization), entry)
+                    self._state.invoice_success(organization, self._state.length(organization), entry)
                     for entry in range(entries)
                 ],
-                failed=[Failure(entries + number, f"F-{number}", "refused") for number in range(failures)],
+                failed=[FailedItem(entries + number, f"F-{number}", "refused") for number in range(failures)],
                 idempotency_key=idempotency_key,
                 created_at=None if created_at is None else int(created_at * 1000),
             )
@@ -315,15 +312,15 @@ class Sandbox:
         Raises:
             LookupError: there is no such batch.
         """
-        batch = self._world.find_batch(batch_id)
+        batch = self._state.find_batch(batch_id)
         if batch is None:
             raise LookupError(f"no batch {batch_id} in this sandbox")
-        self._world.finish(batch, state)
+        self._state.finish(batch, state)
 
     def _organization(self, organization_id: str | None) -> Organization:
         if organization_id is None:
-            return self._world.organizations[0]
-        organization = self._world.organization(organization_id)
+            return self._state.organizations[0]
+        organization = self._state.organization(organization_id)
         if organization is None:
             raise LookupError(f"no organization {organization_id} in this sandbox")
         return organization

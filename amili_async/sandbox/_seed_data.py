@@ -9,8 +9,65 @@ from __future__ import annotations
 from random import Random
 from typing import NamedTuple
 
-from amili_async.sandbox import _names as names
 from amili_async.sandbox._identifiers import Identifiers, Kind
+
+FIRST_NAMES = (  # noqa: SIM905  # a word list reads best as words
+    "Anne Berit Camilla Dagny Elin Frida Gunn Hedda Ingrid Jorunn Kari Liv Marit Nora Oda Ragnhild Sigrid "
+    "Tone Unni Vilde Åse Arne Bjørn Dag Eirik Finn Geir Håkon Ivar Jon Kjell Lars Magnus Nils Ola Per "
+    "Ragnar Sverre Terje Øystein"
+).split()
+
+LAST_NAMES = (  # noqa: SIM905  # a word list reads best as words
+    "Aas Bakken Berge Bråten Dahl Eide Fossum Gundersen Haugen Hovland Iversen Jensen Kristoffersen Lie "
+    "Lunde Moen Myhre Nygård Næss Olsen Pettersen Rønning Sandvik Skår Solberg Strand Sæther Tangen Tveit "
+    "Ødegård Østby Ås"
+).split()
+
+COMPANY_FIRST = (  # noqa: SIM905  # the same
+    "Fjellheim Nordlys Bryggen Solsiden Vestfold Lofoten Havgap Skogly Granli Tindtoppen Fjordgløtt Myrdal "
+    "Elvebakken Storgata Sørøya Kvitøy Hardanger Romsdal Trøndelag Nidaros"
+).split()
+
+COMPANY_TRADES = (
+    "Rørlegger",
+    "Tannklinikk",
+    "Bilverksted",
+    "Elektro",
+    "Kraft",
+    "Bredbånd",
+    "Treningssenter",
+    "Regnskap",
+    "Byggevare",
+    "Dyreklinikk",
+    "Barnehage",
+    "Møbler",
+    "Båtutleie",
+    "Optikk",
+    "Sykkel & Sport",
+)
+
+DESCRIPTIONS = (
+    "Månedsleie",
+    "Rørleggerarbeid",
+    "Tannbehandling",
+    "Strøm og nettleie",
+    "Medlemskap",
+    "Service og EU-kontroll",
+    "Varekjøp",
+    "Bredbånd",
+    "Årsavgift",
+    "Konsultasjon",
+)
+
+FAILURES = (
+    "Organisasjonsnummer er ugyldig",
+    "Forfallsdato er før fakturadato",
+    "Faktura finnes allerede",
+    "Skyldner mangler adresse",
+    "Beløp må være større enn null",
+    "Ukjent valuta",
+)
+
 
 END_OF_TIMELINE = 1_760_000_000_000
 """The moment (Unix milliseconds) just after the newest seeded batch: autumn 2025."""
@@ -36,7 +93,7 @@ class Organization(NamedTuple):
     def name(self) -> str:
         """Its name."""
         draw = self._draw()
-        return f"{draw.choice(names.COMPANY_FIRST)} {draw.choice(names.COMPANY_TRADES)} AS"
+        return f"{draw.choice(COMPANY_FIRST)} {draw.choice(COMPANY_TRADES)} AS"
 
     @property
     def number(self) -> str:
@@ -47,7 +104,7 @@ class Organization(NamedTuple):
         return Random(f"organization {self.ordinal} of {self.seed}")  # noqa: S311  # sample data
 
 
-class Success(NamedTuple):
+class SucceededItem(NamedTuple):
     """An entry of a batch that came through."""
 
     tag: str
@@ -59,7 +116,7 @@ class Success(NamedTuple):
     """The id of the payment or correction, where it is one."""
 
 
-class Failure(NamedTuple):
+class FailedItem(NamedTuple):
     """An entry of a batch that did not."""
 
     entry: int
@@ -84,9 +141,9 @@ class Batch(NamedTuple):
     """How many entries it has, failed ones included."""
     failures: int
     idempotency_key: str
-    succeeded: tuple[Success, ...] | None = None
+    succeeded: tuple[SucceededItem, ...] | None = None
     """Its entries, where they were given and are not made from the seed."""
-    failed: tuple[Failure | None, ...] | None = None
+    failed: tuple[FailedItem | None, ...] | None = None
 
 
 class Invoice(NamedTuple):
@@ -174,7 +231,7 @@ class SeedData:
             idempotency_key=f"erp-{organization.ordinal}-{sequence}",
         )
 
-    def successes(self, batch: Batch) -> tuple[Success, ...]:
+    def successes(self, batch: Batch) -> tuple[SucceededItem, ...]:
         """Return the entries that came through."""
         if batch.state == QUEUED:
             return ()
@@ -188,7 +245,7 @@ class SeedData:
             own = Kind.PAYMENT if batch.type == "PAYMENT" else Kind.CORRECTION
             earlier, there = self._invoices_before(batch)
             return tuple(
-                Success(
+                SucceededItem(
                     tag,
                     make(Kind.INVOICE, organization, earlier, entry % there),
                     invoice_number(earlier, entry % there),
@@ -198,7 +255,7 @@ class SeedData:
                 for entry in through
             )
         return tuple(
-            Success(
+            SucceededItem(
                 "invoiceSuccess",
                 make(Kind.INVOICE, organization, sequence, entry),
                 invoice_number(sequence, entry),
@@ -215,7 +272,7 @@ class SeedData:
                 return sequence, earlier.lines - earlier.failures
         return batch.sequence, 1
 
-    def failures(self, batch: Batch) -> tuple[Failure | None, ...]:
+    def failures(self, batch: Batch) -> tuple[FailedItem | None, ...]:
         """Return the entries that failed; ``None`` for one of which nothing is said."""
         if batch.state == QUEUED:
             return ()
@@ -225,10 +282,10 @@ class SeedData:
         return tuple(
             None
             if (batch.sequence + entry) % 5 == 4  # noqa: PLR2004  # every fifth
-            else Failure(
+            else FailedItem(
                 entry,
                 invoice_number(batch.sequence, entry),
-                names.FAILURES[(batch.sequence + entry) % len(names.FAILURES)],
+                FAILURES[(batch.sequence + entry) % len(FAILURES)],
             )
             for entry in range(start, batch.lines)
         )
@@ -259,11 +316,11 @@ class SeedData:
             amount=amount,
             paid=paid,
             currency="NOK",
-            description=draw.choice(names.DESCRIPTIONS),
+            description=draw.choice(DESCRIPTIONS),
             source_id=f"erp-order-{batch.sequence}-{entry}",
             customer_number=str(10_000 + draw.randrange(5_000)),
-            first_name=draw.choice(names.FIRST_NAMES),
-            last_name=draw.choice(names.LAST_NAMES),
+            first_name=draw.choice(FIRST_NAMES),
+            last_name=draw.choice(LAST_NAMES),
         )
 
 

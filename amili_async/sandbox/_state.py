@@ -15,10 +15,10 @@ from amili_async.sandbox._seed_data import (
     QUEUED,
     SUCCESS,
     Batch,
-    Failure,
+    FailedItem,
     Organization,
     SeedData,
-    Success,
+    SucceededItem,
 )
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ class Ledger:
 class State:
     """All organizations and their batches. Its methods may be called from any thread."""
 
-    def __init__(self, population: SeedData, *, order: Order, clock: Callable[[], float]) -> None:
-        self.population = population
-        self.organizations = [population.organization(index) for index in range(population.count)]
+    def __init__(self, seed_data: SeedData, *, order: Order, clock: Callable[[], float]) -> None:
+        self.seed_data = seed_data
+        self.organizations = [seed_data.organization(index) for index in range(seed_data.count)]
         self.lock = RLock()
         self.version = 0
         """Grows with every change: pages rendered under another version are stale."""
@@ -74,7 +74,7 @@ class State:
 
     def length(self, organization: Organization) -> int:
         """Return how many batches an organization has."""
-        return self.population.batches + len(self.ledger(organization).added)
+        return self.seed_data.batches + len(self.ledger(organization).added)
 
     def batch(self, organization: Organization, sequence: int) -> Batch:
         """Return a batch as it stands."""
@@ -82,13 +82,13 @@ class State:
         changed = ledger.changed.get(sequence)
         if changed is not None:
             return changed
-        if sequence < self.population.batches:
-            return self.population.batch(organization, sequence)
-        return ledger.added[sequence - self.population.batches]
+        if sequence < self.seed_data.batches:
+            return self.seed_data.batch(organization, sequence)
+        return ledger.added[sequence - self.seed_data.batches]
 
     def find_batch(self, batch_id: str) -> Batch | None:
         """Return a batch by its id."""
-        place = self.population.identifiers.read(batch_id)
+        place = self.seed_data.identifiers.read(batch_id)
         if place is None or place.kind is not Kind.BATCH or place.organization >= len(self.organizations):
             return None
         organization = self.organizations[place.organization]
@@ -110,7 +110,7 @@ class State:
         ledger = self.ledger(organization)
         length = self.length(organization)
         if ledger.order is None or len(ledger.order) != length:
-            seed = self.population.seed
+            seed = self.seed_data.seed
             keys = [(Random(f"{seed}/{organization.ordinal}/{n}").random(), n) for n in range(length)]  # noqa: S311  # order
             ledger.order = [sequence for _, sequence in sorted(keys)]
         return ledger.order if after is None else ledger.order[ledger.order.index(after) + 1 :]
@@ -122,8 +122,8 @@ class State:
         organization: Organization,
         *,
         type: str,
-        succeeded: Sequence[Success],
-        failed: Sequence[Failure | None],
+        succeeded: Sequence[SucceededItem],
+        failed: Sequence[FailedItem | None],
         state: str | None = None,
         idempotency_key: str | None = None,
         created_at: int | None = None,
@@ -135,7 +135,7 @@ class State:
             if sequence >= SEQUENCES:
                 raise ValueError(f"an organization of the sandbox holds {SEQUENCES} batches at most")
             now = int(self._clock() * 1000) if created_at is None else created_at
-            make = self.population.identifiers.make
+            make = self.seed_data.identifiers.make
             batch = Batch(
                 organization=organization,
                 sequence=sequence,
@@ -160,14 +160,14 @@ class State:
     def next_batch(self, organization: Organization, created_at: int) -> Batch:
         """Return what the next batch of an organization would be, for what has to know it beforehand."""
         sequence = self.length(organization)
-        return self.population.batch(organization, sequence, finished=True)._replace(created_at=created_at)
+        return self.seed_data.batch(organization, sequence, finished=True)._replace(created_at=created_at)
 
     def invoice_success(
         self, organization: Organization, sequence: int, entry: int, number: str | None = None
-    ) -> Success:
+    ) -> SucceededItem:
         """Return the entry that an invoice of a batch becomes."""
-        make = self.population.identifiers.make
-        return Success(
+        make = self.seed_data.identifiers.make
+        return SucceededItem(
             "invoiceSuccess",
             make(Kind.INVOICE, organization.ordinal, sequence, entry),
             number or f"F-{100_000 + sequence}-{entry:02d}",
@@ -181,7 +181,7 @@ class State:
                 return batch
             now = int(self._clock() * 1000)
             if batch.succeeded is None:
-                done = self.population.batch(batch.organization, batch.sequence, finished=True)
+                done = self.seed_data.batch(batch.organization, batch.sequence, finished=True)
             else:
                 state_by_entries = outcome(batch.lines - batch.failures, batch.failures)
                 done = batch._replace(state=state_by_entries, finished_at=max(now, batch.created_at))
@@ -203,7 +203,7 @@ class State:
         """End a queued batch after so many looks at it."""
         self._polls[batch.id] = polls
 
-    def look_at(self, batch: Batch) -> Batch:
+    def poll(self, batch: Batch) -> Batch:
         """Return a batch as someone sees who asks for it alone, which may be what ends it."""
         remaining = self._polls.get(batch.id)
         if remaining is None:
@@ -219,7 +219,7 @@ class State:
             heapq.heappush(self._due, (instant, batch.id))
         self.on_due(instant)
 
-    def settle(self) -> list[Batch]:
+    def finish_due(self) -> list[Batch]:
         """End the batches whose time has come, and return them."""
         done: list[Batch] = []
         if self._due:

@@ -9,7 +9,7 @@ import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from amili_async.sandbox import _collection_shapes as collection_shapes
+from amili_async.sandbox import _shapes as shapes
 from amili_async.sandbox._identifiers import Kind
 from amili_async.sandbox._listener import running_loop
 
@@ -87,19 +87,19 @@ class Webhooks:
     def batch_completed(self, batch: Batch) -> None:
         """Tell that a batch is done."""
         identifier, at = self._next()
-        self._put("BATCH_COMPLETED", collection_shapes.batch_completed(identifier, at, batch))
+        self._put("BATCH_COMPLETED", shapes.batch_completed(identifier, at, batch))
 
     def case(self, invoice: Invoice, changed: tuple[str, ...] = ()) -> None:
         """Tell that a case was opened or, with the members that changed, updated."""
         identifier, at = self._next()
         event = "CASE_UPDATED" if changed else "CASE"
-        self._put(event, collection_shapes.case_event(identifier, at, invoice, changed))
+        self._put(event, shapes.case_event(identifier, at, invoice, changed))
 
     def settlement_created(self, invoice: Invoice) -> None:
         """Tell that money was paid out."""
         identifier, at = self._next()
         settlement_id = self._identifiers.make(Kind.SETTLEMENT, *invoice.place)
-        self._put("SETTLEMENT_CREATED", collection_shapes.settlement_created(identifier, at, invoice, settlement_id))
+        self._put("SETTLEMENT_CREATED", shapes.settlement_created(identifier, at, invoice, settlement_id))
 
     def send(self, event: str, body: bytes) -> Delivery:
         """Deliver an event of your own, signed like the others."""

@@ -8,12 +8,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from amili_async.sandbox._collection import CLOSED, OPEN, PAUSED, WITHDRAWN, Payment
-from amili_async.sandbox._collection_reads import asked_invoice
 from amili_async.sandbox._identifiers import ENTRIES, Kind
-from amili_async.sandbox._json_text import Value, is_array, is_object, written
 from amili_async.sandbox._pages import Answer, Refusal
-from amili_async.sandbox._reads import organization_of
-from amili_async.sandbox._seed_data import QUEUED, Batch, Failure, Invoice, Organization, Success
+from amili_async.sandbox._reads import asked_invoice, organization_of
+from amili_async.sandbox._seed_data import QUEUED, Batch, FailedItem, Invoice, Organization, SucceededItem
+from amili_async.sandbox._shapes import Value, is_array, is_object, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,7 +38,7 @@ class Writes:
 
     def __init__(
         self,
-        world: State,
+        state: State,
         collection: Collection,
         *,
         generation: Generation,
@@ -50,7 +49,7 @@ class Writes:
         on_case: Callable[[Invoice, tuple[str, ...]], None],
         on_settlement: Callable[[Invoice], None],
     ) -> None:
-        self._world = world
+        self._state = state
         self._collection = collection
         self._generation: Generation = generation
         self._api_root = api_root
@@ -62,68 +61,68 @@ class Writes:
 
     # Batches
 
-    def create_invoices(self, question: Request) -> Answer:
+    def create_invoices(self, request: Request) -> Answer:
         """Take invoices; those that can be invoices show up in the lists when the batch is done."""
-        organization = organization_of(self._world, question)
-        known = self._known(organization, question)
+        organization = organization_of(self._state, request)
+        known = self._known(organization, request)
         if known is not None:
             return known
-        sequence = self._world.length(organization)
+        sequence = self._state.length(organization)
         taken: set[str] = set()
-        succeeded: list[Success] = []
-        failed: list[Failure] = []
+        succeeded: list[SucceededItem] = []
+        failed: list[FailedItem] = []
         invoices: list[Invoice] = []
-        for entry, item in enumerate(_items(question, "invoices")):
+        for entry, item in enumerate(_items(request, "invoices")):
             fault = self._fault_of_invoice(organization, item, taken)
             number = _text(item, "invoiceNumber")
             if fault is not None:
-                failed.append(Failure(entry, number, fault))
+                failed.append(FailedItem(entry, number, fault))
                 continue
             taken.add(_text(item, "uniqueSourceInvoiceId"))
-            succeeded.append(self._world.invoice_success(organization, sequence, entry, number))
-            invoices.append(self._invoice(organization, sequence, entry, item, question.now))
+            succeeded.append(self._state.invoice_success(organization, sequence, entry, number))
+            invoices.append(self._invoice(organization, sequence, entry, item, request.now))
 
         def effect() -> None:
             for invoice in invoices:
                 self._on_case(invoice, ())
 
         for invoice in invoices:
-            self._collection.give(invoice)
-        return self._queue(organization, question, kind="INVOICE", succeeded=succeeded, failed=failed, effect=effect)
+            self._collection.add_invoice(invoice)
+        return self._queue(organization, request, kind="INVOICE", succeeded=succeeded, failed=failed, effect=effect)
 
-    def create_payments(self, question: Request) -> Answer:
+    def create_payments(self, request: Request) -> Answer:
         """Take payments; they count when the batch is done."""
-        return self._book(question, "payments", correction=False)
+        return self._book(request, "payments", correction=False)
 
-    def create_corrections(self, question: Request) -> Answer:
+    def create_corrections(self, request: Request) -> Answer:
         """Take corrections; they count when the batch is done."""
-        return self._book(question, "corrections", correction=True)
+        return self._book(request, "corrections", correction=True)
 
-    def _book(self, question: Request, member: str, *, correction: bool) -> Answer:
-        organization = organization_of(self._world, question)
-        known = self._known(organization, question)
+    def _book(self, request: Request, member: str, *, correction: bool) -> Answer:
+        organization = organization_of(self._state, request)
+        known = self._known(organization, request)
         if known is not None:
             return known
-        sequence = self._world.length(organization)
-        succeeded: list[Success] = []
-        failed: list[Failure] = []
+        sequence = self._state.length(organization)
+        succeeded: list[SucceededItem] = []
+        failed: list[FailedItem] = []
         booked: list[tuple[Invoice, Payment]] = []
         kind = Kind.CORRECTION if correction else Kind.PAYMENT
-        for entry, item in enumerate(_items(question, member)):
+        for entry, item in enumerate(_items(request, member)):
             amount = _ore(item.get("amount"))
             identifier = _text(item, "invoiceId")
             invoice = self._collection.find(identifier, Kind.INVOICE, organization)
             if invoice is None:
-                failed.append(Failure(entry, identifier, "unknown invoice"))
+                failed.append(FailedItem(entry, identifier, "unknown invoice"))
             elif amount is None or amount <= 0:
-                failed.append(Failure(entry, invoice.number, "amount must be above zero, with two decimals at most"))
+                failed.append(FailedItem(entry, invoice.number, "amount must be above zero, with two decimals at most"))
             else:
-                own = self._world.population.identifiers.make(kind, organization.ordinal, sequence, entry)
+                own = self._state.seed_data.identifiers.make(kind, organization.ordinal, sequence, entry)
                 tag = "correctionSuccess" if correction else "paymentSuccess"
-                succeeded.append(Success(tag, invoice.id, invoice.number, invoice.case_id, own))
+                succeeded.append(SucceededItem(tag, invoice.id, invoice.number, invoice.case_id, own))
                 word = _text(item, "type") or ("CORRECTION" if correction else "DIRECT_PAYMENT")
                 currency = _text(item, "currency") or "NOK"
-                at = int(question.now * 1000)
+                at = int(request.now * 1000)
                 payment = Payment(own, word, amount, currency, at, _text(item, "description"))
                 booked.append((invoice, payment))
 
@@ -132,7 +131,7 @@ class Writes:
                 self._pay(invoice, payment, correction=correction)
 
         word = "CORRECTION" if correction else "PAYMENT"
-        return self._queue(organization, question, kind=word, succeeded=succeeded, failed=failed, effect=effect)
+        return self._queue(organization, request, kind=word, succeeded=succeeded, failed=failed, effect=effect)
 
     def _pay(self, invoice: Invoice, payment: Payment, *, correction: bool) -> None:
         before = self._collection.current(invoice)
@@ -145,26 +144,26 @@ class Writes:
     def _queue(
         self,
         organization: Organization,
-        question: Request,
+        request: Request,
         *,
         kind: str,
-        succeeded: list[Success],
-        failed: list[Failure],
+        succeeded: list[SucceededItem],
+        failed: list[FailedItem],
         effect: Callable[[], None],
     ) -> Answer:
-        batch = self._world.add_batch(
+        batch = self._state.add_batch(
             organization,
             type=kind,
             state=QUEUED,
             succeeded=succeeded,
             failed=failed,
-            idempotency_key=question.request.headers.get("idempotencykey"),
+            idempotency_key=request.logged.headers.get("idempotencykey"),
         )
-        self._world.when_finished(batch, effect)
+        self._state.when_finished(batch, effect)
         if self._finish_polls is not None:
-            self._world.finish_at_poll(batch, self._finish_polls)
+            self._state.finish_at_poll(batch, self._finish_polls)
         elif self._finish_after is not None:
-            self._world.finish_at(batch, question.now + self._finish_after)
+            self._state.finish_at(batch, request.now + self._finish_after)
         return self._accepted(batch)
 
     def _accepted(self, batch: Batch) -> Answer:
@@ -172,13 +171,13 @@ class Writes:
             f"/orgs/{batch.organization.id}/batches/{batch.id}" if self._generation == "G3" else f"/batches/{batch.id}"
         )
         data: Value = {"batchId": batch.id, "batchUrl": self._api_root() + where}
-        return Answer(202, written({"summary": {"status": "SUCCESS"}, "data": data}).encode())
+        return Answer(202, to_json({"summary": {"status": "SUCCESS"}, "data": data}).encode())
 
-    def _known(self, organization: Organization, question: Request) -> Answer | None:
+    def _known(self, organization: Organization, request: Request) -> Answer | None:
         """Return the first answer again where the same key came before, if this server heeds keys."""
-        key = question.request.headers.get("idempotencykey")
-        sequence = self._world.ledger(organization).keys.get(key) if self._heeds_key and key is not None else None
-        return self._accepted(self._world.batch(organization, sequence)) if sequence is not None else None
+        key = request.logged.headers.get("idempotencykey")
+        sequence = self._state.ledger(organization).keys.get(key) if self._heeds_key and key is not None else None
+        return self._accepted(self._state.batch(organization, sequence)) if sequence is not None else None
 
     def _fault_of_invoice(self, organization: Organization, item: Item, taken: set[str]) -> str | None:
         """Return why an invoice cannot be taken."""
@@ -193,14 +192,14 @@ class Writes:
             return "invoiceDate or dueDate is missing or no date"
         if due < invoiced:
             return "dueDate is before invoiceDate"
-        if source and (source in taken or source in self._collection.holdings(organization).source_ids):
+        if source and (source in taken or source in self._collection.ledger(organization).source_ids):
             return "an invoice with this uniqueSourceInvoiceId exists already"
         return None
 
     def _invoice(self, organization: Organization, sequence: int, entry: int, item: Item, now: float) -> Invoice:
         """Return an invoice as it was sent, and what a register would add to it."""
-        batch = self._world.next_batch(organization, int(now * 1000))
-        made_up = self._world.population.invoice(batch, entry)
+        batch = self._state.next_batch(organization, int(now * 1000))
+        made_up = self._state.seed_data.invoice(batch, entry)
         return made_up._replace(
             sequence=sequence,
             number=_text(item, "invoiceNumber"),
@@ -220,21 +219,21 @@ class Writes:
 
     def action(self, name: str) -> Callable[[Request], Answer]:
         """Return what answers an action on an invoice or a case: 202 without a body."""
-        status, substanding = ACTIONS[name]
+        status, sub_statuses = ACTIONS[name]
 
-        def act(question: Request) -> Answer:
-            organization = organization_of(self._world, question)
-            invoice = asked_invoice(self._collection, question, organization)
+        def act(request: Request) -> Answer:
+            organization = organization_of(self._state, request)
+            invoice = asked_invoice(self._collection, request, organization)
             if (name == "pause" and invoice.status == PAUSED) or (name == "resume" and invoice.status != PAUSED):
                 raise Refusal(400, f"cannot {name} what is {invoice.status}")
-            self._collection.stand(
+            self._collection.set_status(
                 invoice,
                 status or invoice.status,
                 word=name.upper(),
-                at=int(question.now * 1000),
-                substanding=substanding,
+                at=int(request.now * 1000),
+                sub_statuses=sub_statuses,
             )
-            after = asked_invoice(self._collection, question, organization)
+            after = asked_invoice(self._collection, request, organization)
             self._on_case(after, ("status",))
             return Answer(202)
 
@@ -255,17 +254,17 @@ ACTIONS: Mapping[str, tuple[str | None, str | None]] = {
 """The status and the sub-status that each action leads to; made up, as the actions' pages show none."""
 
 
-def _items(question: Request, member: str) -> list[Item]:
+def _items(request: Request, member: str) -> list[Item]:
     """Return the list that a request sends.
 
     Raises:
         Refusal: the body is not JSON of the documented shape, or the list is empty or too long.
     """
-    content_type = question.request.headers.get("content-type", "")
+    content_type = request.logged.headers.get("content-type", "")
     if not content_type.startswith("application/json"):
         raise Refusal(400, f"send application/json, not {content_type or 'a body without a content type'}")
     try:
-        body: object = json.loads(question.request.body, parse_float=Decimal, parse_int=Decimal)
+        body: object = json.loads(request.logged.body, parse_float=Decimal, parse_int=Decimal)
     except ValueError:
         raise Refusal(400, "the body is not JSON") from None
     sent = body.get(member) if is_object(body) else None

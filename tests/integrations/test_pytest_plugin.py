@@ -17,8 +17,7 @@ from amili_async import _clock as clock_module
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from amili_async.sandbox import Sandbox
-    from amili_async.sandbox._virtual_clock import VirtualClock
+    from amili_async.sandbox import Sandbox, VirtualClock
 
 QUIET = ("-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-W", "error")
 ASYNCIO = ("-o", "asyncio_default_fixture_loop_scope=function")

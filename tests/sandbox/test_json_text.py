@@ -6,7 +6,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amili_async.sandbox._json_text import Value, is_array, is_object, money, written
+from amili_async.sandbox._shapes import Value, is_array, is_object, money, to_json
 
 values: st.SearchStrategy[Value] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False, allow_infinity=False),
@@ -16,12 +16,12 @@ values: st.SearchStrategy[Value] = st.recursive(
 
 @given(values)
 def test_what_is_written_is_json_of_the_same_value(value: Value) -> None:
-    assert json.loads(written(value)) == value
+    assert json.loads(to_json(value)) == value
 
 
 @given(st.integers(-(10**15), 10**15))
 def test_money_keeps_its_two_decimals(ore: int) -> None:
-    text = written({"amount": money(ore)})
+    text = to_json({"amount": money(ore)})
     digits = text.removeprefix('{"amount":').removesuffix("}")
     assert digits.partition(".")[2].isdigit()
     assert len(digits.partition(".")[2]) == 2

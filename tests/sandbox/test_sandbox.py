@@ -118,14 +118,14 @@ async def test_a_connection_that_comes_while_the_sandbox_ends_is_ended_too() -> 
 
 
 def test_the_same_seed_is_the_same_world_and_another_seed_another() -> None:
-    def world(**options: Any) -> bytes:
+    def state(**options: Any) -> bytes:
         with Sandbox(organizations=2, batches=40, **options) as sandbox:
             rows = fetch(sandbox, f"/orgs/{sandbox.organization_ids[1]}/batches?PageSize=30")
         return json.dumps(rows).encode()
 
-    assert world(seed=5) == world(seed=5)
-    assert world(seed=5) != world(seed=6)
-    assert world(seed=5) != world(seed=5, generation="G2")
+    assert state(seed=5) == state(seed=5)
+    assert state(seed=5) != state(seed=6)
+    assert state(seed=5) != state(seed=5, generation="G2")
 
 
 @pytest.mark.parametrize(

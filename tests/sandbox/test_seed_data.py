@@ -8,19 +8,19 @@ from amili_async.sandbox._seed_data import FAILED, PARTIAL, QUEUED, SUCCESS, See
 WEIGHTS = (3, 2, 7, 6, 5, 4, 3, 2, 1)
 
 
-def population(*, batches: int = 60, entries: int = 12, seed: int = 1, organizations: int = 5) -> SeedData:
+def seed_data(*, batches: int = 60, entries: int = 12, seed: int = 1, organizations: int = 5) -> SeedData:
     return SeedData(seed=seed, organizations=organizations, batches=batches, entries=entries)
 
 
 @given(st.integers(0, 10**6))
 def test_organization_numbers_check_themselves(index: int) -> None:
-    number = population().organization(index).number
+    number = seed_data().organization(index).number
     assert len(number) == 9
     assert sum(int(digit) * weight for digit, weight in zip(number, WEIGHTS, strict=True)) % 11 == 0
 
 
 def test_organizations_have_norwegian_names() -> None:
-    names = [population().organization(index).name for index in range(200)]
+    names = [seed_data().organization(index).name for index in range(200)]
     assert all(name.endswith(" AS") for name in names)
     assert len(set(names)) > 100
     assert any(set("æøåÆØÅ") & set(name) for name in names)
@@ -30,7 +30,7 @@ def test_organizations_have_norwegian_names() -> None:
 def test_batches_are_made_one_after_the_other_and_no_two_organizations_make_one_at_once(
     batches: int, organizations: int
 ) -> None:
-    made = population(batches=batches, organizations=organizations)
+    made = seed_data(batches=batches, organizations=organizations)
     moments = [
         made.created_at(organization, sequence)
         for sequence in range(min(batches, 4))
@@ -42,7 +42,7 @@ def test_batches_are_made_one_after_the_other_and_no_two_organizations_make_one_
 
 @given(st.integers(0, 3), st.integers(0, 59), st.integers(0, 30), st.integers(0, 99))
 def test_a_batch_is_what_its_entries_make_it(index: int, sequence: int, entries: int, seed: int) -> None:
-    made = population(entries=entries, seed=seed)
+    made = seed_data(entries=entries, seed=seed)
     batch = made.batch(made.organization(index), sequence)
     assert batch == made.batch(made.organization(index), sequence)
     succeeded, failed = made.successes(batch), made.failures(batch)
@@ -64,7 +64,7 @@ def test_a_batch_is_what_its_entries_make_it(index: int, sequence: int, entries:
 
 
 def test_payments_pay_for_invoices_that_exist() -> None:
-    made = population(batches=200)
+    made = seed_data(batches=200)
     organization = made.organization(0)
     batches = [made.batch(organization, sequence) for sequence in range(200)]
     invoices = {entry.invoice_id for batch in batches if batch.type == "INVOICE" for entry in made.successes(batch)}
@@ -75,7 +75,7 @@ def test_payments_pay_for_invoices_that_exist() -> None:
 
 
 def test_a_payment_before_all_invoices_pays_for_something_all_the_same() -> None:
-    made = population()
+    made = seed_data()
     batch = made.batch(made.organization(0), 0, finished=True)._replace(
         type="PAYMENT", state=SUCCESS, failures=0, lines=1
     )
@@ -83,7 +83,7 @@ def test_a_payment_before_all_invoices_pays_for_something_all_the_same() -> None
 
 
 def test_invoices_look_like_life() -> None:
-    made = population(batches=200)
+    made = seed_data(batches=200)
     organization = made.organization(0)
     batch = made.batch(organization, 10, finished=True)._replace(lines=300)
     invoices = [made.invoice(batch, entry) for entry in range(300)]

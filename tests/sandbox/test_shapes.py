@@ -8,7 +8,7 @@ import pytest
 
 from amili_async.sandbox import Sandbox
 from amili_async.sandbox import _shapes as shapes
-from amili_async.sandbox._seed_data import Failure, Success
+from amili_async.sandbox._seed_data import FailedItem, SucceededItem
 from tests.support.raw_client import RawClient
 
 if TYPE_CHECKING:
@@ -83,9 +83,9 @@ async def test_the_end_of_a_list_is_marked_as_the_sandbox_is_told(
 
 
 def test_text_is_quoted_whatever_it_holds() -> None:
-    entry = Success('new"Type', "id", 'no "1"\n', "case")
+    entry = SucceededItem('new"Type', "id", 'no "1"\n', "case")
     assert json.loads(shapes.success(entry, "G2"))["invoiceNumber"] == 'no "1"\n'
-    assert json.loads(shapes.failure(Failure(0, '"', "\\"), "G3")) == {"invoiceNumber": '"', "message": "\\"}
+    assert json.loads(shapes.failure(FailedItem(0, '"', "\\"), "G3")) == {"invoiceNumber": '"', "message": "\\"}
 
 
 def test_moments_and_days_are_those_of_greenwich() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from amili_async.sandbox._routing import Router
+from amili_async.sandbox._requests import Router
 
 
 def test_a_path_gives_its_placeholders_their_values_decoded() -> None:

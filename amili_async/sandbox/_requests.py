@@ -1,4 +1,4 @@
-"""Which operation a request asks for: method and path against the route table of a generation."""
+"""Requests on their way in: what the first line asks for, against the route table, and what handlers see of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 from amili_async._routes import ROUTES, Route
+from amili_async.sandbox._log import LoggedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,3 +61,32 @@ def _pattern(template: str) -> re.Pattern[str]:
     return re.compile(
         "".join(f"(?P<{part}>[^/]+)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
     )
+
+
+class ParsedRequest(NamedTuple):
+    """A request before it is known whether it is let in."""
+
+    logged: LoggedRequest
+    match: Match | None
+    """The route asked for; ``None`` where there is none."""
+    path: str
+    query: dict[str, str]
+
+    @property
+    def page_token(self) -> str | None:
+        """The page token that it carries, however the operation spells its name."""
+        return self.query.get("PageToken") or self.query.get("pageToken")
+
+    @property
+    def access_token(self) -> str:
+        """The bearer token that it carries; empty for none."""
+        return authorization(self.logged.head).partition(" ")[2]
+
+
+def authorization(head: bytes) -> str:
+    """Return the Authorization header, found without taking all headers apart."""
+    start = head.lower().find(b"\r\nauthorization:")
+    if start < 0:
+        return ""
+    end = head.find(b"\r\n", start + 2)
+    return head[start + 16 : end if end >= 0 else len(head)].strip().decode("latin-1")

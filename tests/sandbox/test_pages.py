@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amili_async.sandbox._paging import PagePoint, PageTokenError, PageTokens
+from amili_async.sandbox._pages import PagePoint, PageTokenError, PageTokens
 
 positions = st.lists(st.integers(0, 2**40), max_size=3).map(tuple)
 points = st.builds(PagePoint, positions, st.integers(1, 10**6), st.integers(0, 100))
@@ -51,7 +51,7 @@ def test_a_token_expires_after_its_lifetime() -> None:
 
 
 def test_the_token_before_a_token_is_known_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("amili_async.sandbox._paging._KEPT", 2)
+    monkeypatch.setattr("amili_async.sandbox._pages._KEPT", 2)
     server = tokens()
     for token, before in (("b", "a"), ("c", "b"), ("d", "c")):
         server.follow(token, before)

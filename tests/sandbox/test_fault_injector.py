@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from amili_async.sandbox import Fault
-from amili_async.sandbox._active_faults import Faults
+from amili_async.sandbox._fault_injector import Faults
 
 if TYPE_CHECKING:
     from tests.support.raw_client import RawClient
@@ -16,8 +16,8 @@ def made(seed: int = 1) -> Faults:
 
 
 def strikes(faults: Faults, times: int, operation: str = "batches.list") -> list[str | None]:
-    struck = [faults.strike(lambda _: True, operation) for _ in range(times)]
-    return [None if fault is None else str(fault) for fault in struck]
+    injected = [faults.strike(lambda _: True, operation) for _ in range(times)]
+    return [None if fault is None else str(fault) for fault in injected]
 
 
 def test_a_fault_strikes_as_often_as_its_count_says() -> None:

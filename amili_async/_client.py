@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from ssl import SSLContext, create_default_context
 from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack, overload
 
@@ -85,7 +86,8 @@ class AmiliClient:
     share its connections, its token, its rate-limit gate and its concurrency limit.
 
     Args:
-        auth: `ClientCredentials`, another `TokenProvider`, a token as text, or an async callable that returns one.
+        auth: `ClientCredentials` or the pair of its id and secret (such as ``sandbox.credentials``), another
+            `TokenProvider`, a token as text, or an async callable that returns one.
         environment: ``"production"`` or ``"staging"``.
         base_url: the API root, in place of the environment's; https unless it is loopback.
         token_url: the token endpoint, in place of the environment's.
@@ -116,20 +118,9 @@ class AmiliClient:
         ConfigurationError: an argument that cannot be right, by its name; nothing is sent.
     """
 
-    batches: Batches
-    invoices: Invoices
-    payments: Payments
-    corrections: Corrections
-    cases: Cases
-    settlements: Settlements
-    organizations: Organizations
-    status: Status
-    banqsoft: Banqsoft
-    autocollect: AutoCollect
-
     def __init__(
         self,
-        auth: TokenProvider | str | Callable[[], Awaitable[str]],
+        auth: TokenProvider | str | tuple[str, str] | Callable[[], Awaitable[str]],
         *,
         environment: str = endpoints.PRODUCTION,
         base_url: str | None = None,
@@ -196,7 +187,57 @@ class AmiliClient:
         )
         self._owns = True
         registry = RouteRegistry(routes, seen=() if profile is None else profile.routes)
-        self._attach(OperationClient(transport, options, registry, Readers(entry_types), profile))
+        self._caller = OperationClient(transport, options, registry, Readers(entry_types), profile)
+
+    @cached_property
+    def batches(self) -> Batches:
+        """What every write becomes: listed, read, waited for, streamed over many organizations."""
+        return Batches(self._caller)
+
+    @cached_property
+    def invoices(self) -> Invoices:
+        """Invoices: sent once or in bulk, listed, read, acted on, downloaded; what became of a write."""
+        return Invoices(self._caller)
+
+    @cached_property
+    def payments(self) -> Payments:
+        """Payments that a creditor received directly, told to Amili."""
+        return Payments(self._caller)
+
+    @cached_property
+    def corrections(self) -> Corrections:
+        """Corrections of what is owed, such as credit notes, told to Amili."""
+        return Corrections(self._caller)
+
+    @cached_property
+    def cases(self) -> Cases:
+        """Cases: listed, and acted on by routes of which only the names are public (U)."""
+        return Cases(self._caller)
+
+    @cached_property
+    def settlements(self) -> Settlements:
+        """Settlements, what Amili paid out: listed and read."""
+        return Settlements(self._caller)
+
+    @cached_property
+    def organizations(self) -> Organizations:
+        """The reports of an organization (U)."""
+        return Organizations(self._caller)
+
+    @cached_property
+    def status(self) -> Status:
+        """Whether Amili is there (U)."""
+        return Status(self._caller)
+
+    @cached_property
+    def banqsoft(self) -> Banqsoft:
+        """The call to Banqsoft (U)."""
+        return Banqsoft(self._caller)
+
+    @cached_property
+    def autocollect(self) -> AutoCollect:
+        """AutoCollect, the older API, at its own address: ``AmiliClient(autocollect_url=...)``."""
+        return AutoCollect(self._caller)
 
     @classmethod
     def from_env(cls, **overrides: Unpack[ClientSettings]) -> Self:
@@ -252,9 +293,7 @@ class AmiliClient:
         )
         copy = type(self).__new__(type(self))
         copy._owns = False  # noqa: SLF001  # a copy of itself
-        copy._attach(  # noqa: SLF001  # the same
-            self._caller.with_options(options)
-        )
+        copy._caller = self._caller.with_options(options)  # noqa: SLF001  # the same
         return copy
 
     @overload
@@ -365,19 +404,6 @@ class AmiliClient:
     def caller(self) -> OperationClient:
         """What makes the calls: for the parts of this package that work with a client, such as `sync`."""
         return self._caller
-
-    def _attach(self, caller: OperationClient) -> None:
-        self._caller = caller
-        self.batches = Batches(caller)
-        self.invoices = Invoices(caller)
-        self.payments = Payments(caller)
-        self.corrections = Corrections(caller)
-        self.cases = Cases(caller)
-        self.settlements = Settlements(caller)
-        self.organizations = Organizations(caller)
-        self.status = Status(caller)
-        self.banqsoft = Banqsoft(caller)
-        self.autocollect = AutoCollect(caller)
 
 
 def _auth_from_environment() -> TokenProvider:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pydoc
 import re
 from importlib.metadata import PackageNotFoundError
 from typing import Any
@@ -21,6 +22,7 @@ from amili_async.errors import (
     UnconfirmedRouteWarning,
 )
 from amili_async.models import SucceededEntry
+from amili_async.resources._base import Resource
 from amili_async.sandbox import Fault, Sandbox
 
 VARIABLES = (
@@ -95,6 +97,29 @@ def test_a_static_token_needs_no_token_url_beside_its_base_url() -> None:
 def test_no_auth_is_refused_and_says_what_to_pass(auth: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"auth is|token is empty"):
         AmiliClient(auth)
+
+
+async def test_the_credentials_of_a_sandbox_are_taken_as_they_are(sandbox: Sandbox) -> None:
+    async with AmiliClient(sandbox.credentials, base_url=sandbox.base_url, token_url=sandbox.token_url) as amili:
+        await amili.authenticate()
+    with pytest.raises(ConfigurationError, match="base_url is given without token_url"):
+        AmiliClient(sandbox.credentials, base_url=sandbox.base_url)
+
+
+def test_help_shows_every_resource_with_a_line_on_it(client: AmiliClient) -> None:
+    shown = pydoc.plain(pydoc.render_doc(AmiliClient))
+    line = re.compile(r"^ \|  (\w+) = <functools.cached_property object>\n \|      (\S.*)$", re.MULTILINE)
+    described = dict(line.findall(shown))
+    assert {*described} == {name for name in dir(client) if isinstance(getattr(client, name), Resource)}
+    assert all(text.endswith(".") for text in described.values())
+
+
+def test_a_resource_is_the_same_each_time_and_can_be_replaced(client: AmiliClient) -> None:
+    assert client.batches is client.batches
+    assert client.with_options(deadline=5).batches is not client.batches
+    stand_in: Any = object()
+    client.batches = stand_in
+    assert client.batches is stand_in
 
 
 def test_the_environment_names_the_servers() -> None:

@@ -402,14 +402,16 @@ class CallableToken:
         """Do nothing: the callable is asked again anyway."""
 
 
-def as_provider(auth: TokenProvider | str | TokenSource) -> TokenProvider:
-    """Return the provider for what a client was given: a provider, a token, or an async callable that returns one.
+def as_provider(auth: TokenProvider | str | tuple[str, str] | TokenSource) -> TokenProvider:
+    """Return the provider for what a client was given: a provider, a token, id and secret, or an async callable.
 
     Raises:
         ConfigurationError: it is none of these.
     """
     if isinstance(auth, str):
         return StaticToken(auth)
+    if isinstance(auth, tuple) and len(auth) == 2:  # noqa: PLR2004  # such as a sandbox's credentials
+        return ClientCredentials(*auth)
     # A class has its instances' methods, and can be called: it would pass for a provider and fail at the first call.
     is_class = isinstance(auth, type)
     if isinstance(auth, TokenProvider) and not is_class:

@@ -115,7 +115,7 @@ class WritingResource(Resource):
             idempotency_prefix=check_key(idempotency_prefix, "idempotency_prefix"),
         )
 
-    async def _find_outcome(
+    def _find_outcome(
         self,
         organization_id: Identifier,
         items: Sequence[R],
@@ -124,11 +124,11 @@ class WritingResource(Resource):
         *,
         idempotency_key: str | None,
         deadline: float,
-    ) -> WriteOutcome[R]:
+    ) -> Coroutine[Any, Any, WriteOutcome[R]]:
         """Return what a search for a write's outcome finds."""
         checked = several(items, kind, name)
         search = OutcomeSearch(self._caller, organization_id, checked, idempotency_key=idempotency_key)
-        return await search.run(seconds(deadline, "deadline"))
+        return search.run(seconds(deadline, "deadline"))
 
     def _act(
         self,

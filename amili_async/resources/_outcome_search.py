@@ -13,7 +13,7 @@ from uuid import uuid4
 import msgspec
 
 from amili_async._protocol.requests import identifier
-from amili_async.errors import AmiliError, APIError, DeadlineExceededError, DecodeError
+from amili_async.errors import AmiliError, APIError, DeadlineExceededError, DecodeError, detach
 from amili_async.models import Batch, Invoice, InvoiceSuccess, NewInvoice
 from amili_async.resources._arguments import check_key
 from amili_async.resources._polling import growing_pauses, is_passing
@@ -108,6 +108,14 @@ class OutcomeSearch(Generic[R]):
             DeadlineExceededError: no place could be looked into at all.
             AmiliError: the server refused, as any read may be.
         """
+        try:
+            return await self._run(deadline)
+        except AmiliError as error:
+            del self  # what was sent, and the filters by which it was looked for
+            detach(error)
+            raise
+
+    async def _run(self, deadline: float) -> WriteOutcome[R]:
         clock = self._caller.transport.clock
         begun = clock.monotonic()
         self._ends = begun + deadline

@@ -573,7 +573,13 @@ def test_a_provider_of_the_callers_own_is_taken_as_it_is() -> None:
     assert as_provider(credentials) is credentials
 
 
-@pytest.mark.parametrize("auth", [None, 7, b"abc", ClientCredentials, str, ("id", "secret"), object()])
+def test_a_pair_is_an_id_and_its_secret() -> None:
+    assert isinstance(as_provider(("id", "secret")), ClientCredentials)
+    with pytest.raises(ConfigurationError, match="client_secret"):
+        as_provider(("id", ""))
+
+
+@pytest.mark.parametrize("auth", [None, 7, b"abc", ClientCredentials, str, ("id",), ("id", "secret", "x"), object()])
 def test_anything_else_is_refused_and_the_message_says_what_to_pass(auth: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"^auth is .*ClientCredentials\(client_id, client_secret\)"):
         as_provider(auth)

@@ -129,8 +129,8 @@ async def call(client: AmiliClient, sandbox: Sandbox, operation: str, **filters:
 def test_every_operation_has_a_method_and_every_method_an_operation(client: AmiliClient) -> None:
     methods = {
         f"{name}.{method}"
-        for name, resource in vars(client).items()
-        if isinstance(resource, Resource)
+        for name in dir(client)
+        if isinstance(resource := getattr(client, name), Resource)
         for method, _ in inspect.getmembers(type(resource), inspect.isfunction)
         if not method.startswith("_")
     }

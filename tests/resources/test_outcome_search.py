@@ -29,6 +29,7 @@ from amili_async._clock import installed
 from amili_async.models import Batch, FailedEntry, InvoiceSuccess
 from amili_async.resources._outcome_search import AT_A_LOOK
 from amili_async.sandbox import Fault, Sandbox, VirtualClock
+from tests.support.reachable import leaks
 from tests.support.virtual_time import run
 
 if TYPE_CHECKING:
@@ -205,6 +206,14 @@ def test_payments_and_corrections_are_found_by_the_key_of_their_write(resource: 
             assert other.places == ("batches by idempotency key: none",)
 
     run(main)
+
+
+async def test_an_error_of_a_search_holds_nothing_of_what_was_looked_for(client: AmiliClient, sandbox: Sandbox) -> None:
+    sandbox.faults.add("invoices.list:status=403,body={}", "batches.list:status=503,body={}")
+    secret = new(1, unique_source_invoice_id="hidden-query", description="hidden-debtor")
+    with pytest.raises(ForbiddenError) as caught:
+        await client.invoices.find_outcome(sandbox.organization_ids[0], [secret], deadline=5)
+    assert leaks(caught.value, {"query": "hidden-query", "debtor": "hidden-debtor"}) == []
 
 
 # Servers whose lists do not know the filters

@@ -52,11 +52,11 @@ class Page(Generic[T]):
         rows: slice,
         reader: Reader[T],
     ) -> None:
-        self.items = items
-        self.quarantined = quarantined
+        self.items: tuple[T, ...] = items
+        self.quarantined: tuple[QuarantinedRow, ...] = quarantined
         """The rows that could not be read, with their bytes; empty with ``on_invalid="raise"``."""
-        self.summary = summary
-        self.cursor = cursor
+        self.summary: Summary | None = summary
+        self.cursor: Cursor = cursor
         """Points at the start of this page."""
         self._body = body
         self._rows = rows

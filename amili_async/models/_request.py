@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias, get_args, get_origin
 from uuid import UUID
 
 import msgspec
@@ -59,7 +59,7 @@ class Request(Model, frozen=True, kw_only=True, forbid_unknown_fields=True):
         InvalidArgumentError: members that cannot be right, all of them in ``problems``.
     """
 
-    private = frozenset({"description", "extra"})
+    private: ClassVar[frozenset[str]] = frozenset({"description", "extra"})
 
     extra: ExtraMembers = {}  # noqa: RUF012  # msgspec makes a new one each time
     """Members by their names on the wire, sent as they are beside those that have a field; models as they are sent."""

@@ -40,7 +40,6 @@ async def test_a_proxy_that_asks_who_one_is_refuses_whoever_does_not_say(
     assert upstream.seen() == []
 
 
-@pytest.mark.xfail(reason="the password of a plain-http proxy is not sent", strict=True)
 async def test_a_proxy_that_asks_who_one_is_is_told_the_password_of_its_url(
     servers: Servers, upstream: Upstream, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:

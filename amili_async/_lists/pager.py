@@ -160,6 +160,11 @@ class Pager(Generic[T]):
     ) -> None:
         await self.aclose()
 
+    if not TYPE_CHECKING:  # type checkers say so themselves
+
+        def __iter__(self) -> NoReturn:
+            raise ConfigurationError(f"{self._listing.route.operation} is iterated with `async for`, not with `for`")
+
     def __await__(self) -> Generator[None, None, NoReturn]:
         raise ConfigurationError(
             f"{self._listing.route.operation} is a list and cannot be awaited: "

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from amili_async.errors import AmiliError
+from amili_async.errors import AmiliError, AmiliWarning
 from amili_async.models import Accepted
 from amili_async.resources._streaming import Stream, each
 
@@ -55,6 +56,11 @@ class BulkWrite(Stream[ChunkOutcome[T]]):
         super().__init__(
             name, _write_all(items, write, chunk_size, concurrency, idempotency_prefix, unread=self.unread)
         )
+
+    def __del__(self) -> None:
+        # As of a coroutine that was never awaited; `getattr`, for one whose arguments were refused.
+        if not getattr(self, "_begun", True):
+            warnings.warn(f"{self._name} was never iterated, so nothing was sent", AmiliWarning, stacklevel=1)
 
 
 async def _write_all(

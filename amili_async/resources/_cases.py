@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from amili_async.models import Case, CaseStatus, InvoiceType
 from amili_async.models._inputs import choice
-from amili_async.resources._arguments import day, number, text, text_or_number
+from amili_async.resources._arguments import number, span, text, text_or_number
 from amili_async.resources._base import WritingResource
 
 if TYPE_CHECKING:
@@ -183,6 +183,7 @@ def _filters(
     to_created_at: object = None,
     page_size: object = None,
 ) -> Query:
+    begins, ends = span(from_created_at, to_created_at, ("from_created_at", "to_created_at"))
     return (
         ("Status", choice(CaseStatus, status, "status")),
         ("Type", choice(InvoiceType, type, "type")),
@@ -190,7 +191,7 @@ def _filters(
         ("CustomerNumber", text_or_number(customer_number, "customer_number")),
         ("UniqueSourceInvoiceId", text(unique_source_invoice_id, "unique_source_invoice_id")),
         ("SearchTerm", text(search_term, "search_term")),
-        ("FromCreatedAt", day(from_created_at, "from_created_at")),
-        ("ToCreatedAt", day(to_created_at, "to_created_at")),
+        ("FromCreatedAt", begins),
+        ("ToCreatedAt", ends),
         ("PageSize", number(page_size, "page_size")),
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from amili_async.models import Invoice, InvoiceStatus, InvoiceType, NewInvoice, RawValue
 from amili_async.models._inputs import choice
-from amili_async.resources._arguments import day, text, text_or_number
+from amili_async.resources._arguments import span, text, text_or_number
 from amili_async.resources._base import RECOVERY_HINT, WritingResource, body_of
 from amili_async.resources._downloads import save, target_of
 
@@ -277,12 +277,13 @@ def _filters(
     from_date: object = None,
     to_date: object = None,
 ) -> Query:
+    begins, ends = span(from_date, to_date, ("from_date", "to_date"))
     return (
         ("Status", choice(InvoiceStatus, status, "status")),
         ("Type", choice(InvoiceType, type, "type")),
         ("InvoiceNumber", text_or_number(invoice_number, "invoice_number")),
         ("UniqueSourceInvoiceId", text(unique_source_invoice_id, "unique_source_invoice_id")),
         ("CustomerNumber", text_or_number(customer_number, "customer_number")),
-        ("From", day(from_date, "from_date")),
-        ("To", day(to_date, "to_date")),
+        ("From", begins),
+        ("To", ends),
     )

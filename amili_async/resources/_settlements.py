@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from amili_async.models import Settlement
-from amili_async.resources._arguments import day, number
+from amili_async.resources._arguments import number, span
 from amili_async.resources._base import Resource
 
 if TYPE_CHECKING:
@@ -95,8 +95,9 @@ class Settlements(Resource):
 
 
 def _filters(*, from_date: object, to_date: object, page_size: object) -> Query:
+    begins, ends = span(from_date, to_date, ("from_date", "to_date"))
     return (
-        ("fromDate", day(from_date, "from_date")),
-        ("toDate", day(to_date, "to_date")),
+        ("fromDate", begins),
+        ("toDate", ends),
         ("pageSize", number(page_size, "page_size")),
     )

@@ -25,6 +25,7 @@
     ├── ClientClosedError                   the client was closed before
     ├── WrongLoopError                      the client belongs to another event loop
     ├── StoreError                          the sync store cannot be read or written
+    ├── ReconciliationError                 more rows are not on the server any more than a sync takes for a fact
     ├── ClusterError                        the Dask cluster of a sync is out of reach
     └── WebhookVerificationError            a webhook whose signature does not verify
 
@@ -425,6 +426,10 @@ class WrongLoopError(AmiliError):
 
 class StoreError(AmiliError):
     """The store of a sync cannot be read or written, or is newer than this version knows."""
+
+
+class ReconciliationError(AmiliError):
+    """More of an organization's rows are gone from the server than a sync takes for a fact; none was marked as gone."""
 
 
 class ClusterError(AmiliError):

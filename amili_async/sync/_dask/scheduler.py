@@ -29,10 +29,11 @@ from amili_async.errors import (
     TokenError,
     UnauthorizedError,
 )
+from amili_async.sync._arguments import at_least_one, beginning, checked_resources
 from amili_async.sync._dask.shards import shards as cut
 from amili_async.sync._dask.signals import Signals
 from amili_async.sync._dask.worker import Shard, pickle_errors_our_way, topic, work
-from amili_async.sync._engine import INTERVAL, at_least_one, beginning, checked_resources
+from amili_async.sync._engine import INTERVAL
 from amili_async.sync._report import Failure, Progress, SyncReport
 from amili_async.sync._sql.schema import lists
 from amili_async.sync._sql.store import SqlStore

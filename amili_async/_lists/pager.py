@@ -138,11 +138,19 @@ class Pager(Generic[T]):
         return self._pages()
 
     async def collect(self) -> list[T]:
-        """Return all items as a list; mind the memory."""
+        """Return all items as a list; mind the memory.
+
+        Raises:
+            AmiliError: as of any read; with the `Cursor` to go on from.
+        """
         return [item async for item in self]
 
     async def first(self) -> T | None:
-        """Return the first item, ``None`` for an empty list; nothing is requested ahead."""
+        """Return the first item, ``None`` for an empty list; nothing is requested ahead.
+
+        Raises:
+            AmiliError: as of any read.
+        """
         async with aclosing(aiter(self)) as items:
             self._prefetch = False
             return await anext(items, None)

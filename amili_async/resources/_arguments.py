@@ -55,6 +55,15 @@ def day(value: object, name: str) -> str | None:
     return None if value is None else str(inputs.checked(inputs.query_date, value, name))
 
 
+def flag(value: object, name: str) -> str | None:
+    """Return a choice of two as it is sent.
+
+    Raises:
+        InvalidArgumentError: it is neither ``True`` nor ``False``.
+    """
+    return None if value is None else str(inputs.checked(inputs.flag, value, name)).lower()
+
+
 def span(first: object, last: object, names: tuple[str, str]) -> tuple[str | None, str | None]:
     """Return the ends of a span of time as they are sent.
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from amili_async.errors import ConfigurationError, InvalidArgumentError
 from amili_async.models import BatchState
-from amili_async.resources._arguments import check_key, count, day, number, span, text, text_or_number
+from amili_async.resources._arguments import check_key, count, day, flag, number, span, text, text_or_number
 
 
 @pytest.mark.parametrize(("value", "least"), [(None, 1), (1, 1), (0, 0), (10**9, 1)])
@@ -70,6 +70,12 @@ def test_a_span_ends_where_it_begins_or_later() -> None:
     assert span("2024-01-15T12:00:00Z", None, names) == ("2024-01-15T12:00:00Z", None)
     with pytest.raises(InvalidArgumentError, match="to_date is before from_date: nothing lies between them"):
         span("2024-02-15", date(2024, 1, 15), names)
+
+
+def test_a_choice_of_two_is_sent_in_lower_case() -> None:
+    assert [flag(value, "include_closed") for value in (None, True, False)] == [None, "true", "false"]
+    with pytest.raises(InvalidArgumentError, match="include_closed must be True or False, not str"):
+        flag("yes", "include_closed")
 
 
 def test_a_uuid_is_a_key() -> None:

@@ -20,6 +20,8 @@ from amili_async import (
     NewPayment,
     NotFoundError,
     UnconfirmedRouteWarning,
+    errors,
+    resources,
 )
 from amili_async._routes import ROUTES
 from amili_async.resources._base import Resource
@@ -135,6 +137,23 @@ def test_every_operation_has_a_method_and_every_method_an_operation(client: Amil
     }
     assert methods - NO_ROUTE_OF_THEIR_OWN == set(ROUTES)
     assert methods >= NO_ROUTE_OF_THEIR_OWN
+
+
+METHODS = [
+    method
+    for kind in vars(resources).values()
+    if isinstance(kind, type) and issubclass(kind, Resource)
+    for name, method in inspect.getmembers(kind, inspect.isfunction)
+    if not name.startswith("_")
+]
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__qualname__)
+def test_every_method_says_what_a_caller_should_catch(method: Callable[..., Any]) -> None:
+    said = (inspect.getdoc(method) or "").partition("Raises:\n")[2]
+    names = re.findall(r"^ {4}(\w+): \S", said, re.MULTILINE)
+    assert names
+    assert all(hasattr(errors, name) or name == "OSError" for name in names), names
 
 
 def test_the_readme_lists_every_operation_with_its_path_and_mark() -> None:

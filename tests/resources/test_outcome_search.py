@@ -30,6 +30,7 @@ from amili_async.models import Batch, FailedEntry, InvoiceSuccess
 from amili_async.resources._outcome_search import AT_A_LOOK
 from amili_async.sandbox import Fault, Sandbox, VirtualClock
 from tests.support.reachable import leaks
+from tests.support.scripted_answers import BASE
 from tests.support.virtual_time import run
 
 if TYPE_CHECKING:
@@ -219,7 +220,6 @@ async def test_an_error_of_a_search_holds_nothing_of_what_was_looked_for(client:
 # Servers whose lists do not know the filters
 
 
-BASE = "http://127.0.0.1/collection/v1"
 EVERY_BATCH = re.compile(rf"{re.escape(BASE)}/orgs/o/batches\?.*")
 EVERY_INVOICE = re.compile(rf"{re.escape(BASE)}/orgs/o/invoices\?.*")
 

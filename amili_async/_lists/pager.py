@@ -168,7 +168,9 @@ class Pager(Generic[T]):
     ) -> None:
         await self.aclose()
 
-    if not TYPE_CHECKING:  # type checkers say so themselves
+    if TYPE_CHECKING:
+        __iter__: None
+    else:
 
         def __iter__(self) -> NoReturn:
             raise ConfigurationError(f"{self._listing.route.operation} is iterated with `async for`, not with `for`")

@@ -51,7 +51,9 @@ class Stream(Generic[T_co]):
         self._begun = True
         return await anext(self._results)
 
-    if not TYPE_CHECKING:  # type checkers say so themselves
+    if TYPE_CHECKING:
+        __iter__: None
+    else:
 
         def __iter__(self) -> NoReturn:
             raise ConfigurationError(f"{self._name} is iterated with `async for`, not with `for`")

@@ -292,6 +292,27 @@ async def test_a_programming_error_is_raised_once_the_writes_on_their_way_have_t
     assert (server.cancelled, len(items)) == (0, 2)
 
 
+async def test_after_a_programming_error_nothing_more_is_sent() -> None:
+    server = Server()
+    go_on = asyncio.Event()
+
+    async def source() -> AsyncIterator[int]:
+        yield 0
+        await go_on.wait()
+        yield 1
+
+    async def broken(chunk: tuple[int, ...], key: str | None) -> Accepted:
+        if chunk == (0,):
+            await turns(5)
+            go_on.set()
+            raise ZeroDivisionError
+        return await server.write(chunk, key)
+
+    with pytest.raises(ZeroDivisionError):
+        await writing(source(), broken).collect()
+    assert server.chunks == []
+
+
 async def test_a_source_that_is_cancelled_by_itself_ends_the_write() -> None:
     async def cancelled() -> AsyncIterator[int]:
         yield 0

@@ -249,6 +249,18 @@ async def test_batches_of_a_server_that_does_not_heed_the_filter_by_key_are_not_
     )
 
 
+async def test_a_server_that_refuses_a_key_that_nobody_has_used_has_not_shown_that_it_heeds_the_filter() -> None:
+    body = b'{"data":[{"batchId":"b-1"}]}'
+    with aioresponses() as scripted:
+        scripted.get(re.compile(r".*IdempotencyKey=k$"), body=body, repeat=True)  # pyright: ignore[reportUnknownMemberType]  # half typed
+        scripted.get(EVERY_BATCH, status=400, repeat=True)  # pyright: ignore[reportUnknownMemberType]  # half typed
+        scripted.get(EVERY_INVOICE, body=b'{"data":[]}', repeat=True)  # pyright: ignore[reportUnknownMemberType]  # half typed
+        async with AmiliClient("token", base_url=BASE) as client:
+            outcome = await client.invoices.find_outcome("o", [new(1)], idempotency_key="k", deadline=0.01)
+    assert isinstance(outcome, NotSeen)
+    assert outcome.places[0] == "batches by idempotency key: whether this server heeds the filter is not known"
+
+
 async def test_a_batch_that_names_an_invoice_of_the_write_is_its_batch_all_the_same() -> None:
     own = Batch(batch_id="b-2", succeeded=(InvoiceSuccess(invoice_id="i", invoice_number="INV-2"),))
     with aioresponses() as scripted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import hmac
 import inspect
 import json
@@ -58,7 +59,25 @@ def webhook(batch: Batch) -> bytes:
 
 
 @pytest.fixture
-async def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncGenerator[dict[str, object], None]:
+async def url() -> AsyncGenerator[str, None]:
+    """A server that takes whatever is sent to it."""
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(head.lower().partition(b"content-length:")[2].split()[0]))
+        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(take, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        yield f"http://{host}:{port}/amili/webhooks"
+
+
+@pytest.fixture
+async def surroundings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str
+) -> AsyncGenerator[dict[str, object], None]:
     """Yield the names that snippets use without saying where from, with a sandbox for Amili's servers."""
     async with Sandbox(organizations=3, batches=40, entries=2, page_size=20) as sandbox:
         there = servers.Environment(sandbox.base_url, sandbox.token_url)
@@ -94,6 +113,7 @@ async def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Async
                 "organization_id": sandbox.organization_ids[0],
                 "organization_ids": sandbox.organization_ids,
                 "secret": SECRET,
+                "url": url,
             }
 
 

@@ -145,7 +145,8 @@ async def opened(
             settings["environment"] = options.environment
         client = AmiliClient.from_env(**settings)
     else:
-        settings |= {"base_url": server.base_url, "token_url": server.token_url}
+        # A proxy of the machine's has no business between two ends of one process.
+        settings |= {"base_url": server.base_url, "token_url": server.token_url, "trust_env": False}
         client = AmiliClient(ClientCredentials(*server.credentials), **settings)
     async with client as amili:
         try:

@@ -35,6 +35,19 @@ def sandbox(
     orgs_file: Annotated[
         Path | None, typer.Option(help="Write the organizations' ids there, for amili sync --orgs-file.")
     ] = None,
+    webhook_url: Annotated[
+        str | None, typer.Option(help="Deliver events there, such as http://127.0.0.1:8000/amili/webhooks.")
+    ] = None,
+    webhook_secret: Annotated[
+        str,
+        typer.Option(
+            envvar="AMILI_WEBHOOK_SECRET",
+            help="What events are signed with: an HMAC-SHA256 of the body, in hex, in X-Webhook-Signature.",
+        ),
+    ] = "sandbox webhook secret",  # noqa: S107  # the sandbox's own, which is not secret
+    undocumented: Annotated[
+        bool, typer.Option("--undocumented", help="Say more than the public pages do, to see that it is carried.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --orgs-file where it is there.")] = False,
 ) -> None:
     """Serve a sandbox until Control-C, and print the lines that point every other command at it."""
@@ -51,6 +64,9 @@ def sandbox(
             generation=generation,
             latency=seconds(latency),
             port=port,
+            webhook_url=webhook_url,
+            webhook_secret=webhook_secret,
+            undocumented=undocumented,
             log_limit=0,
         )
         for line in fault or ():
@@ -98,4 +114,6 @@ def introduce(server: Sandbox, batches: int) -> None:
     sys.stdout.flush()
     ids = server.organization_ids
     say(f"Serving {len(ids):,} organizations with {batches:,} batches each at {server.origin} until Control-C.")
+    if server.webhooks.url is not None:
+        say(f"Events go to {server.webhooks.url}, signed with AMILI_WEBHOOK_SECRET or --webhook-secret.")
     say(f"Paste the lines above into another shell, then: amili batches list {ids[0]}")

@@ -44,6 +44,7 @@ class Application:
         clock: Callable[[], float],
         latency: float,
         keep: int,
+        strict: bool,
     ) -> None:
         self._state = state
         self._access = access
@@ -56,6 +57,7 @@ class Application:
         self._cached: dict[str, CachedPage] = {}
         self._cached_bytes = 0
         self._keep = keep
+        self._strict = strict
         self._second, self._date_text = -1, ""
 
     def answer(self, request: LoggedRequest) -> Response:
@@ -117,18 +119,28 @@ class Application:
                 raise Refusal(405, f"this path takes {', '.join(allowed)}")
             raise Refusal(404, "no such path in this generation of the API")
         unknown = parsed.query.keys() - set(match.route.query)
-        if unknown:
-            # Real servers are likely to ignore them; here a misspelt name is to be seen.
+        if unknown and self._strict:
             raise Refusal(400, f"unknown query names: {', '.join(sorted(unknown))}")
-        asked = Request(parsed.logged, match, parsed.query, self._clock())
         with self._state.lock:
             version = self._state.version
-            outcome = self._handlers[match.route.operation](asked)
+            outcome = self._handled(Request(parsed.logged, match, parsed.query, self._clock()))
         if isinstance(outcome, Answer) or self._fault_injector.reshapes:
             return outcome
         body = outcome.render()
         self._remember(parsed.logged.target, CachedPage(match.route.operation, match.route.path, body, version))
         return Answer(200, body)
+
+    def _handled(self, request: Request) -> Page | Answer:
+        """Return what a handler says; a filter that cannot be is as if it were not there, where no 400 is printed."""
+        route = request.match.route
+        try:
+            return self._handlers[route.operation](request)
+        except Refusal as refusal:
+            name = refusal.query_name
+            if name is None or self._strict or refusal.status in route.statuses:
+                raise
+            others = {other: value for other, value in request.query.items() if other != name}
+            return self._handled(request._replace(query=others))
 
     def _exchange(self, request: LoggedRequest) -> Answer:
         if request.method != "POST":

@@ -26,9 +26,10 @@ _ACCOUNT = "86011117947"
 class AutoCollect:
     """Answers AutoCollect's operations from the same invoices as the rest."""
 
-    def __init__(self, state: State, collection: Collection) -> None:
+    def __init__(self, state: State, collection: Collection, *, undocumented: bool) -> None:
         self._state = state
         self._collection = collection
+        self._undocumented = undocumented
 
     def get_batch(self, request: Request) -> Answer:
         """Return creditors, cases and settlements, of one creditor or of the first."""
@@ -47,8 +48,8 @@ class AutoCollect:
             "batchid": self._state.seed_data.identifiers.make(Kind.BATCH, organization.ordinal),
             "offline": False,
             "creditor": [_creditor(organization, len(settled))],
-            "case": [_case(invoice) for invoice in invoices],
-            "settlement": [_settlement(invoice) for invoice in settled],
+            "case": [self._case(invoice) for invoice in invoices],
+            "settlement": [self._settlement(invoice) for invoice in settled],
         }
         return Answer(200, to_json(answer).encode())
 
@@ -93,6 +94,53 @@ class AutoCollect:
                 return organization
         raise Refusal(404, "no such creditor")
 
+    def _case(self, invoice: Invoice) -> Value:
+        credited = self._collection.credited(invoice)
+        remaining = money(max(0, invoice.amount - invoice.paid - credited))
+        closed_at = self._collection.closed_at(invoice)
+        return {
+            **_references(invoice),
+            "customername": f"{invoice.first_name} {invoice.last_name}",
+            "currencycode": invoice.currency,
+            "regdate": date(invoice.created_at),
+            "closuredate": None if closed_at is None else date(closed_at),
+            "isdebtcollection": invoice.type == "COLLECTION_NOTICE",
+            "billdate": date(invoice.invoice_date),
+            "duedate": date(invoice.due_date),
+            "originalsum": money(invoice.amount),
+            "paidsum": money(invoice.paid),
+            "remainingsum": remaining,
+            "originalprincipal": money(invoice.amount),
+            "paidprincipal": money(invoice.paid),
+            "remainingprincipal": remaining,
+            **{f"{kind}{what}": money(0) for what in ("fee", "interest") for kind in ("original", "paid", "remaining")},
+            "service_description": invoice.description,
+            "status_statuscode": "0",
+            "reminders": 1,
+            "debtcollectionlist": False,
+            "history": [
+                {
+                    "type": "letter",
+                    "loggedat": date(invoice.created_at),
+                    "message": "Betalingsoppfordring sendt",
+                    "subject": "Betalingsoppfordring",
+                    "conversationid": None,
+                    "attachmentid": str(invoice.case_number),
+                }
+            ],
+            "paymentDetails": {
+                "paymentValue": remaining,
+                "currency": invoice.currency,
+                "kid": invoice.kid,
+                "bankAccount": _ACCOUNT,
+                "dueDate": date(invoice.due_date),
+            },
+        }
+
+    def _settlement(self, invoice: Invoice) -> Value:
+        members: dict[str, Value] = {"creditorid": invoice.organization.number, **_references(invoice)}
+        return {**members, "paidsum": money(invoice.paid)} if self._undocumented else members
+
 
 def _creditor(organization: Organization, last_settlement: int) -> Value:
     contact: Value = {
@@ -127,52 +175,6 @@ def _creditor(organization: Organization, last_settlement: int) -> Value:
         "disabled": False,
         "lastsettlementid": last_settlement,
     }
-
-
-def _case(invoice: Invoice) -> Value:
-    remaining = money(max(0, invoice.amount - invoice.paid))
-    return {
-        **_references(invoice),
-        "customername": f"{invoice.first_name} {invoice.last_name}",
-        "currencycode": invoice.currency,
-        "regdate": date(invoice.created_at),
-        "closuredate": date(invoice.due_date) if invoice.status == "CLOSED" else None,
-        "isdebtcollection": invoice.type == "COLLECTION_NOTICE",
-        "billdate": date(invoice.invoice_date),
-        "duedate": date(invoice.due_date),
-        "originalsum": money(invoice.amount),
-        "paidsum": money(invoice.paid),
-        "remainingsum": remaining,
-        "originalprincipal": money(invoice.amount),
-        "paidprincipal": money(invoice.paid),
-        "remainingprincipal": remaining,
-        **{f"{kind}{what}": money(0) for what in ("fee", "interest") for kind in ("original", "paid", "remaining")},
-        "service_description": invoice.description,
-        "status_statuscode": invoice.status,
-        "reminders": 1,
-        "debtcollectionlist": False,
-        "history": [
-            {
-                "type": "letter",
-                "loggedat": date(invoice.created_at),
-                "message": "Betalingsoppfordring sendt",
-                "subject": "Betalingsoppfordring",
-                "conversationid": None,
-                "attachmentid": str(invoice.case_number),
-            }
-        ],
-        "paymentDetails": {
-            "paymentValue": remaining,
-            "currency": invoice.currency,
-            "kid": f"{invoice.case_number:010d}",
-            "bankAccount": _ACCOUNT,
-            "dueDate": date(invoice.due_date),
-        },
-    }
-
-
-def _settlement(invoice: Invoice) -> Value:
-    return {"creditorid": invoice.organization.number, **_references(invoice)}
 
 
 def _references(invoice: Invoice) -> dict[str, Value]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from amili_async.sandbox._identifiers import Kind
-from amili_async.sandbox._seed_data import QUEUED, Batch, Invoice, Organization
+from amili_async.sandbox._seed_data import PAID_AFTER, QUEUED, Batch, Invoice, Organization
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,8 +52,9 @@ class InvoiceLedger:
 class Collection:
     """The invoices of a world. Everything is made from the seed when asked for, and changed by what was written."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, *, undocumented: bool = False) -> None:
         self._state = state
+        self._undocumented = undocumented
         self._ledgers: dict[int, InvoiceLedger] = {}
 
     def ledger(self, organization: Organization) -> InvoiceLedger:
@@ -91,9 +92,7 @@ class Collection:
         paid: list[Payment] = []
         if base.paid:
             identifier = self._state.seed_data.identifiers.make(Kind.PAYMENT, *invoice.place)
-            paid.append(
-                Payment(identifier, "DIRECT_PAYMENT", base.paid, base.currency, base.created_at + 2 * 86_400_000)
-            )
+            paid.append(Payment(identifier, "DIRECT_PAYMENT", base.paid, base.currency, base.created_at + PAID_AFTER))
         return paid + self.ledger(invoice.organization).payments.get((invoice.sequence, invoice.entry), [])
 
     def credited(self, invoice: Invoice) -> int:
@@ -107,10 +106,17 @@ class Collection:
         happened += [(payment.at, "PAYMENT") for payment in self.payments(invoice)]
         return happened + self.ledger(invoice.organization).history.get((invoice.sequence, invoice.entry), [])
 
-    def sub_statuses(self, invoice: Invoice) -> str:
-        """Return what a case waits for."""
-        usual = "DEBT_COLLECTION_LIST_MANUAL" if invoice.type == "COLLECTION_NOTICE" else "REMINDER_SENT"
-        return self.ledger(invoice.organization).sub_statuses.get((invoice.sequence, invoice.entry), usual)
+    def sub_status(self, invoice: Invoice) -> str:
+        """Return what a case waits for: the one thing that is documented, until an action has changed it."""
+        place = (invoice.sequence, invoice.entry)
+        return self.ledger(invoice.organization).sub_statuses.get(place, "DEBT_COLLECTION_LIST_MANUAL")
+
+    def closed_at(self, invoice: Invoice) -> int | None:
+        """Return when a case was closed, by what happened last; ``None`` for one that is not."""
+        if invoice.status != CLOSED:
+            return None
+        corrections = self.ledger(invoice.organization).corrections.get((invoice.sequence, invoice.entry), [])
+        return max(at for at in (*(at for at, _ in self.history(invoice)), *(one.at for one in corrections)))
 
     # Changing
 
@@ -127,12 +133,12 @@ class Collection:
         booked.setdefault((invoice.sequence, invoice.entry), []).append(payment)
         self._state.touch()
 
-    def set_status(self, invoice: Invoice, status: str, *, word: str, at: int, sub_statuses: str | None = None) -> None:
+    def set_status(self, invoice: Invoice, status: str, *, word: str, at: int, sub_status: str | None = None) -> None:
         """Set an invoice's and its case's status."""
         ledger, place = self.ledger(invoice.organization), (invoice.sequence, invoice.entry)
         ledger.statuses[place] = status
-        if sub_statuses is not None:
-            ledger.sub_statuses[place] = sub_statuses
+        if sub_status is not None:
+            ledger.sub_statuses[place] = sub_status
         ledger.history.setdefault(place, []).append((at, word))
         self._state.touch()
 
@@ -157,8 +163,12 @@ class Collection:
         """Return an invoice as it stands."""
         ledger, place = self.ledger(batch.organization), (batch.sequence, entry)
         invoice = ledger.given.get(place) or self._state.seed_data.invoice(batch, entry)
-        more = sum(payment.amount for payment in ledger.payments.get(place, ()))
-        if more:
-            invoice = invoice._replace(paid=invoice.paid + more)
+        payments = ledger.payments.get(place)
+        if payments:
+            more = sum(payment.amount for payment in payments)
+            invoice = invoice._replace(paid=invoice.paid + more, paid_at=payments[-1].at)
         remaining = invoice.amount - invoice.paid - self.credited(invoice)
-        return invoice._replace(status=ledger.statuses.get(place, OPEN if remaining > 0 else CLOSED))
+        # No page says what a closed case is called: one is closed only where somebody has asked for it.
+        asked_for = self._undocumented or payments or place in ledger.corrections
+        closed = remaining <= 0 and asked_for
+        return invoice._replace(status=ledger.statuses.get(place, CLOSED if closed else OPEN))

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from amili_async.sandbox._autocollect import AutoCollect
     from amili_async.sandbox._pages import Page, Request
     from amili_async.sandbox._reads import BatchReads, CollectionReads
-    from amili_async.sandbox._shapes import Generation
+    from amili_async.sandbox._shapes import Dialect
     from amili_async.sandbox._state import State
     from amili_async.sandbox._writes import Writes
 
 
-def unconfirmed(state: State, generation: Generation) -> Mapping[str, Callable[[Request], Answer]]:
+def unconfirmed(state: State, dialect: Dialect) -> Mapping[str, Callable[[Request], Answer]]:
     """Return what answers each of them, by operation."""
 
     def enveloped(data: str) -> Answer:
-        return Answer(200, shapes.envelope(shapes.summary(), data, generation))
+        return Answer(200, shapes.envelope(shapes.summary(), data, dialect))
 
     def reports(request: Request) -> Answer:
         organization = organization_of(state, request)
@@ -61,7 +61,7 @@ def unconfirmed(state: State, generation: Generation) -> Mapping[str, Callable[[
 def handlers(
     state: State,
     *,
-    generation: Generation,
+    dialect: Dialect,
     batches: BatchReads,
     collection: CollectionReads,
     writes: Writes,
@@ -90,5 +90,5 @@ def handlers(
         "autocollect.send_batch": autocollect.send_batch,
         "autocollect.attachment": autocollect.attachment,
         "autocollect.ping": autocollect.ping,
-        **unconfirmed(state, generation),
+        **unconfirmed(state, dialect),
     }

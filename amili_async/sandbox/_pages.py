@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from amili_async.sandbox import _shapes as shapes
 from amili_async.sandbox._log import LoggedRequest
 from amili_async.sandbox._requests import Match
-from amili_async.sandbox._shapes import Generation, LastPage, array
+from amili_async.sandbox._shapes import Dialect, LastPage, array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -118,10 +118,12 @@ MAX_PAGE_SIZE = 1000
 class Refusal(Exception):  # noqa: N818  # an answer, raised to leave the handler
     """An answer with a status that is no success."""
 
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, status: int, detail: str, *, query_name: str | None = None) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
+        self.query_name = query_name
+        """The query name whose value cannot be, where that is the reason."""
 
 
 class Request(NamedTuple):
@@ -164,7 +166,7 @@ class Page(NamedTuple):
     point: PagePoint | None
     """Where the page begins; ``None`` for the first page."""
     listing: str
-    generation: Generation
+    dialect: Dialect
     last_page: LastPage
     last_but_one: Position = ()
     """The position of the row before the last."""
@@ -176,7 +178,7 @@ class Page(NamedTuple):
         head = shapes.summary(token=self.token, last_page=self.last_page)
         if self.members:
             head = f"{head[:-1]}{self.members}}}"
-        return shapes.envelope(head, array(self.rows), self.generation)
+        return shapes.envelope(head, array(self.rows), self.dialect)
 
 
 def problem(status: int, detail: str) -> Answer:
@@ -190,12 +192,12 @@ class Pages:
     """Cuts lists into pages."""
 
     def __init__(
-        self, tokens: PageTokens, *, page_size: int, max_page_size: int, generation: Generation, last_page: LastPage
+        self, tokens: PageTokens, *, page_size: int, max_page_size: int, dialect: Dialect, last_page: LastPage
     ) -> None:
         self._tokens = tokens
         self._page_size = page_size
         self._max_page_size = max_page_size
-        self._generation: Generation = generation
+        self._dialect = dialect
         self._last_page: LastPage = last_page
 
     def cut(
@@ -214,7 +216,7 @@ class Pages:
         Raises:
             Refusal: the page token or the page size cannot be.
         """
-        size = self._size(request.query.get(size_name)) if size_name is not None else self._page_size
+        size = self._page_size if size_name is None else self._size(request.query.get(size_name), size_name)
         text = request.query.get(token_name)
         try:
             point = self._tokens.read(text, request.listing, request.now) if text is not None else None
@@ -230,11 +232,11 @@ class Pages:
                 self._tokens.follow(token, text)
         rows = [render() for _, render in found[:size]]
         last_but_one = found[size - 2][0] if token is not None and size > 1 else ()
-        return Page(rows, token, text, point, request.listing, self._generation, self._last_page, last_but_one)
+        return Page(rows, token, text, point, request.listing, self._dialect, self._last_page, last_but_one)
 
-    def _size(self, text: str | None) -> int:
+    def _size(self, text: str | None, name: str) -> int:
         if text is None:
             return self._page_size
         if not text.isdecimal() or not 1 <= int(text) <= self._max_page_size:
-            raise Refusal(400, f"PageSize must be 1 to {self._max_page_size}")
+            raise Refusal(400, f"{name} must be 1 to {self._max_page_size}", query_name=name)
         return int(text)

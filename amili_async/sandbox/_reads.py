@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from amili_async.sandbox._collection import Collection
     from amili_async.sandbox._pages import Pages, Position, Request
     from amili_async.sandbox._seed_data import Batch, Invoice, Organization
-    from amili_async.sandbox._shapes import Generation
+    from amili_async.sandbox._shapes import Dialect
     from amili_async.sandbox._state import State
 
 
@@ -28,12 +28,10 @@ class BatchReads:
     documentation says nothing of either, so both are settings of the sandbox.
     """
 
-    def __init__(
-        self, state: State, pages: Pages, *, generation: Generation, heeds_sort: bool, newest_first: bool
-    ) -> None:
+    def __init__(self, state: State, pages: Pages, *, dialect: Dialect, heeds_sort: bool, newest_first: bool) -> None:
         self._state = state
         self._pages = pages
-        self._generation: Generation = generation
+        self._dialect = dialect
         self._heeds_sort = heeds_sort
         self._newest_first = newest_first
 
@@ -89,16 +87,16 @@ class BatchReads:
         return self._single(self._state.poll(batch))
 
     def _single(self, batch: Batch) -> Answer:
-        return Answer(200, shapes.envelope(shapes.summary(), self._render(batch), self._generation))
+        return Answer(200, shapes.envelope(shapes.summary(), self._render(batch), self._dialect))
 
     def _render(self, batch: Batch) -> str:
         seed_data = self._state.seed_data
-        return shapes.batch(batch, seed_data.successes(batch), seed_data.failures(batch), self._generation)
+        return shapes.batch(batch, seed_data.successes(batch), seed_data.failures(batch), self._dialect)
 
     def _descending(self, request: Request) -> bool:
         direction = request.query.get("SortDirection", "").upper()
         if direction not in {"", "ASC", "DESC"}:
-            raise Refusal(400, "SortDirection must be ASC or DESC")
+            raise Refusal(400, "SortDirection must be ASC or DESC", query_name="SortDirection")
         return direction == "DESC" if direction and self._heeds_sort else self._newest_first
 
     def _filter(self, request: Request) -> Callable[[Batch], bool]:
@@ -141,12 +139,12 @@ def organization_of(state: State, request: Request) -> Organization:
 class CollectionReads:
     """Answers what asks for invoices, cases and settlements. Lists are those of the newest batch first."""
 
-    def __init__(self, state: State, collection: Collection, pages: Pages, *, generation: Generation) -> None:
+    def __init__(self, state: State, collection: Collection, pages: Pages, *, dialect: Dialect) -> None:
         self._state = state
         self._collection = collection
         self._pages = pages
         self._identifiers = state.seed_data.identifiers
-        self._generation: Generation = generation
+        self._dialect = dialect
 
     # Invoices
 
@@ -177,7 +175,7 @@ class CollectionReads:
         """Return what was paid for an invoice."""
         invoice = self._asked(request)
         paid = self._collection.payments(invoice)
-        return self._several(shapes.payment(payment, invoice, self._generation) for payment in paid)
+        return self._several(shapes.payment(payment, invoice, self._dialect) for payment in paid)
 
     def documents(self, request: Request) -> Answer:
         """Return which papers belong to an invoice."""
@@ -187,7 +185,7 @@ class CollectionReads:
     def history(self, request: Request) -> Answer:
         """Return what has happened to an invoice."""
         happened = self._collection.history(self._asked(request))
-        return self._several(shapes.history_entry(at, word, self._generation) for at, word in happened)
+        return self._several(shapes.history_entry(at, word, self._dialect.generation) for at, word in happened)
 
     # Cases
 
@@ -238,16 +236,21 @@ class CollectionReads:
     # Rendering
 
     def _invoice(self, invoice: Invoice) -> str:
-        return shapes.invoice(invoice, self._collection.credited(invoice), self._generation)
+        return shapes.invoice(invoice, self._collection.credited(invoice), self._dialect)
 
     def _case(self, invoice: Invoice) -> str:
         collection = self._collection
         return shapes.case(
-            invoice, collection.credited(invoice), collection.sub_statuses(invoice), self._identifiers, self._generation
+            invoice,
+            collection.credited(invoice),
+            collection.sub_status(invoice),
+            self._identifiers,
+            self._dialect,
+            closed_at=collection.closed_at(invoice),
         )
 
     def _settlement(self, invoice: Invoice) -> str:
-        return shapes.settlement(invoice, self._identifiers.make(Kind.SETTLEMENT, *invoice.place))
+        return shapes.settlement(invoice, self._identifiers.make(Kind.SETTLEMENT, *invoice.place), self._dialect)
 
     def _asked(self, request: Request) -> Invoice:
         organization = organization_of(self._state, request)
@@ -273,7 +276,7 @@ class CollectionReads:
         return self._pages.cut(request, walk, token_name=token_name, size_name=size_name)
 
     def _single(self, data: str) -> Answer:
-        return Answer(200, shapes.envelope(shapes.summary(), data, self._generation))
+        return Answer(200, shapes.envelope(shapes.summary(), data, self._dialect))
 
     def _several(self, rows: Iterable[str]) -> Answer:
         return self._single(array(rows))
@@ -316,5 +319,5 @@ def _moment(query: Mapping[str, str], name: str) -> float:
             return start + 86_399_999 if upper else start
         at = datetime.fromisoformat(text)
     except ValueError:
-        raise Refusal(400, f"{name} must be a date or a moment in ISO 8601") from None
+        raise Refusal(400, f"{name} must be a date or a moment in ISO 8601", query_name=name) from None
     return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp() * 1000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import warnings
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Self
 
@@ -19,16 +20,14 @@ from amili_async.sandbox._listener import Listener
 from amili_async.sandbox._log import RequestLog
 from amili_async.sandbox._pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Pages, PageTokens
 from amili_async.sandbox._reads import BatchReads, CollectionReads
-from amili_async.sandbox._recorded import Recording
 from amili_async.sandbox._requests import API_ROOT, AUTOCOLLECT_ROOT, TOKEN_PATH, Router
 from amili_async.sandbox._seed_data import FailedItem, Organization, SeedData
-from amili_async.sandbox._shapes import GENERATIONS
+from amili_async.sandbox._shapes import GENERATIONS, Dialect
 from amili_async.sandbox._state import State, check_size
 from amili_async.sandbox._webhooks import Webhooks, hmac_sha256
 from amili_async.sandbox._writes import Writes
 
 if TYPE_CHECKING:
-    import os
     import ssl
     from collections.abc import Callable, Mapping
     from types import TracebackType
@@ -41,6 +40,11 @@ if TYPE_CHECKING:
 class Sandbox:
     """A server of the Collection API with made-up data: ``async with`` serves in this loop, ``with`` in a thread.
 
+    It says what the public pages document, and what is inferred from them, and nothing else: a client that knows them
+    meets no drift. ``undocumented`` adds members, values and types behind the places where the pages break off, made up
+    every one, to see that they are carried. ``strict`` answers 400 to query names that do not exist and to values that
+    cannot be, also where no page prints that; else such a name or value is as if it were not there.
+
     Data: ``organizations`` with ``batches`` each, each batch with 1 to twice ``entries`` entries, the same for the same
     ``seed``. Lists are newest first unless ``order`` says otherwise; ``heeds_sort=False`` makes a server that ignores
     ``SortDirection``. ``last_page`` is how a list's end is marked.
@@ -52,9 +56,7 @@ class Sandbox:
     ``token_members`` are put into the token endpoint's answer over its own; ``None`` leaves a member out. ``routes``
     gives operations other paths. ``heeds_idempotency_key`` answers a repeated write with the first one's batch. Events
     go to ``webhook_url``, signed with ``webhook_secret`` or by ``webhook_sign``, which is given the body and returns
-    headers. ``recorded`` is a folder that ``amili probe --record`` wrote: its answers are served in place of made-up
-    data, so that a server's real shapes come into your tests. ``log_limit`` bounds the request log, ``keep_bytes`` what
-    rendered pages may take.
+    headers. ``log_limit`` bounds the request log, ``keep_bytes`` what rendered pages may take.
     """
 
     def __init__(
@@ -65,6 +67,8 @@ class Sandbox:
         entries: int = 12,
         seed: int = 1,
         generation: Generation = "G3",
+        undocumented: bool = False,
+        strict: bool = False,
         latency: float = 0.0,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -81,18 +85,24 @@ class Sandbox:
         finish_polls: int | None = None,
         heeds_idempotency_key: bool = False,
         webhook_url: str | None = None,
-        webhook_secret: bytes = b"sandbox webhook secret",
+        webhook_secret: str | bytes = "sandbox webhook secret",  # noqa: S107  # the sandbox is not secret
         webhook_sign: Callable[[bytes], Mapping[str, str]] | None = None,
         log_limit: int | None = None,
         keep_bytes: int = 64 * 2**20,
         clock: Callable[[], float] = time.time,
         tls: ssl.SSLContext | None = None,
-        recorded: str | os.PathLike[str] | None = None,
     ) -> None:
         check_size(organizations, batches, entries)
         if generation not in GENERATIONS:
             raise ValueError(f"generation must be one of {', '.join(GENERATIONS)}, not {generation!r}")
+        if host not in {"localhost", "::1"} and not host.startswith("127."):
+            warnings.warn(
+                f"the sandbox listens at {host}: whoever reaches this machine gets its tokens and may change what it "
+                "serves; host='127.0.0.1' keeps it to this machine",
+                stacklevel=2,
+            )
         self.generation: Generation = generation
+        dialect = Dialect(generation, undocumented)
         self.credentials = Credentials(f"sandbox-{seed}", f"sandbox-secret-{seed}")
         self.requests = RequestLog(log_limit)
         """What was asked, in order."""
@@ -101,17 +111,13 @@ class Sandbox:
         seed_data = SeedData(seed=seed, organizations=organizations, batches=batches, entries=entries)
         self._newest_first = order != "oldest"
         self._state = state = State(seed_data, order=order, clock=clock)
-        recording = None if recorded is None else Recording(recorded)
-        self.organization_ids = (
-            [organization.id for organization in state.organizations]
-            if recording is None
-            else recording.organization_ids
-        )
+        self.organization_ids = [organization.id for organization in state.organizations]
         """The ids of all organizations."""
         self.webhooks = Webhooks(
             webhook_url,
             sign=webhook_sign or hmac_sha256(webhook_secret),
             identifiers=seed_data.identifiers,
+            dialect=dialect,
             clock=clock,
         )
         """The events: those sent, and how they were taken."""
@@ -119,27 +125,25 @@ class Sandbox:
             self.credentials, seed=seed, lifetime=token_lifetime, members=token_members or {}, clock=clock
         )
         self._page_tokens = PageTokens(seed=seed, lifetime=page_token_lifetime)
-        collection = Collection(state)
+        collection = Collection(state, undocumented=undocumented)
         pages = Pages(
             self._page_tokens,
             page_size=page_size,
             max_page_size=max_page_size,
-            generation=generation,
+            dialect=dialect,
             last_page=last_page,
         )
         application = Application(
             state=state,
             access=self._access,
             router=Router(generation, routes),
-            handlers=recording.handlers()
-            if recording is not None
-            else handlers(
+            handlers=handlers(
                 state,
-                generation=generation,
+                dialect=dialect,
                 batches=BatchReads(
-                    state, pages, generation=generation, heeds_sort=heeds_sort, newest_first=self._newest_first
+                    state, pages, dialect=dialect, heeds_sort=heeds_sort, newest_first=self._newest_first
                 ),
-                collection=CollectionReads(state, collection, pages, generation=generation),
+                collection=CollectionReads(state, collection, pages, dialect=dialect),
                 writes=Writes(
                     state,
                     collection,
@@ -151,12 +155,13 @@ class Sandbox:
                     on_case=self.webhooks.case,
                     on_settlement=self.webhooks.settlement_created,
                 ),
-                autocollect=AutoCollect(state, collection),
+                autocollect=AutoCollect(state, collection, undocumented=undocumented),
             ),
             log=self.requests,
             fault_injector=FaultInjector(self.faults, access=self._access, page_tokens=self._page_tokens, clock=clock),
             clock=clock,
             latency=latency,
+            strict=strict,
             keep=0 if self._page_tokens.mortal else keep_bytes,
         )
         self._scheme = "http" if tls is None else "https"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from random import Random
 from typing import NamedTuple
 
-from amili_async.sandbox._identifiers import Identifiers, Kind
+from amili_async.sandbox._identifiers import ENTRIES, Identifiers, Kind
 
 FIRST_NAMES = (  # noqa: SIM905  # a word list reads best as words
     "Anne Berit Camilla Dagny Elin Frida Gunn Hedda Ingrid Jorunn Kari Liv Marit Nora Oda Ragnhild Sigrid "
@@ -75,6 +75,8 @@ END_OF_TIMELINE = 1_760_000_000_000
 _USUAL_STEP = 37 * 60_000
 _LONGEST_TIMELINE = 3 * 365 * 86_400_000
 _DAY = 86_400_000
+PAID_AFTER = 2 * _DAY
+"""Milliseconds after its registration at which a seeded invoice is paid."""
 
 QUEUED = "QUEUED"
 SUCCESS = "SUCCESS"
@@ -165,12 +167,19 @@ class Invoice(NamedTuple):
     amount: int
     """Øre, as all amounts here."""
     paid: int
+    paid_at: int
+    """When money last came in, where any did."""
     currency: str
     description: str
     source_id: str
     customer_number: str
     first_name: str
     last_name: str
+
+    @property
+    def kid(self) -> str:
+        """The reference that goes with a payment in Norway: digits of which the last checks the others (modulus 10)."""
+        return kid(self.case_number)
 
     @property
     def place(self) -> tuple[int, int, int]:
@@ -299,6 +308,11 @@ class SeedData:
         paid = amount if fate < 0.45 else amount // 2 if fate < 0.55 else 0  # noqa: PLR2004  # the shares of life
         invoice_date = batch.created_at // _DAY * _DAY - draw.randrange(20, 60) * _DAY
         make = self.identifiers.make
+        kind = draw.choices(("NOTICE", "PAYMENT_REMINDER", "COLLECTION_NOTICE"), (4, 3, 3))[0]
+        description = draw.choice(DESCRIPTIONS)
+        customer = 10_000 + draw.randrange(5_000)
+        # Whoever has a customer number is called the same on every invoice.
+        name = Random(f"customer {customer} of {organization.id}")  # noqa: S311  # sample data
         return Invoice(
             organization=organization,
             sequence=batch.sequence,
@@ -307,20 +321,21 @@ class SeedData:
             case_id=make(Kind.CASE, organization.ordinal, batch.sequence, entry),
             batch_id=batch.id,
             number=invoice_number(batch.sequence, entry),
-            case_number=case_number(organization.ordinal, batch.sequence, entry),
-            type=draw.choices(("NOTICE", "PAYMENT_REMINDER", "COLLECTION_NOTICE"), (4, 3, 3))[0],
+            case_number=5_000_001 + (batch.sequence * self.count + organization.ordinal) * ENTRIES + entry,
+            type=kind,
             status="CLOSED" if paid == amount else "OPEN",
             created_at=batch.created_at,
             invoice_date=invoice_date,
             due_date=invoice_date + 14 * _DAY,
             amount=amount,
             paid=paid,
+            paid_at=batch.created_at + PAID_AFTER,
             currency="NOK",
-            description=draw.choice(DESCRIPTIONS),
+            description=description,
             source_id=f"erp-order-{batch.sequence}-{entry}",
-            customer_number=str(10_000 + draw.randrange(5_000)),
-            first_name=draw.choice(FIRST_NAMES),
-            last_name=draw.choice(LAST_NAMES),
+            customer_number=str(customer),
+            first_name=name.choice(FIRST_NAMES),
+            last_name=name.choice(LAST_NAMES),
         )
 
 
@@ -329,9 +344,10 @@ def invoice_number(sequence: int, entry: int) -> str:
     return f"F-{100_000 + sequence}-{entry:02d}"
 
 
-def case_number(organization: int, sequence: int, entry: int) -> int:
-    """Return a case's number."""
-    return 5_000_000 + (organization * 7 + sequence) * 64 + entry
+def kid(number: int) -> str:
+    """Return a number with the digit behind it that checks it (modulus 10, which others call Luhn's)."""
+    doubled = [int(digit) * (2 if place % 2 == 0 else 1) for place, digit in enumerate(reversed(str(number)))]
+    return f"{number}{-sum(value // 10 + value % 10 for value in doubled) % 10}"
 
 
 def _organization_number(draw: int) -> str:

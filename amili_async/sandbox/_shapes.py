@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeGuard, Union
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, TypeGuard, Union
 
-from amili_async.sandbox._identifiers import Identifiers, Kind
+from amili_async.sandbox._identifiers import SEQUENCES, Identifiers, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,8 +66,18 @@ Generation = Literal["G1", "G2", "G3"]
 GENERATIONS: tuple[Generation, ...] = ("G1", "G2", "G3")
 LastPage = Literal["absent", "null", "empty"]
 
+
+class Dialect(NamedTuple):
+    """How a server speaks: the generation of its API, and whether it says more than the public pages do."""
+
+    generation: Generation
+    undocumented: bool = False
+    """Whether it sends members, values and types behind the places where the pages break off: made up, every one."""
+
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_STATUS_CODES = {"QUEUED": 0, "SUCCESS": 1, "PARTIAL": 2, "FAILED": 3}
+_STATUS_CODES = {"QUEUED": 0, "SUCCESS": 0, "PARTIAL": 2, "FAILED": 3}
+"""Zero is printed, and taken to mean that nothing went wrong (I); the others are made up."""
 
 
 def moment(milliseconds: int, generation: Generation) -> str:
@@ -94,46 +104,56 @@ def summary(*, token: str | None = None, last_page: LastPage | None = None) -> s
     return f'"summary":{{"status":"SUCCESS"{following}}}'
 
 
-def envelope(head: str, data: str, generation: Generation) -> bytes:
+def envelope(head: str, data: str, dialect: Dialect) -> bytes:
     """Return a whole answer. The order of the two members is not promised, so G2 turns it round."""
-    first, second = (f'"data":{data}', head) if generation == "G2" else (head, f'"data":{data}')
-    return f"{{{first},{second}}}".encode()
+    first, second = (f'"data":{data}', head) if dialect.generation == "G2" else (head, f'"data":{data}')
+    more = ',"links":{"self":null}' if dialect.undocumented else ""
+    return f"{{{first},{second}{more}}}".encode()
 
 
 def batch(
-    batch: Batch, succeeded: Sequence[SucceededItem], failed: Sequence[FailedItem | None], generation: Generation
+    batch: Batch, succeeded: Sequence[SucceededItem], failed: Sequence[FailedItem | None], dialect: Dialect
 ) -> str:
     """Return a batch with its entries (sections 5.1 and 5.2 of the API's description)."""
+    generation = dialect.generation
     status = _status_object(batch, succeeded, failed) if generation == "G1" else quoted(batch.state)
     finished = ""
     if batch.finished_at is not None:
         finished = f',"finishedAt":"{moment(batch.finished_at, generation)}"'
     elif generation != "G1":
         finished = ',"finishedAt":null'
-    through = ",".join([success(entry, generation) for entry in succeeded])
+    through = ",".join([success(entry, dialect) for entry in succeeded])
     lost = ",".join([failure(entry, generation) for entry in failed])
+    more = f',"reference":{quoted(batch.idempotency_key)},"progress":1.00' if dialect.undocumented else ""
     return (
         f'{{"batchId":"{batch.id}","type":{quoted(batch.type)},"status":{status},'
         f'"createdAt":"{moment(batch.created_at, generation)}"{finished},'
         f'"organizationId":"{batch.organization.id}","createdBy":"{batch.created_by}",'
-        f'"succeeded":[{through}],"failed":[{lost}]}}'
+        f'"succeeded":[{through}],"failed":[{lost}]{more}}}'
     )
 
 
-def success(entry: SucceededItem, generation: Generation) -> str:
-    """Return an entry that came through: ``$type`` first in G1, last in G2, and left out for invoices in G3."""
-    number = quoted(entry.invoice_number)
-    if entry.own_id is not None:
-        member = "paymentId" if entry.tag == "paymentSuccess" else "correctionId"
+def success(entry: SucceededItem, dialect: Dialect) -> str:
+    """Return an entry that came through: ``$type`` first in G1, last in G2, and left out for invoices in G3.
+
+    Only ``invoiceSuccess`` is documented, so the entry of a payment or a correction says which invoice it is of in just
+    that form, unless undocumented types are wanted.
+    """
+    number, tag = quoted(entry.invoice_number), "invoiceSuccess"
+    if entry.own_id is not None and dialect.undocumented:
+        tag = entry.tag
+        member = "paymentId" if tag == "paymentSuccess" else "correctionId"
         members = f'"{member}":"{entry.own_id}","invoiceId":"{entry.invoice_id}","invoiceNumber":{number}'
-    elif generation == "G1":
+    elif dialect.generation == "G1":
         members = f'"invoiceNumber":{number},"caseId":"{entry.case_id}","invoiceId":"{entry.invoice_id}"'
     else:
         members = f'"invoiceId":"{entry.invoice_id}","invoiceNumber":{number},"caseId":"{entry.case_id}"'
-    if generation == "G1":
-        return f'{{"$type":{quoted(entry.tag)},{members}}}'
-    if generation == "G2" or entry.tag != "invoiceSuccess":
-        return f'{{{members},"$type":{quoted(entry.tag)}}}'
+    if dialect.undocumented:
+        members += ',"warnings":[]'
+    if dialect.generation == "G1":
+        return f'{{"$type":{quoted(tag)},{members}}}'
+    if dialect.generation == "G2" or tag != "invoiceSuccess":
+        return f'{{{members},"$type":{quoted(tag)}}}'
     return f"{{{members}}}"
 
 
@@ -168,121 +188,142 @@ def problem(status: int, title: str, detail: str) -> bytes:
     return json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail}).encode()
 
 
-_DAY = 86_400_000
+def invoice(invoice: Invoice, credited: int, dialect: Dialect) -> str:
+    """Return an invoice as it is read (5.4): documented (D) up to ``createdAt``, then what a case says of it (I)."""
+    owner, generation = invoice.organization, dialect.generation
+    members: dict[str, Value] = {
+        "id": invoice.id,
+        "organization": {"id": owner.id, "organizationNumber": owner.number, "name": owner.name},
+        "invoiceNumber": invoice.number,
+        "collectionCaseNumber": str(invoice.case_number),
+        "type": invoice.type,
+        "status": invoice.status,
+        "createdAt": moment(invoice.created_at, generation),
+        "caseId": invoice.case_id,
+        "batchId": invoice.batch_id,
+        "uniqueSourceInvoiceId": invoice.source_id,
+        "invoiceDate": moment(invoice.invoice_date, generation),
+        "dueDate": moment(invoice.due_date, generation),
+        "registeredAt": moment(invoice.created_at, generation),
+        **_amounts(invoice, credited),
+        "currency": invoice.currency,
+    }
+    if dialect.undocumented:
+        members |= {"description": invoice.description, "kid": invoice.kid, "attachments": [], "debtor": _address()}
+    return to_json(members)
 
 
-def invoice(invoice: Invoice, credited: int, generation: Generation) -> str:
-    """Return an invoice as it is read (5.4): documented up to ``createdAt``, the rest is made up in its spirit."""
-    owner = invoice.organization
-    return to_json(
-        {
-            "id": invoice.id,
-            "organization": {"id": owner.id, "organizationNumber": owner.number, "name": owner.name},
-            "invoiceNumber": invoice.number,
-            "collectionCaseNumber": str(invoice.case_number),
-            "type": invoice.type,
-            "status": invoice.status,
-            "createdAt": moment(invoice.created_at, generation),
-            "invoiceDate": moment(invoice.invoice_date, generation),
-            "dueDate": moment(invoice.due_date, generation),
-            "originalInvoiceAmount": money(invoice.amount),
-            "remainingAmount": money(_remaining(invoice, credited)),
-            "currency": invoice.currency,
-            "uniqueSourceInvoiceId": invoice.source_id,
-            "description": invoice.description,
-        }
-    )
-
-
-def case(invoice: Invoice, credited: int, sub_statuses: str, identifiers: Identifiers, generation: Generation) -> str:
+def case(
+    invoice: Invoice,
+    credited: int,
+    sub_status: str,
+    identifiers: Identifiers,
+    dialect: Dialect,
+    *,
+    closed_at: int | None,
+) -> str:
     """Return the case of an invoice (5.7): its number is a number here, and ``currency`` a text."""
-    owner = invoice.organization
-    return to_json(
-        {
-            "caseId": invoice.case_id,
-            "caseNumber": invoice.case_number,
-            "organizationId": owner.id,
-            "creditorId": identifiers.make(Kind.CREDITOR, owner.ordinal),
-            "creditorNumber": str(1000 + owner.ordinal),
-            "status": invoice.status,
-            "subStatus": sub_statuses,
-            "type": invoice.type,
-            "description": invoice.description,
-            "registeredAt": moment(invoice.created_at, generation),
-            "closedAt": moment(invoice.due_date + _DAY, generation) if invoice.status == "CLOSED" else None,
-            "caseToken": f"{invoice.case_number:x}",
-            "invoices": [_case_invoice(invoice, credited, generation)],
-            "debtors": [_debtor(invoice, identifiers)],
-        }
-    )
+    owner, generation = invoice.organization, dialect.generation
+    members: dict[str, Value] = {
+        "caseId": invoice.case_id,
+        "caseNumber": invoice.case_number,
+        "organizationId": owner.id,
+        "creditorId": identifiers.make(Kind.CREDITOR, owner.ordinal),
+        "creditorNumber": str(1000 + owner.ordinal),
+        "status": invoice.status,
+        "subStatus": sub_status,
+        "type": invoice.type,
+        "description": invoice.description,
+        "registeredAt": moment(invoice.created_at, generation),
+        "closedAt": None if closed_at is None else moment(closed_at, generation),
+        "caseToken": f"{invoice.case_number:x}",
+        "invoices": [_case_invoice(invoice, credited, dialect)],
+        "debtors": [_debtor(invoice, identifiers, dialect)],
+    }
+    if dialect.undocumented:
+        members["kid"] = invoice.kid
+    return to_json(members)
 
 
-def _case_invoice(invoice: Invoice, credited: int, generation: Generation) -> Value:
+def _case_invoice(invoice: Invoice, credited: int, dialect: Dialect) -> Value:
     return {
         "invoiceId": invoice.id,
         "invoiceNumber": invoice.number,
         "caseId": invoice.case_id,
-        "invoiceDate": moment(invoice.invoice_date, generation),
-        "dueDate": moment(invoice.due_date, generation),
+        "invoiceDate": moment(invoice.invoice_date, dialect.generation),
+        "dueDate": moment(invoice.due_date, dialect.generation),
         "batchId": invoice.batch_id,
-        "registeredAt": moment(invoice.created_at, generation),
-        "originalAmount": money(invoice.amount),
-        "remainingAmount": money(_remaining(invoice, credited)),
-        "remainingPrincipal": money(_remaining(invoice, credited)),
+        "registeredAt": moment(invoice.created_at, dialect.generation),
+        **_amounts(invoice, credited),
         "uniqueSourceInvoiceId": invoice.source_id,
-        "paidAmount": money(invoice.paid),
-        "creditedAmount": money(credited),
-        "currency": invoice.currency,
+        # The page prints an object without members; elsewhere it is a text.
+        "currency": {"code": invoice.currency} if dialect.undocumented else invoice.currency,
     }
 
 
-def _debtor(invoice: Invoice, identifiers: Identifiers) -> Value:
+def _amounts(invoice: Invoice, credited: int) -> dict[str, Value]:
+    remaining = money(max(0, invoice.amount - invoice.paid - credited))
     return {
-        "debtorId": identifiers.make(Kind.DEBTOR, *invoice.place),
+        "originalAmount": money(invoice.amount),
+        "remainingAmount": remaining,
+        "remainingPrincipal": remaining,
+        "paidAmount": money(invoice.paid),
+        "creditedAmount": money(credited),
+    }
+
+
+def _debtor(invoice: Invoice, identifiers: Identifiers, dialect: Dialect) -> Value:
+    number = int(invoice.customer_number) if invoice.customer_number.isdecimal() else 0
+    members: dict[str, Value] = {
+        "debtorId": identifiers.make(Kind.DEBTOR, invoice.organization.ordinal, number % SEQUENCES),
         "type": "PRIVATE",
-        "debtorNumber": str(20_000 + invoice.sequence),
+        "debtorNumber": str(20_000 + number),
         "customerNumber": invoice.customer_number,
         "firstName": invoice.first_name,
         "lastName": invoice.last_name,
         "fullName": f"{invoice.first_name} {invoice.last_name}",
     }
+    return {**members, "address": _address()} if dialect.undocumented else members
 
 
-def settlement(invoice: Invoice, settlement_id: str) -> str:
+def _address() -> Value:
+    return {"street": "Storgata 1", "zipCode": "0150", "city": "Oslo", "countryCode": "NO"}
+
+
+def settlement(invoice: Invoice, settlement_id: str, dialect: Dialect) -> str:
     """Return what was paid out for an invoice (5.6): the case's number is a text here."""
-    return to_json(
-        {
-            "settlementId": settlement_id,
-            "settlementDate": settlement_date(invoice),
-            "caseNumber": str(invoice.case_number),
-            "collectionType": "REMINDER",
-            "currency": invoice.currency,
-            "customerReference": invoice.customer_number,
-            "exchangeRate": 1.0,
-            "amount": money(invoice.paid),
-            "invoiceId": invoice.id,
-            "invoiceNumber": invoice.number,
-        }
-    )
+    members: dict[str, Value] = {
+        "settlementId": settlement_id,
+        "settlementDate": settlement_date(invoice),
+        "caseNumber": str(invoice.case_number),
+        "collectionType": "REMINDER",
+        "currency": invoice.currency,
+        "customerReference": invoice.customer_number,
+        "exchangeRate": 1.0,
+        "invoiceId": invoice.id,
+        "invoiceNumber": invoice.number,
+    }
+    if dialect.undocumented:
+        members |= {"amount": money(invoice.paid), "kid": invoice.kid, "lines": [{"type": "PRINCIPAL", "fee": None}]}
+    return to_json(members)
 
 
 def settlement_date(invoice: Invoice) -> str:
-    """Return the day on which an invoice's money was paid out."""
-    return date(invoice.created_at + 3 * _DAY)
+    """Return the day on which an invoice's money was paid out: the one after it came in."""
+    return date(invoice.paid_at + 86_400_000)
 
 
-def payment(payment: Payment, invoice: Invoice, generation: Generation) -> str:
+def payment(payment: Payment, invoice: Invoice, dialect: Dialect) -> str:
     """Return a payment, in the members of 5.5."""
-    return to_json(
-        {
-            "paymentId": payment.id,
-            "invoiceId": invoice.id,
-            "type": payment.type,
-            "amount": money(payment.amount),
-            "currency": payment.currency,
-            "paymentDate": moment(payment.at, generation),
-        }
-    )
+    members: dict[str, Value] = {
+        "invoiceId": invoice.id,
+        "type": payment.type,
+        "amount": money(payment.amount),
+        "currency": payment.currency,
+    }
+    if dialect.undocumented:
+        members |= {"paymentId": payment.id, "paymentDate": moment(payment.at, dialect.generation)}
+    return to_json(members)
 
 
 def document(invoice: Invoice, document_id: str) -> str:
@@ -295,15 +336,15 @@ def history_entry(at: int, word: str, generation: Generation) -> str:
     return to_json({"type": word, "loggedAt": moment(at, generation)})
 
 
-def batch_completed(event_id: str, at: int, batch: Batch) -> bytes:
+def batch_completed(event_id: str, at: int, batch: Batch, dialect: Dialect) -> bytes:
     """Return the event of a finished batch (6)."""
-    data: Value = {"batchId": batch.id, "organizationId": batch.organization.id, "status": batch.state}
-    return _event(event_id, "type", "BATCH_COMPLETED", at, data)
+    data: dict[str, Value] = {"batchId": batch.id, "organizationId": batch.organization.id, "status": batch.state}
+    return _event(event_id, "type", "BATCH_COMPLETED", at, data, dialect)
 
 
-def settlement_created(event_id: str, at: int, invoice: Invoice, settlement_id: str) -> bytes:
+def settlement_created(event_id: str, at: int, invoice: Invoice, settlement_id: str, dialect: Dialect) -> bytes:
     """Return the event of a settlement (6)."""
-    data: Value = {
+    data: dict[str, Value] = {
         "settlementId": settlement_id,
         "organizationId": invoice.organization.id,
         "settlementDate": settlement_date(invoice),
@@ -311,10 +352,10 @@ def settlement_created(event_id: str, at: int, invoice: Invoice, settlement_id: 
         "invoiceNumber": invoice.number,
         "caseNumber": str(invoice.case_number),
     }
-    return _event(event_id, "type", "SETTLEMENT_CREATED", at, data)
+    return _event(event_id, "type", "SETTLEMENT_CREATED", at, data, dialect)
 
 
-def case_event(event_id: str, at: int, invoice: Invoice, changed: tuple[str, ...] = ()) -> bytes:
+def case_event(event_id: str, at: int, invoice: Invoice, changed: tuple[str, ...], dialect: Dialect) -> bytes:
     """Return the event of a case that was opened or, with the members that changed, updated (6)."""
     data: dict[str, Value] = {
         "orgId": invoice.organization.id,
@@ -325,15 +366,14 @@ def case_event(event_id: str, at: int, invoice: Invoice, changed: tuple[str, ...
         "invoices": [invoice.id],
     }
     if not changed:
-        return _event(event_id, "eventType", "CASE", at, data)
-    return _event(event_id, "eventType", "CASE_UPDATED", at, {**data, "fields": list(changed)})
+        return _event(event_id, "eventType", "CASE", at, data, dialect)
+    return _event(event_id, "eventType", "CASE_UPDATED", at, {**data, "fields": list(changed)}, dialect)
 
 
-def _event(event_id: str, member: str, name: str, at: int, data: Value) -> bytes:
+def _event(id_: str, member: str, name: str, at: int, data: dict[str, Value], dialect: Dialect) -> bytes:  # noqa: PLR0917  # the parts of one object
     """Return an event; Amili spells the member with its name in two ways."""
-    event: Value = {"id": event_id, member: name, "source": "COLLECTION", "timeStamp": moment(at, "G1"), "data": data}
+    stamp = moment(at, "G1")
+    event: dict[str, Value] = {"id": id_, member: name, "source": "COLLECTION", "timeStamp": stamp, "data": data}
+    if dialect.undocumented:
+        event |= {"version": 2, "data": {**data, "amount": money(450_000)}}
     return to_json(event).encode()
-
-
-def _remaining(invoice: Invoice, credited: int) -> int:
-    return max(0, invoice.amount - invoice.paid - credited)

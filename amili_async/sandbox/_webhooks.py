@@ -5,29 +5,32 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import json
 import ssl
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from amili_async.sandbox import _shapes as shapes
 from amili_async.sandbox._identifiers import Kind
 from amili_async.sandbox._listener import running_loop
+from amili_async.sandbox._shapes import is_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from amili_async.sandbox._identifiers import Identifiers
     from amili_async.sandbox._seed_data import Batch, Invoice
+    from amili_async.sandbox._shapes import Dialect
 
 _ATTEMPTS = 3
+_NONE: Mapping[str, str] = {}
 _PAUSE = 0.05
 _PATIENCE = 5.0
 
 
 class Delivery:
-    """One event on its way, and how the URL answered each time."""
-
-    __slots__ = ("body", "event", "headers", "statuses")
+    """One event on its way, and how the URL answered each time. ``await`` it, or `wait` for it from another thread."""
 
     def __init__(self, event: str, headers: Mapping[str, str], body: bytes) -> None:
         self.event = event
@@ -35,6 +38,7 @@ class Delivery:
         self.body = body
         self.statuses: list[int | None] = []
         """The status of each attempt; ``None`` for one that found nobody."""
+        self._done: Future[None] = Future()
 
     def __repr__(self) -> str:
         return f"<Delivery {self.event} {self.statuses}>"
@@ -43,6 +47,25 @@ class Delivery:
     def taken(self) -> bool:
         """Whether the URL took it, with any 2xx."""
         return bool(self.statuses) and self.statuses[-1] in range(200, 300)
+
+    def __await__(self) -> Generator[object, None, Delivery]:
+        yield from asyncio.wrap_future(self._done).__await__()
+        return self
+
+    def wait(self, timeout: float = 30.0) -> Delivery:
+        """Return once it was delivered or given up.
+
+        Raises:
+            TimeoutError: neither has come about in so many seconds.
+            RuntimeError: events go nowhere.
+        """
+        self._done.result(timeout)
+        return self
+
+    def done(self, error: Exception | None = None) -> None:
+        """Let go of those who wait."""
+        if not self._done.done():
+            self._done.set_result(None) if error is None else self._done.set_exception(error)
 
 
 class Webhooks:
@@ -54,6 +77,7 @@ class Webhooks:
         *,
         sign: Callable[[bytes], Mapping[str, str]],
         identifiers: Identifiers,
+        dialect: Dialect,
         clock: Callable[[], float],
     ) -> None:
         self.url = url
@@ -61,6 +85,7 @@ class Webhooks:
         self.deliveries: list[Delivery] = []
         self._sign = sign
         self._identifiers = identifiers
+        self._dialect = dialect
         self._clock = clock
         self._waiting: asyncio.Queue[Delivery] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
@@ -79,6 +104,8 @@ class Webhooks:
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
+            while not self._waiting.empty():
+                self._waiting.get_nowait().done()
 
     async def drained(self) -> None:
         """Return when every event so far was delivered or given up; to be called in the sandbox's loop."""
@@ -87,23 +114,31 @@ class Webhooks:
     def batch_completed(self, batch: Batch) -> None:
         """Tell that a batch is done."""
         identifier, at = self._next()
-        self._put("BATCH_COMPLETED", shapes.batch_completed(identifier, at, batch))
+        self._put("BATCH_COMPLETED", shapes.batch_completed(identifier, at, batch, self._dialect))
 
     def case(self, invoice: Invoice, changed: tuple[str, ...] = ()) -> None:
         """Tell that a case was opened or, with the members that changed, updated."""
         identifier, at = self._next()
         event = "CASE_UPDATED" if changed else "CASE"
-        self._put(event, shapes.case_event(identifier, at, invoice, changed))
+        self._put(event, shapes.case_event(identifier, at, invoice, changed, self._dialect))
 
     def settlement_created(self, invoice: Invoice) -> None:
         """Tell that money was paid out."""
         identifier, at = self._next()
         settlement_id = self._identifiers.make(Kind.SETTLEMENT, *invoice.place)
-        self._put("SETTLEMENT_CREATED", shapes.settlement_created(identifier, at, invoice, settlement_id))
+        self._put(
+            "SETTLEMENT_CREATED", shapes.settlement_created(identifier, at, invoice, settlement_id, self._dialect)
+        )
 
-    def send(self, event: str, body: bytes) -> Delivery:
-        """Deliver an event of your own, signed like the others."""
-        return self._put(event, body)
+    def send(
+        self, body: bytes | Mapping[str, object], *, event: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> Delivery:
+        """Deliver an event of your own, signed like the others; a mapping is sent as JSON.
+
+        ``event`` is what the header says, by default what the body does; ``headers`` are put over the usual ones.
+        """
+        sent = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
+        return self._put(_name_of(sent) if event is None else event, sent, headers or {})
 
     def send_again(self, delivery: Delivery) -> Delivery:
         """Deliver an event once more with the same key, as a server does that missed the answer."""
@@ -115,7 +150,7 @@ class Webhooks:
         self._made += 1
         return self._identifiers.make(Kind.EVENT, 0, self._made), int(self._clock() * 1000)
 
-    def _put(self, event: str, body: bytes) -> Delivery:
+    def _put(self, event: str, body: bytes, others: Mapping[str, str] = _NONE) -> Delivery:
         self._made += 1
         key = self._identifiers.make(Kind.EVENT, 1, self._made)
         headers = {
@@ -124,6 +159,7 @@ class Webhooks:
             "IdempotencyKey": key,
             "X-Amili-Request-Id": f"sandbox-event-{self._made}",
             **self._sign(body),
+            **others,
         }
         delivery = Delivery(event, headers, body)
         self._enqueue(delivery)
@@ -132,6 +168,7 @@ class Webhooks:
     def _enqueue(self, delivery: Delivery) -> None:
         self.deliveries.append(delivery)
         if self.url is None or self._loop is None or self._task is None:
+            delivery.done(RuntimeError("events go nowhere: give the sandbox a webhook_url, and start it"))
             return
         if self._loop is running_loop():
             self._waiting.put_nowait(delivery)
@@ -145,6 +182,7 @@ class Webhooks:
             try:
                 await self._deliver(delivery)
             finally:
+                delivery.done()
                 self._waiting.task_done()
 
     async def _deliver(self, delivery: Delivery) -> None:
@@ -160,9 +198,20 @@ class Webhooks:
                 return
 
 
-def hmac_sha256(secret: bytes) -> Callable[[bytes], dict[str, str]]:
+def _name_of(body: bytes) -> str:
+    """Return the name of an event, in either of its spellings; none where the body has none."""
+    try:
+        event: object = json.loads(body)
+    except ValueError:
+        return ""
+    names = [event.get("type"), event.get("eventType")] if is_object(event) else []
+    return next((name for name in names if isinstance(name, str)), "")
+
+
+def hmac_sha256(secret: str | bytes) -> Callable[[bytes], dict[str, str]]:
     """Return a scheme: the body's HMAC-SHA256 in hex. A guess, as Amili's own is not public."""
-    return lambda body: {"X-Webhook-Signature": hmac.new(secret, body, hashlib.sha256).hexdigest()}
+    key = secret.encode() if isinstance(secret, str) else secret
+    return lambda body: {"X-Webhook-Signature": hmac.new(key, body, hashlib.sha256).hexdigest()}
 
 
 async def _post(url: str, delivery: Delivery) -> int:

@@ -219,7 +219,7 @@ class Writes:
 
     def action(self, name: str) -> Callable[[Request], Answer]:
         """Return what answers an action on an invoice or a case: 202 without a body."""
-        status, sub_statuses = ACTIONS[name]
+        status, sub_status = ACTIONS[name]
 
         def act(request: Request) -> Answer:
             organization = organization_of(self._state, request)
@@ -231,7 +231,7 @@ class Writes:
                 status or invoice.status,
                 word=name.upper(),
                 at=int(request.now * 1000),
-                sub_statuses=sub_statuses,
+                sub_status=sub_status,
             )
             after = asked_invoice(self._collection, request, organization)
             self._on_case(after, ("status",))

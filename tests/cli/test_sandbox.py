@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from amili_async.cli import _sandbox as command
+from amili_async.webhooks import WebhookVerifier
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -122,6 +123,28 @@ def test_the_data_of_a_seed_is_served_in_the_generation_that_is_asked_for(
     assert amili("sandbox", "--port", "0", "--generation", "G1", "--seed", "7").exit_code == 130
     assert kept[0].generation == "G1"
     assert interrupted == []
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_events_go_to_a_url_signed_with_a_secret(amili: Amili, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[Sandbox] = []
+
+    def keep(server: Sandbox, batches: int) -> None:
+        introduce(server, batches)
+        kept.append(server)
+
+    introduce: Callable[[Sandbox, int], None] = command.introduce
+    monkeypatch.setattr(command, "introduce", keep)
+    monkeypatch.setenv("AMILI_WEBHOOK_SECRET", "of the environment's")
+    url = "http://127.0.0.1:9/amili/webhooks"
+    for words in ([], ["--webhook-secret", "of the command line's", "--undocumented"]):
+        result = amili("sandbox", "--port", "0", "--batches", "3", "--webhook-url", url, *words)
+        assert f"Events go to {url}, signed with AMILI_WEBHOOK_SECRET or --webhook-secret." in result.stderr
+        assert "of the" not in result.output
+    for server, secret in zip(kept, ("of the environment's", "of the command line's"), strict=True):
+        assert server.webhooks.url == url
+        delivery = server.webhooks.send({"type": "MOON_LANDED"})
+        WebhookVerifier(secret).verify(delivery.body, delivery.headers)
 
 
 async def interrupt() -> int:

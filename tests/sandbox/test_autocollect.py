@@ -23,6 +23,7 @@ async def test_a_batch_holds_creditors_cases_and_settlements_without_an_envelope
     assert list(batch["settlement"][0])[:2] == ["creditorid", "customerref"]
 
 
+@pytest.mark.amili(undocumented=True)
 async def test_closed_cases_come_only_when_asked_for(raw: RawClient) -> None:
     some = (await ask(raw, "/webapi/api/Batch")).json["case"]
     every = (await ask(raw, "/webapi/api/Batch", params={"includeclosed": "True"})).json["case"]

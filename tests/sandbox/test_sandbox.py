@@ -21,8 +21,6 @@ from tests.support.raw_client import RawClient
 if TYPE_CHECKING:
     import aiohttp
 
-    from amili_async.sandbox._shapes import Generation
-
 
 CERTIFICATE = Path(__file__).parent.parent / "call" / "loopback.pem"
 
@@ -176,9 +174,9 @@ async def test_pages_are_rendered_once_until_something_changes(
     rendered: list[str] = []
     envelope = shapes.envelope
 
-    def counted(head: str, data: str, generation: Generation) -> bytes:
+    def counted(head: str, data: str, dialect: shapes.Dialect) -> bytes:
         rendered.append(head)
-        return envelope(head, data, generation)
+        return envelope(head, data, dialect)
 
     monkeypatch.setattr(shapes, "envelope", counted)
     async with Sandbox(organizations=1, batches=25) as sandbox:

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from amili_async.sandbox import Sandbox
+from amili_async.webhooks import UnknownEvent, WebhookVerifier, parse_event
 from tests.support.raw_client import RawClient
 
 if TYPE_CHECKING:
@@ -118,13 +119,13 @@ async def test_a_scheme_of_ones_own_signs(receiver: Receiver) -> None:
         return {"X-Length": str(len(body))}
 
     async with Sandbox(organizations=1, batches=5, webhook_url=receiver.url, webhook_sign=sign) as sandbox:
-        delivery = sandbox.webhooks.send("NOVELTY", b'{"type":"NOVELTY"}')
-        await sandbox.webhooks.drained()
-        again = sandbox.webhooks.send_again(delivery)
-        await sandbox.webhooks.drained()
+        delivery = sandbox.webhooks.send({"type": "NOVELTY"})
+        assert (await delivery).statuses == [204]
+        again = await sandbox.webhooks.send_again(delivery)
     (first, body), (second, _) = receiver.events
-    assert body == b'{"type":"NOVELTY"}'
-    assert first["X-Length"] == "18"
+    assert body == b'{"type": "NOVELTY"}'
+    assert first["X-Length"] == "19"
+    assert first["X-Amili-Event"] == "NOVELTY"
     assert "X-Webhook-Signature" not in first
     assert first["IdempotencyKey"] == second["IdempotencyKey"]
     assert sandbox.webhooks.deliveries == [delivery, again]
@@ -135,7 +136,7 @@ async def test_a_delivery_is_tried_three_times(receiver: Receiver, monkeypatch: 
     monkeypatch.setattr("amili_async.sandbox._webhooks._PAUSE", 0)
     receiver.statuses = [500, 404, 200, 503, 503, 503]
     async with Sandbox(organizations=1, batches=5, webhook_url=receiver.url) as sandbox:
-        taken, lost = sandbox.webhooks.send("A", b"{}"), sandbox.webhooks.send("B", b"{}")
+        taken, lost = sandbox.webhooks.send(b"{}", event="A"), sandbox.webhooks.send(b"{}", event="B")
         assert not taken.taken
         await sandbox.webhooks.drained()
     assert (taken.statuses, taken.taken) == ([500, 404, 200], True)
@@ -146,26 +147,46 @@ async def test_a_url_where_nobody_is_gets_nothing(unused_tcp_port: int, monkeypa
     monkeypatch.setattr("amili_async.sandbox._webhooks._PAUSE", 0)
     monkeypatch.setattr("amili_async.sandbox._webhooks._PATIENCE", 0.02)
     async with Sandbox(organizations=1, batches=5) as sandbox:
-        kept = sandbox.webhooks.send("A", b"{}")
+        kept = sandbox.webhooks.send(b"{}")
         for url in (f"http://127.0.0.1:{unused_tcp_port}/", f"https://127.0.0.1:{sandbox.port}/", "nonsense"):
             sandbox.webhooks.url = url
-            delivery = sandbox.webhooks.send("A", b"{}")
+            delivery = sandbox.webhooks.send(b"{}")
             await sandbox.webhooks.drained()
             assert delivery.statuses == [None, None, None]
     assert kept.statuses == []
+    with pytest.raises(RuntimeError, match="events go nowhere"):
+        await kept
 
 
 async def test_events_go_out_from_a_sandbox_in_a_thread(receiver: Receiver) -> None:
     with Sandbox(organizations=1, batches=5, webhook_url=receiver.url) as sandbox:
         sandbox.finish(sandbox.batch_ids()[-1])
         await receiver.came.wait()
+        sent = sandbox.webhooks.send(b"no JSON", headers={"IdempotencyKey": "mine"})
+        assert await asyncio.to_thread(sent.wait) is sent
+        assert sent.taken
     assert receiver.events[0][0]["X-Amili-Event"] == "BATCH_COMPLETED"
+    assert receiver.events[1][0]["X-Amili-Event"] == ""
+    assert receiver.events[1][0]["IdempotencyKey"] == "mine"
+
+
+async def test_what_it_signs_a_verifier_takes(receiver: Receiver) -> None:
+    secret = "shared with the sandbox"
+    async with Sandbox(organizations=1, batches=5, webhook_url=receiver.url, webhook_secret=secret) as sandbox:
+        await sandbox.webhooks.send({"eventType": "CASE", "data": {}})
+    ((headers, body),) = receiver.events
+    WebhookVerifier(secret).verify(body, headers)
+    assert isinstance(parse_event(body, headers), UnknownEvent)
+    assert headers["X-Amili-Event"] == "CASE"
 
 
 async def test_events_under_way_end_with_the_sandbox(receiver: Receiver) -> None:
     sandbox = Sandbox(organizations=1, batches=5, webhook_url=receiver.url)
-    sandbox.webhooks.send("BEFORE", b"{}")
+    before = sandbox.webhooks.send(b"{}", event="BEFORE")
     async with sandbox:
-        sandbox.webhooks.send("DURING", b"{}")
+        during = [sandbox.webhooks.send(b"{}", event="DURING") for _ in range(2)]
     await sandbox.webhooks.stop()
-    assert [delivery.statuses for delivery in sandbox.webhooks.deliveries] == [[], []]
+    assert [(await delivery).taken for delivery in during] == [False, False]
+    with pytest.raises(RuntimeError, match="events go nowhere"):
+        before.wait()
+    assert [delivery.statuses for delivery in sandbox.webhooks.deliveries] == [[], [], []]

@@ -82,8 +82,8 @@ async def test_a_file_of_the_first_version_is_upgraded_in_place(sqlite_url: str)
         assert await held(store, "amili_schema", "version") == [(VERSION,)]
         bookmark = await store.begin("organization", "batches")
         assert isinstance(bookmark, Checkpoint)
-        assert bookmark.watermark is not None
-        assert list(bookmark.watermark.open) == ["batch 2"]
+        assert bookmark.coverage is not None
+        assert list(bookmark.coverage.open) == ["batch 2"]
         assert await held(store, "batches", "id", "state") == [("batch 1", "SUCCESS"), ("batch 2", "QUEUED")]
         assert len(await held(store, "batch_entries", "batch_id")) == 4
         assert await store.write(portion(batch("batch 2"), batch("batch 3"))) == WriteResult(1, 1)
@@ -195,7 +195,8 @@ async def test_a_walk_that_the_second_version_left_in_the_middle_goes_on_from_th
         report = await sync(client, sandbox.organization_ids, store, resources=resources)
 
         assert report.ok
-        assert report.total.new == report.total.changed == 0
+        # The sandbox says other things of the same rows than it did to that version, which wrote none of them twice.
+        assert report.total.new == 0
         pages = [request for request in sandbox.requests if request.operation == "batches.list"]
         assert "PageToken" in pages[0].query
         assert await store.count("batches") == 9

@@ -3,7 +3,10 @@ segment, a header that begins another line, an answer that fills the memory."""
 
 from __future__ import annotations
 
+import gzip
 import tracemalloc
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -254,6 +257,35 @@ async def test_an_answer_larger_than_the_limit_is_refused_before_it_fills_the_me
         tracemalloc.stop()
     assert sandbox.requests.count(READ) == caught.value.attempts == 1
     assert peak < 40 * MIB
+
+
+def packed(encoding: str) -> bytes:
+    """Return 64 MiB of blanks, packed."""
+    blanks = b" " * (64 * MIB)
+    if encoding == "gzip":
+        return gzip.compress(blanks, 1)
+    # Their modules have no types, and zstd is in the standard library from 3.14 on.
+    own = "compression" if find_spec("compression") else "backports"
+    module: Any = import_module("brotli" if encoding == "br" else f"{own}.zstd")
+    return bytes(module.compress(blanks))
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "zstd"])
+async def test_no_way_of_packing_gets_around_the_limit(
+    encoding: str, make_client: ClientFactory, sandbox: Sandbox, calls: Calls
+) -> None:
+    client = make_client(sandbox.issue_token(), max_response_bytes=2 * MIB)
+    bomb = packed(encoding)
+    assert len(bomb) < MIB
+    sandbox.faults.add(Fault(READ, status=200, body=bomb, headers={"Content-Encoding": encoding}))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DecodeError, match=r"larger than max_response_bytes \(2097152 bytes, unpacked\)"):
+            await calls.read(client)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 * MIB
 
 
 async def test_an_answer_too_large_for_a_write_leaves_its_outcome_unknown(

@@ -280,6 +280,7 @@ async def test_a_programming_error_is_raised_once_the_writes_on_their_way_have_t
 
     async def broken(chunk: tuple[int, ...], key: str | None) -> Accepted:
         if chunk == (1,):
+            await until(lambda: len(server.chunks) == 2)
             raise ZeroDivisionError
         return await server.write(chunk, key)
 
@@ -288,7 +289,8 @@ async def test_a_programming_error_is_raised_once_the_writes_on_their_way_have_t
         async for outcome in writing(range(9), broken, concurrency=3):
             items += outcome.items
     assert sorted(items) == sorted(item for chunk, _ in server.chunks for item in chunk)
-    assert (server.cancelled, len(items)) == (0, 2)
+    assert server.cancelled == 0
+    assert 2 <= len(items) < 8
 
 
 async def test_a_source_that_is_cancelled_by_itself_ends_the_write() -> None:

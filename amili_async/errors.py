@@ -25,6 +25,7 @@
     ├── ClientClosedError                   the client was closed before
     ├── WrongLoopError                      the client belongs to another event loop
     ├── StoreError                          the sync store cannot be read or written
+    ├── ReconciliationError                 more rows are not on the server any more than a sync takes for a fact
     ├── ClusterError                        the Dask cluster of a sync is out of reach
     └── WebhookVerificationError            a webhook whose signature does not verify
 
@@ -90,19 +91,19 @@ class AmiliError(Exception):
     def __init__(self, message: str, **context: Unpack[ErrorContext]) -> None:
         super().__init__(message)
         self.message = message
-        self.operation = context.get("operation")
+        self.operation: str | None = context.get("operation")
         """The operation's name in the route table, such as ``batches.list``."""
-        self.method = context.get("method")
-        self.route = context.get("route")
+        self.method: str | None = context.get("method")
+        self.route: str | None = context.get("route")
         """The path template, never the path: ``/orgs/{organization_id}/batches``."""
-        self.status = context.get("status")
-        self.request_id = context.get("request_id")
-        self.attempts = context.get("attempts")
+        self.status: int | None = context.get("status")
+        self.request_id: str | None = context.get("request_id")
+        self.attempts: int | None = context.get("attempts")
         """How many requests of this call went out; 0 where none did."""
         body = context.get("body")
-        self.body = None if body is None else bytes(body[:MAX_BODY])
+        self.body: bytes | None = None if body is None else bytes(body[:MAX_BODY])
         """What the server wrote, cut at 64 KiB. It may hold personal data: log it nowhere."""
-        self.cursor = context.get("cursor")
+        self.cursor: Cursor | None = context.get("cursor")
         """Where a list that ended with this error goes on."""
 
     def __str__(self) -> str:
@@ -232,11 +233,11 @@ class InvalidArgumentError(ConfigurationError):
     its own callers sent answers 422.
     """
 
-    shown = (*ConfigurationError.shown, "problems")
+    shown: ClassVar[tuple[str, ...]] = (*ConfigurationError.shown, "problems")
 
     def __init__(self, message: str, *, problems: Sequence[str] = (), **context: Unpack[ErrorContext]) -> None:
         super().__init__(message, **context)
-        self.problems = tuple(problems) or (message,)
+        self.problems: tuple[str, ...] = tuple(problems) or (message,)
 
     @classmethod
     def listing(cls, subject: str, problems: Sequence[str]) -> Self:
@@ -252,7 +253,7 @@ class TokenError(AmiliError):
     how many seconds the endpoint will be asked again; ``None`` where asking again is pointless.
     """
 
-    shown = (*AmiliError.shown, "code", "retry_after")
+    shown: ClassVar[tuple[str, ...]] = (*AmiliError.shown, "code", "retry_after")
 
     def __init__(
         self,
@@ -285,7 +286,7 @@ class DeadlineExceededError(AmiliError, TimeoutError):
     last batch seen where `batches.wait` gave up, ``pending`` the ids of those that `batches.wait_all` gave up on.
     """
 
-    shown = (*AmiliError.shown, "spent")
+    shown: ClassVar[tuple[str, ...]] = (*AmiliError.shown, "spent")
 
     def __init__(
         self,
@@ -297,9 +298,9 @@ class DeadlineExceededError(AmiliError, TimeoutError):
         **context: Unpack[ErrorContext],
     ) -> None:
         super().__init__(message, **context)
-        self.spent = dict(spent or {})
+        self.spent: dict[str, float] = dict(spent or {})
         self.batch = batch
-        self.pending = tuple(pending)
+        self.pending: tuple[str, ...] = tuple(pending)
 
 
 class OutcomeUnknownError(AmiliError):
@@ -309,7 +310,7 @@ class OutcomeUnknownError(AmiliError):
     happened is the cause (``__cause__``).
     """
 
-    shown = (*AmiliError.shown, "idempotency_key", "recovery_hint")
+    shown: ClassVar[tuple[str, ...]] = (*AmiliError.shown, "idempotency_key", "recovery_hint")
 
     def __init__(
         self,
@@ -331,7 +332,7 @@ class APIError(AmiliError):
     words the reason is in ``detail``. ``location`` is the host that a redirect named; it was not followed.
     """
 
-    shown = (*AmiliError.shown, "code", "location")
+    shown: ClassVar[tuple[str, ...]] = (*AmiliError.shown, "code", "location")
 
     def __init__(
         self,
@@ -380,13 +381,13 @@ class LockedError(APIError):
 class RateLimitedError(APIError):
     """429: too many requests, and waiting as long as asked (``retry_after``) was not possible."""
 
-    shown = (*APIError.shown, "retry_after")
+    shown: ClassVar[tuple[str, ...]] = (*APIError.shown, "retry_after")
 
 
 class ServerError(APIError):
     """5xx: the server failed."""
 
-    shown = (*APIError.shown, "retry_after")
+    shown: ClassVar[tuple[str, ...]] = (*APIError.shown, "retry_after")
 
 
 class DecodeError(AmiliError):
@@ -396,7 +397,7 @@ class DecodeError(AmiliError):
     early, as a cut body is.
     """
 
-    shown = (*AmiliError.shown, "path")
+    shown: ClassVar[tuple[str, ...]] = (*AmiliError.shown, "path")
 
     def __init__(
         self,
@@ -425,6 +426,10 @@ class WrongLoopError(AmiliError):
 
 class StoreError(AmiliError):
     """The store of a sync cannot be read or written, or is newer than this version knows."""
+
+
+class ReconciliationError(AmiliError):
+    """More of an organization's rows are gone from the server than a sync takes for a fact; none was marked as gone."""
 
 
 class ClusterError(AmiliError):

@@ -87,7 +87,7 @@ class Worker:
         if not line:
             raise RuntimeError(f"{self.name}: the worker ended with status {self.process.wait()}")
         answer = msgspec.json.decode(line, type=Answer)
-        expected = pages * server.listing.rows * server.listing.entries
+        expected = sum(server.entries[organization_id] for organization_id in organization_ids)
         if answer.entries != expected:
             raise AssertionError(f"{self.name} saw {answer.entries} entries of {expected}")
         return Sample(answer.wall, answer.cpu, pages)

@@ -20,6 +20,7 @@ from amili_async import _clock as clock_module
 from amili_async.sandbox import Sandbox
 from tests.support import aioresponses_shim as aioresponses_shim  # noqa: PLC0414  # imported for what it mends
 from tests.support import event_loops
+from tests.support import figures as figures_module
 from tests.support.virtual_time import clock_of, has_clock
 
 if TYPE_CHECKING:
@@ -33,10 +34,22 @@ if TYPE_CHECKING:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     event_loops.add_options(parser)
+    figures_module.add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     event_loops.configure(config)
+    figures_module.configure(config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    figures_module.finish(config)
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> figures_module.Figures:
+    """Take what a test has measured; ``--figures`` says where it goes."""
+    return figures_module.Figures(request.config.stash[figures_module.FILE])
 
 
 # A shell starts what it puts into the background with Control-C ignored, and so would be all that the tests interrupt.

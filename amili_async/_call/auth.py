@@ -410,8 +410,11 @@ def as_provider(auth: TokenProvider | str | tuple[str, str] | TokenSource) -> To
     """
     if isinstance(auth, str):
         return StaticToken(auth)
-    if isinstance(auth, tuple) and len(auth) == 2:  # noqa: PLR2004  # such as a sandbox's credentials
-        return ClientCredentials(*auth)
+    match auth:
+        case (str(client_id), str(client_secret)):  # such as a sandbox's credentials
+            return ClientCredentials(client_id, client_secret)
+        case _:
+            pass
     # A class has its instances' methods, and can be called: it would pass for a provider and fail at the first call.
     is_class = isinstance(auth, type)
     if isinstance(auth, TokenProvider) and not is_class:

@@ -37,7 +37,7 @@ class Hooks:
         self._listeners: dict[str, list[tuple[object, Callable[..., object]]]] = {name: [] for name in METHODS}
         self._failed: set[tuple[int, str]] = set()
         self._drift_seen: set[tuple[str, str, str, str]] = set()
-        self.calls = False
+        self.calls: bool = False
         """Whether anybody wants to know of calls."""
         for hook in hooks:
             self._add(hook)

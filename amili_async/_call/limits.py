@@ -59,6 +59,10 @@ class ConcurrencyLimiter(asyncio.BoundedSemaphore):
     asyncio's own semaphore: first in, first out, and a waiter cancelled in the moment of its turn passes it on.
     """
 
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
     def take(self) -> bool:
         """Take a slot where `acquire` would not have to wait; return whether there was one."""
         if self.locked():

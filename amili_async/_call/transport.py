@@ -93,6 +93,8 @@ class Transport:
         """Whether there can be a new token, without which a replay after a 401 makes no sense."""
         self.gate = gate
         """What a 429 closes for all calls of the client."""
+        self.concurrency = slots.limit
+        """How many requests are in flight at most."""
         self._limiter = slots
         self._budget = budget
         self._token_timeout = token_timeout

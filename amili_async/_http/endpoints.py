@@ -147,9 +147,11 @@ class Endpoints:
     """The roots that one client sends to, and what may go there: the token to its own servers only."""
 
     def __init__(self, *, base_url: str, token_url: str, autocollect_url: str | None, trust_env: bool) -> None:
-        self.base_url = check_url(base_url, "base_url")
-        self.token_url = check_url(token_url, "token_url")
-        self.autocollect_url = None if autocollect_url is None else check_url(autocollect_url, "autocollect_url")
+        self.base_url: str = check_url(base_url, "base_url")
+        self.token_url: str = check_url(token_url, "token_url")
+        self.autocollect_url: str | None = (
+            None if autocollect_url is None else check_url(autocollect_url, "autocollect_url")
+        )
         self._roots = {"api": URL(self.base_url), "autocollect": URL(self.autocollect_url or "")}
         self._trusted = {protocol.origin(url) for url in (self.base_url, self.autocollect_url) if url}
         # The environment is read once: a job's environment does not change, and reading it for every request costs more

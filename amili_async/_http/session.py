@@ -42,7 +42,7 @@ class Connection:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._limit = limit
         self._label = label
-        self.closed = False
+        self.closed: bool = False
 
     def open(self) -> aiohttp.ClientSession:
         """Return the session, made inside the running loop at the first call.

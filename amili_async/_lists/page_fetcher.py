@@ -89,7 +89,7 @@ class PageFetcher(Generic[T]):
         self._path = path
         self._first = encode_query(query)
         self._later = f"{self._first}&{token_name}=" if self._first else f"{token_name}="
-        self.fingerprint = hashlib.sha256(f"{route.operation} {join(path, self._first)}".encode()).hexdigest()[:16]
+        self.fingerprint: str = hashlib.sha256(f"{route.operation} {join(path, self._first)}".encode()).hexdigest()[:16]
 
     def fetch(
         self, token: str | None, sent_signal: RequestSentSignal | None = None

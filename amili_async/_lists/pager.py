@@ -52,11 +52,11 @@ class Page(Generic[T]):
         rows: slice,
         reader: Reader[T],
     ) -> None:
-        self.items = items
-        self.quarantined = quarantined
+        self.items: tuple[T, ...] = items
+        self.quarantined: tuple[QuarantinedRow, ...] = quarantined
         """The rows that could not be read, with their bytes; empty with ``on_invalid="raise"``."""
-        self.summary = summary
-        self.cursor = cursor
+        self.summary: Summary | None = summary
+        self.cursor: Cursor = cursor
         """Points at the start of this page."""
         self._body = body
         self._rows = rows
@@ -138,11 +138,19 @@ class Pager(Generic[T]):
         return self._pages()
 
     async def collect(self) -> list[T]:
-        """Return all items as a list; mind the memory."""
+        """Return all items as a list; mind the memory.
+
+        Raises:
+            AmiliError: as of any read; with the `Cursor` to go on from.
+        """
         return [item async for item in self]
 
     async def first(self) -> T | None:
-        """Return the first item, ``None`` for an empty list; nothing is requested ahead."""
+        """Return the first item, ``None`` for an empty list; nothing is requested ahead.
+
+        Raises:
+            AmiliError: as of any read.
+        """
         async with aclosing(aiter(self)) as items:
             self._prefetch = False
             return await anext(items, None)
@@ -159,6 +167,13 @@ class Pager(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    if TYPE_CHECKING:
+        __iter__: None
+    else:
+
+        def __iter__(self) -> NoReturn:
+            raise ConfigurationError(f"{self._listing.route.operation} is iterated with `async for`, not with `for`")
 
     def __await__(self) -> Generator[None, None, NoReturn]:
         raise ConfigurationError(

@@ -25,7 +25,7 @@ class SendState:
     __slots__ = ("begun",)
 
     def __init__(self, *, begun: bool) -> None:
-        self.begun = begun
+        self.begun: bool = begun
 
 
 class AttemptFailure:
@@ -64,20 +64,20 @@ class CallState:
     )
 
     def __init__(self, call: Call, options: Options, number: int, started: float) -> None:
-        self.call = call
-        self.options = options
-        self.number = number
-        self.started = started
-        self.sent = started
-        self.deadline = None if options.deadline is None else started + options.deadline
-        self.by_deadline = False
+        self.call: Call = call
+        self.options: Options = options
+        self.number: int = number
+        self.started: float = started
+        self.sent: float = started
+        self.deadline: float | None = None if options.deadline is None else started + options.deadline
+        self.by_deadline: bool = False
         """Whether the timer that runs is the deadline's, not the attempt's."""
         self.hook_headers: dict[str, str] | None = None
-        self.attempts = 0
+        self.attempts: int = 0
         """Requests that went out, or may have."""
-        self.tries = 1
+        self.tries: int = 1
         """Attempts as `retry.decide` counts them: without the replay after a 401."""
-        self.replayed = False
+        self.replayed: bool = False
         self.waits: dict[Wait, float] = {"gate": 0.0, "slot": 0.0, "token": 0.0, "pause": 0.0}
         self.forget_answer()
 
@@ -88,7 +88,7 @@ class CallState:
         self.sending: SendState | None = None
         self.status: int | None = None
         self.answer_headers: Mapping[str, str] | None = None
-        self.received = 0
+        self.received: int = 0
 
     def remaining(self, instant: float) -> float | None:
         """Return the seconds to the deadline; ``None`` where there is none."""

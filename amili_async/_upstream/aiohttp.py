@@ -42,8 +42,8 @@ class RequestSentSignal:
     __slots__ = ("done", "turns")
 
     def __init__(self, turns: int) -> None:
-        self.done = False
-        self.turns = turns
+        self.done: bool = False
+        self.turns: int = turns
 
 
 request_sent_signal: ContextVar[RequestSentSignal | None] = ContextVar("request_sent_signal", default=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+import signal
 import sys
 from contextlib import suppress
 from io import UnsupportedOperation
@@ -25,6 +26,7 @@ DONE = 0
 FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
+TERMINATED = 143
 
 EXTRAS = {
     "aiosqlite": "sync",
@@ -40,8 +42,8 @@ EXTRAS = {
 def run(work: Callable[[], Coroutine[object, object, int]], *, resume: Callable[[], str | None] = lambda: None) -> None:
     """Run the work in an event loop of its own and leave with the exit status that it returns.
 
-    Control-C cancels the work, so that what it holds is put back in order; ``resume`` then returns the line that goes
-    on from there, where there is one.
+    Control-C and SIGTERM cancel the work, so that what it holds is put back in order; ``resume`` then returns the line
+    that goes on from there, where there is one.
 
     Raises:
         typer.Exit: always; that is how a command leaves.
@@ -49,15 +51,49 @@ def run(work: Callable[[], Coroutine[object, object, int]], *, resume: Callable[
     raise typer.Exit(_status(work, resume))
 
 
+class _TerminatedError(Exception):
+    """SIGTERM came: whoever runs this, such as systemd or Kubernetes, wants it to end."""
+
+
+async def _until_terminated(work: Callable[[], Coroutine[object, object, int]]) -> int:
+    """Return what the work returns; SIGTERM cancels it.
+
+    Raises:
+        _TerminatedError: that happened, and what the work held is back in order.
+    """
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task is not None  # noqa: S101  # a coroutine runs in one
+    told = False
+
+    def stop() -> None:
+        nonlocal told
+        told = True
+        task.cancel()
+
+    # Not every system has signals for event loops; there SIGTERM ends the process as it always did.
+    with suppress(NotImplementedError):
+        loop.add_signal_handler(signal.SIGTERM, stop)
+    try:
+        return await work()
+    except asyncio.CancelledError:
+        if told:
+            raise _TerminatedError from None
+        raise
+    finally:
+        with suppress(NotImplementedError):
+            loop.remove_signal_handler(signal.SIGTERM)
+
+
 def _status(work: Callable[[], Coroutine[object, object, int]], resume: Callable[[], str | None]) -> int:
     try:
-        status = asyncio.run(work())
+        status = asyncio.run(_until_terminated(work))
         sys.stdout.flush()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, _TerminatedError) as ended:
         _close_standard_output()
         line = resume()
-        say(f"Interrupted. This goes on from there:\n  {line}" if line else "Interrupted.")
-        return INTERRUPTED
+        word = "Interrupted" if isinstance(ended, KeyboardInterrupt) else "Terminated"
+        say(f"{word}. This goes on from there:\n  {line}" if line else f"{word}.")
+        return INTERRUPTED if isinstance(ended, KeyboardInterrupt) else TERMINATED
     except BrokenPipeError:
         # Whoever read our lines, such as `head`, has had enough of them.
         _close_standard_output()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,6 +45,12 @@ SYNC_ASSUMES = frozenset({"order", "sort", "batch-by-id", "pages", "token-again"
 COMMENT = re.compile(r"(?:^|\s)#.*")
 """What is no id in a line of --orgs-file: a # that stands inside an id belongs to it."""
 
+NEVER = "never"
+"""What --reconcile takes beside an age."""
+
+AGE = re.compile(r"([0-9]{1,6})([dhms])")
+SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+
 CONNECTIONS = 16
 """Requests at once at least, as any client: pages read ahead and rows read again come on top of the lists."""
 
@@ -69,6 +76,24 @@ def sync(
     concurrency: Annotated[int, typer.Option(min=1, help="How many organizations at once.")] = 8,
     full: Annotated[bool, typer.Option("--full", help="Read every page, whatever the store has.")] = False,
     since: Annotated[str | None, typer.Option(help="Leave out what is older than this day or moment.")] = None,
+    reconcile: Annotated[
+        str,
+        typer.Option(
+            metavar="AGE", help="Read a list from end to end when the last time is longer ago: 7d, 36h, never."
+        ),
+    ] = "7d",
+    refresh: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AGE", help="Read known invoices and cases again only when that is longer ago: 24h; else each run."
+        ),
+    ] = None,
+    max_gone: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="The part of an organization's rows that may be gone at once; more is failure."
+        ),
+    ] = 0.05,
     max_failures: Annotated[int | None, typer.Option(min=1, help="Stop when so many organizations failed.")] = None,
     dask: Annotated[
         str | None, typer.Option(help="Work on a cluster: tcp://scheduler:8786, or local:4 for processes here.")
@@ -83,6 +108,8 @@ def sync(
         raise typer.BadParameter("--sandbox is in this process alone: serve one with amili sandbox for --dask")
     ids = _organizations(sandbox=sandbox, given=organization_ids or [], file=orgs_file)
     beginning = moment_of(since)
+    reconcile_after = None if reconcile == NEVER else age_of(reconcile, "--reconcile")
+    refresh_after = None if refresh is None else age_of(refresh, "--refresh")
     url = store_url(context, store)
     resources = tuple(resource or [Resource.BATCHES])
 
@@ -98,6 +125,9 @@ def sync(
                 concurrency=concurrency,
                 full=full,
                 since=beginning,
+                reconcile=reconcile_after,
+                refresh=refresh_after,
+                max_gone=max_gone,
                 max_failures=max_failures,
                 on_progress=update,
             )
@@ -118,12 +148,28 @@ def sync(
                     concurrency=concurrency,
                     full=full,
                     since=beginning,
+                    reconcile=reconcile_after,
+                    refresh=refresh_after,
+                    max_gone=max_gone,
                     max_failures=max_failures,
                     on_progress=update,
                 )
             return await _concluded(report, store, kept, as_json=as_json)
 
     run(here if dask is None else lambda: on_cluster(dask), resume=command_line)
+
+
+def age_of(text: str, option: str) -> timedelta:
+    """Return an age such as ``7d``, ``24h``, ``30m`` or ``90s``.
+
+    Raises:
+        typer.BadParameter: it is none, or none above 0.
+    """
+    found = AGE.fullmatch(text)
+    age = timedelta(seconds=int(found[1]) * SECONDS[found[2]]) if found else timedelta(0)
+    if age <= timedelta(0):
+        raise typer.BadParameter(f"{option} {text} is no age: write 7d, 24h, 30m or 90s")
+    return age
 
 
 def warn_of_surprises(profile: Profile | None) -> None:

@@ -14,8 +14,9 @@ from amili_async.cli._console import say, say_each, without_hint, without_passwo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
+    from datetime import datetime
 
-    from amili_async.sync import Counts, SyncReport
+    from amili_async.sync import Counts, HeldOrganization, SyncReport
     from amili_async.sync import Progress as SyncProgress
 
 EVERY = 5.0
@@ -91,6 +92,8 @@ class Lines:
 def figures(progress: SyncProgress) -> str:
     """Return the progress in numbers, without those that say nothing."""
     parts = [f"{progress.rows:,} rows", f"{progress.rows_per_second:,.0f} rows/s"]
+    if progress.limited:
+        parts.append(f"{progress.requests_per_second:,.1f} requests/s")
     if progress.failed:
         parts.append(f"{progress.failed:,} failed")
     if progress.retries:
@@ -129,18 +132,33 @@ def tell_report(report: SyncReport, store: str, totals: Mapping[str, int]) -> No
         say("Stopped there, as --max-failures says; the organizations left are read by the next run.")
     if report.held:
         say(f"{len(report.held):,} are being synced by another run and were left to it:")
-        say_each(report.held)
+        say_each(_held(held) for held in report.held)
     if report.restarts:
         say(f"{len(report.restarts):,} lists were read from their beginning, as the place where they stood is gone:")
         say_each(f"{restart.organization_id} {restart.resource}: {restart.reason}" for restart in report.restarts)
 
 
+def _held(held: HeldOrganization) -> str:
+    """Return an organization with who has it, since when and until when, as far as that is known."""
+    parts = [f"by {held.owner}"] if held.owner else []
+    parts += [f"{word} {moment:%Y-%m-%d %H:%M:%S %Z}" for word, moment in _times(held) if moment is not None]
+    return f"{held.organization_id} ({', '.join(parts)})" if parts else held.organization_id
+
+
+def _times(held: HeldOrganization) -> tuple[tuple[str, datetime | None], ...]:
+    return ("since", held.since), ("until", held.until)
+
+
 def _counts(counts: Counts) -> str:
-    if not (counts.new or counts.changed or counts.quarantined or counts.gone):
+    if not any((counts.new, counts.changed, counts.quarantined, counts.gone, counts.returned)):
         return "nothing new, nothing changed"
     parts = [f"{counts.new:,} new", f"{counts.changed:,} changed"]
     if counts.quarantined:
         parts.append(f"{counts.quarantined:,} that no reading makes sense of, kept in the table quarantine")
+    if counts.missed or counts.stale:
+        parts.append(f"of them {counts.missed:,} and {counts.stale:,} that earlier runs had not seen")
     if counts.gone:
         parts.append(f"{counts.gone:,} that the server no longer has")
+    if counts.returned:
+        parts.append(f"{counts.returned:,} that it has again")
     return ", ".join(parts)

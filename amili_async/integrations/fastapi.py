@@ -58,7 +58,7 @@ __all__ = [
     "webhook_router",
 ]
 
-logger = logging.getLogger("amili_async")
+logger: logging.Logger = logging.getLogger("amili_async")
 
 _SERVER_FAULT = 500
 

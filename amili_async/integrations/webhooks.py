@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     from amili_async.webhooks import AnyEvent
 
-logger = logging.getLogger("amili_async.webhooks")
+logger: logging.Logger = logging.getLogger("amili_async.webhooks")
 
 Handler: TypeAlias = "Callable[[Never], Awaitable[object]]"
 Handlers: TypeAlias = "Mapping[type[Event], Handler]"

@@ -183,6 +183,8 @@ def one_of(kind: type[E]) -> Callable[[object], E]:
         if isinstance(value, kind):
             return value
         plain = text(value)
+        if isinstance(value, OpenEnum):
+            raise RefusedError(f"must be {kind.__name__}, not {_kind(value)}")
         if plain in kind.__members__.values():
             return kind(plain)
         _refuse_slip(kind, plain)
@@ -203,6 +205,8 @@ def choice(kind: type[OpenEnum], value: object, name: str) -> str | None:
     if value is None:
         return None
     plain = str(checked(text, value, name))
+    if isinstance(value, OpenEnum) and not isinstance(value, kind):
+        raise InvalidArgumentError(f"{name} must be a {kind.__name__}, not a {type(value).__name__}")
     if isinstance(value, kind) or plain in kind.__members__.values():
         return plain
     checked(lambda _: _refuse_slip(kind, plain), plain, name)
@@ -214,12 +218,13 @@ def choice(kind: type[OpenEnum], value: object, name: str) -> str | None:
 
 
 def _refuse_slip(kind: type[OpenEnum], value: str) -> None:
-    """Refuse a value that nearly is a known one: by its case, its blanks and hyphens, or a letter or two."""
-    known = {str(member): str(member) for member in kind.__members__.values()}
+    """Refuse a value that nearly is a known one: but for case and signs, a letter or two, or what its end lacks."""
+    known = [str(member) for member in kind.__members__.values()]
     written = re.sub(r"[^A-Z0-9]+", "_", value.upper()).strip("_")
-    near = get_close_matches(written, known, n=1, cutoff=NEAR)
-    if near:
-        raise RefusedError(f'is {value!r}: did you mean "{near[0]}"? If not, pass {kind.__name__}("...")')
+    longer = (each for each in known if len(written) > 2 and (written.startswith(each) or each.startswith(written)))  # noqa: PLR2004  # letters that one goes by
+    near = next(iter(get_close_matches(written, known, n=1, cutoff=NEAR)), None) or next(longer, None)
+    if near is not None:
+        raise RefusedError(f'is {value!r}: did you mean "{near}"? If not, pass {kind.__name__}("...")')
 
 
 def warn(message: str) -> None:

@@ -5,12 +5,14 @@ sent, the other is sent as ``null``.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
+from difflib import get_close_matches
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args, get_origin
+from math import isfinite
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias, get_args, get_origin
 from uuid import UUID
 
 import msgspec
@@ -24,6 +26,9 @@ from amili_async.models._inputs import Rule
 
 DEEPEST = 100
 """How deep lists and dicts may be nested in ``extra``: what holds itself would be gone through for ever."""
+
+
+_MEMBER = re.compile(r"[$A-Za-z_]\w{0,39}", re.ASCII)
 
 
 def ruled(kind: object, rule: Rule, **schema: object) -> Any:
@@ -52,14 +57,31 @@ else:
     ExtraMembers = dict[str, msgspec.Raw]  # decoded below, with exact numbers
 
 
-class Request(Model, frozen=True, kw_only=True, forbid_unknown_fields=True):
+if TYPE_CHECKING:
+
+    class _Named(Model, frozen=True, kw_only=True): ...
+else:
+
+    class _NamedArguments(msgspec.StructMeta):
+        """Says of a call with wrong keywords which they are, and which would be right."""
+
+        def __call__(cls, *arguments: object, **members: object) -> object:  # noqa: N805  # of a metaclass
+            problems = list(_wrong_keywords(cls, arguments, members))
+            if problems:
+                raise TypeError(f"{cls.__name__}: {'; '.join(problems)}")
+            return super().__call__(**members)
+
+    class _Named(Model, frozen=True, kw_only=True, metaclass=_NamedArguments): ...
+
+
+class Request(_Named, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An object that a write sends. Decoding refuses what no field names: no ``extra`` is lost in silence.
 
     Raises:
         InvalidArgumentError: members that cannot be right, all of them in ``problems``.
     """
 
-    private = frozenset({"description", "extra"})
+    private: ClassVar[frozenset[str]] = frozenset({"description", "extra"})
 
     extra: ExtraMembers = {}  # noqa: RUF012  # msgspec makes a new one each time
     """Members by their names on the wire, sent as they are beside those that have a field; models as they are sent."""
@@ -139,6 +161,20 @@ def _rule_in(annotation: object) -> Rule | None:
     return next((rule for part in get_args(annotation) if (rule := _rule_in(part)) is not None), None)
 
 
+def _wrong_keywords(kind: type[Request], arguments: Sequence[object], members: Mapping[str, object]) -> Iterator[str]:
+    fields = kind.__struct_fields__
+    if arguments:
+        yield "members are given by name, such as amount=..."
+    for name in members.keys() - {*fields}:
+        near = next((field for field in fields if _folded(field) == _folded(name)), None)
+        near = near or next(iter(get_close_matches(name, fields, n=1)), None)
+        meant = f"did you mean {near}?" if near else f"there are {', '.join(fields)}."
+        yield f"there is no member {name!r}; {meant} Members that have no field go into extra={{...}}"
+    missing = [name for name in fields if name in _required(kind) and name not in members]
+    if missing:
+        yield f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+
+
 def _folded(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
@@ -153,8 +189,8 @@ def _opened(value: object) -> object:
     return value
 
 
-def problems_in(value: object, path: str, depth: int = 0) -> Iterator[str]:
-    """Yield what cannot be sent of a value of any kind and depth, each with its path."""
+def problems_in(value: object, path: str, depth: int = 0, *, floats: bool = False) -> Iterator[str]:
+    """Yield what cannot be sent of a value of any kind and depth, each with its path; floats are, where they may be."""
     if isinstance(value, Model):
         try:
             built = value.to_builtins()
@@ -164,7 +200,7 @@ def problems_in(value: object, path: str, depth: int = 0) -> Iterator[str]:
         value = value if built is value else built
     inside = _inside(value)
     if inside is None:
-        problem = _problem_of(value)
+        problem = None if floats and isinstance(value, float) and isfinite(value) else _problem_of(value)
         if problem is not None:
             yield f"{path} {problem}"
     elif depth == DEEPEST:
@@ -172,16 +208,17 @@ def problems_in(value: object, path: str, depth: int = 0) -> Iterator[str]:
     else:
         for name, member in inside:
             if isinstance(name, int):
-                yield from problems_in(member, f"{path}[{name}]", depth + 1)
+                yield from problems_in(member, f"{path}[{name}]", depth + 1, floats=floats)
             elif isinstance(name, str) and not inputs.is_broken(name):
-                yield from problems_in(member, f"{path}.{name}", depth + 1)
+                shown = name if _MEMBER.fullmatch(name) else "…"  # what is no member's name may be a person's
+                yield from problems_in(member, f"{path}.{shown}", depth + 1, floats=floats)
             else:
                 yield f"{path} has a member whose name is no text that can be sent"
 
 
 def _inside(value: Any) -> Iterable[tuple[object, object]] | None:
     """Return what a value holds, by name or index; ``None`` where it holds nothing."""
-    if isinstance(value, Model):
+    if isinstance(value, msgspec.Struct):
         names = zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True)
         return [(name, member) for field, name in names if (member := getattr(value, field)) is not UNSET]
     if isinstance(value, Mapping):

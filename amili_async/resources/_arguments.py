@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from amili_async.errors import InvalidArgumentError
 from amili_async.models import _inputs as inputs
 
@@ -53,6 +55,28 @@ def day(value: object, name: str) -> str | None:
     return None if value is None else str(inputs.checked(inputs.query_date, value, name))
 
 
+def flag(value: object, name: str) -> str | None:
+    """Return a choice of two as it is sent.
+
+    Raises:
+        InvalidArgumentError: it is neither ``True`` nor ``False``.
+    """
+    return None if value is None else str(inputs.checked(inputs.flag, value, name)).lower()
+
+
+def span(first: object, last: object, names: tuple[str, str]) -> tuple[str | None, str | None]:
+    """Return the ends of a span of time as they are sent.
+
+    Raises:
+        InvalidArgumentError: one of them is no date, or the last is before the first: no row lies between them.
+    """
+    begins, ends = day(first, names[0]), day(last, names[1])
+    first_day, last_day = inputs.day_of(begins), inputs.day_of(ends)
+    if first_day is not None and last_day is not None and last_day < first_day:
+        raise InvalidArgumentError(f"{names[1]} is before {names[0]}: nothing lies between them")
+    return begins, ends
+
+
 def number(value: object, name: str) -> str | None:
     """Return a count, such as a page size, as it is sent."""
     given = count(value, name, least=1)
@@ -67,6 +91,8 @@ def check_key(key: object, name: str = "idempotency_key") -> str | None:
     """
     if key is None:
         return None
+    if isinstance(key, UUID):
+        return str(key)
     if not isinstance(key, str) or not key.strip() or not key.isascii() or not key.isprintable():
         raise InvalidArgumentError(f"{name} must be one line of ASCII text that is not empty")
     return key

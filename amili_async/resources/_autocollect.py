@@ -10,7 +10,7 @@ import aiohttp
 from amili_async.errors import ConfigurationError, InvalidArgumentError
 from amili_async.models import AutoCollectBatch, LegacyStatus, RawValue, encode
 from amili_async.models._request import problems_in
-from amili_async.resources._arguments import day, text
+from amili_async.resources._arguments import day, flag, text
 from amili_async.resources._base import Resource
 from amili_async.resources._downloads import save, target_of
 from amili_async.resources._operation_client import encode_body
@@ -67,6 +67,7 @@ class AutoCollect(Resource):
         Raises:
             ConfigurationError: no ``autocollect_url``, or an argument that cannot be right.
             DecodeError: the answer is no such object; its bytes are on the error.
+            AmiliError: refused, not answered or too late, as any read may be.
         """
         reader = self._caller.readers.of(AutoCollectBatch)
         query = (
@@ -74,7 +75,7 @@ class AutoCollect(Resource):
             ("creditorid", text(creditor_id, "creditor_id")),
             ("customerref", text(customer_ref, "customer_ref")),
             ("ledgerref", text(ledger_ref, "ledger_ref")),
-            ("includeclosed", None if include_closed is None else str(include_closed).lower()),
+            ("includeclosed", flag(include_closed, "include_closed")),
             ("lastsettlementid", text(last_settlement_id, "last_settlement_id")),
             ("remittancedate", day(remittance_date, "remittance_date")),
             ("languagecode", text(language_code, "language_code")),
@@ -117,6 +118,10 @@ class AutoCollect(Resource):
 
         Only the path is public (U): method and query name are guesses, and calling it warns once. Retried like every
         read; held in memory, up to the client's ``max_response_bytes``.
+
+        Raises:
+            NotFoundError: the guessed path leads nowhere.
+            AmiliError: refused, not answered or too late, as any read may be.
         """
         return await self._caller.send(
             "autocollect.attachment",
@@ -127,12 +132,23 @@ class AutoCollect(Resource):
         )
 
     async def download(self, attachment_id: str, path: str | PathLike[str]) -> Path:
-        """Write an attachment into a file that is whole or absent, as ``invoices.download`` does; return its path."""
+        """Write an attachment into a file that is whole or absent, as ``invoices.download`` does; return its path.
+
+        Raises:
+            ConfigurationError: there is no such folder, or the path is one; nothing was sent.
+            OSError: the file cannot be written.
+            AmiliError: refused, not answered or too late, as any read may be.
+        """
         target = target_of(path)
         return await save(await self.attachment(attachment_id), target)
 
     async def ping(self) -> RawValue:
-        """Return what AutoCollect answers a ping (I). Retried like every read."""
+        """Return what AutoCollect answers a ping (I). Retried like every read.
+
+        Raises:
+            ConfigurationError: no ``autocollect_url``.
+            AmiliError: refused, not answered or too late, as any read may be.
+        """
         return await self._caller.send(
             "autocollect.ping", read=lambda body: RawValue(raw=bytes(body)), basic=self._basic
         )

@@ -74,7 +74,8 @@ class Batches(Resource):
             on_invalid: ``"raise"`` (the default), ``"skip"``, or a function that takes the `QuarantinedRow`.
 
         Raises:
-            ConfigurationError: an argument that cannot be right. Iterating may raise any other `AmiliError`.
+            InvalidArgumentError: an argument that cannot be right, by its name.
+            AmiliError: while iterating, as of any read; with the `Cursor` to go on from.
         """
         query = _filters(
             state=state,
@@ -112,6 +113,10 @@ class Batches(Resource):
         """Return a pager over the batches of all organizations. Only G1 servers have it; options as for `list`.
 
         Documented (D): get-all-batches-3939027e0.
+
+        Raises:
+            InvalidArgumentError: an argument that cannot be right, by its name.
+            AmiliError: while iterating, as of any read; with the `Cursor` to go on from.
         """
         query = _filters(state=state, type=type, page_size=page_size, sort=sort)
         return self._caller.pager(
@@ -134,6 +139,7 @@ class Batches(Resource):
         Raises:
             NotFoundError: no such batch in this organization.
             DecodeError: the answer is not a batch; its bytes are on the error.
+            AmiliError: refused, not answered or too late, as any read may be.
         """
         return await self._caller.get("batches.get", organization_id, batch_id, type=Batch)
 
@@ -145,6 +151,7 @@ class Batches(Resource):
         Raises:
             NotFoundError: no such batch.
             DecodeError: the answer is not a batch; its bytes are on the error.
+            AmiliError: refused, not answered or too late, as any read may be.
         """
         return await self._caller.get("batches.get_by_id", batch_id, type=Batch)
 
@@ -222,6 +229,11 @@ class Batches(Resource):
         """Return a stream of a batch, anew each time that it has changed, ending with the final one.
 
         Arguments and errors are those of `wait`.
+
+        Raises:
+            DeadlineExceededError: it is not final yet; ``batch`` is what was seen last.
+            NotFoundError: there is no such batch.
+            AmiliError: all else as of `wait`.
         """
         batch_id, owner = batch_and_organization(batch, organization_id)
         limit = None if deadline is None else seconds(deadline, "deadline")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from amili_async.errors import AmiliError
+from amili_async.errors import AmiliError, AmiliWarning
 from amili_async.models import Accepted
 from amili_async.resources._streaming import Stream, each
 
@@ -56,6 +57,11 @@ class BulkWrite(Stream[ChunkOutcome[T]]):
             name, _write_all(items, write, chunk_size, concurrency, idempotency_prefix, unread=self.unread)
         )
 
+    def __del__(self) -> None:
+        # As of a coroutine that was never awaited; `getattr`, for one whose arguments were refused.
+        if not getattr(self, "_begun", True):
+            warnings.warn(f"{self._name} was never iterated, so nothing was sent", AmiliWarning, stacklevel=1)
+
 
 async def _write_all(
     items: Iterable[T] | AsyncIterable[T],
@@ -93,6 +99,7 @@ async def _write_all(
                 taking = asyncio.create_task(_next(chunks), name="amili next chunk")
             awaited: set[asyncio.Task[Any]] = {*under_way} if taking is None else {taking, *under_way}
             done, _ = await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+            ended = [task for task in under_way if task in done]
             if taking is not None and taking.done():
                 chunk: tuple[T, ...] | None = None
                 try:
@@ -100,17 +107,18 @@ async def _write_all(
                 except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # raised below
                     problem = problem or error
                 taking, more = None, more and chunk is not None
-                if chunk is not None:
+                broken = problem is not None or any(task.cancelled() or task.exception() for task in ended)
+                if chunk is not None and not broken:
                     under_way[asyncio.create_task(outcome(index, chunk), name=f"amili chunk {index}")] = None
                     index += 1
-            for task in [task for task in under_way if task in done]:
+            for task in ended:
                 del under_way[task]
                 try:
-                    ended = task.result()
+                    result = task.result()
                 except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # raised below
                     problem, more = problem or error, False
                 else:
-                    yield ended
+                    yield result
         if problem is not None:
             raise problem
     finally:

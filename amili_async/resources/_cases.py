@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from amili_async.models import Case, CaseStatus, InvoiceType
 from amili_async.models._inputs import choice
-from amili_async.resources._arguments import day, number, text, text_or_number
+from amili_async.resources._arguments import number, span, text, text_or_number
 from amili_async.resources._base import WritingResource
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ class Cases(WritingResource):
         Dates are a ``date``, a datetime with a zone, or ISO 8601 text; paging options as for ``batches.list``.
 
         Raises:
-            ConfigurationError: an argument that cannot be right, such as a datetime without a zone.
+            InvalidArgumentError: an argument that cannot be right, such as a datetime without a zone.
+            AmiliError: while iterating, as of any read; with the `Cursor` to go on from.
         """
         query = _filters(
             status=status,
@@ -94,7 +95,12 @@ class Cases(WritingResource):
         page_size: int | None = None,
         on_invalid: OnInvalid | None = None,
     ) -> Stream[tuple[str, Case]]:
-        """Return a stream of ``(organization_id, case)`` from many organizations, as ``batches.stream`` does."""
+        """Return a stream of ``(organization_id, case)`` from many organizations, as ``batches.stream`` does.
+
+        Raises:
+            InvalidArgumentError: an argument that cannot be right, by its name.
+            AmiliError: while iterating, as of any read; with a note of its organization and the `Cursor` of its walk.
+        """
         query = _filters(
             status=status,
             type=type,
@@ -116,51 +122,96 @@ class Cases(WritingResource):
     async def accept_debt_collection_list(
         self, organization_id: Identifier, case_id: Identifier, *, json: object = None
     ) -> Accepted | None:
-        """Agree to a case going to debt collection (U)."""
+        """Agree to a case going to debt collection (U).
+
+        Raises:
+            NotFoundError: no such case, or the guessed path leads nowhere.
+            OutcomeUnknownError: sent, and it is not known whether it took effect.
+        """
         return await self._do("accept_debt_collection_list", organization_id, case_id, json)
 
     async def reject_debt_collection_list(
         self, organization_id: Identifier, case_id: Identifier, *, json: object = None
     ) -> Accepted | None:
-        """Refuse a case's going to debt collection (U)."""
+        """Refuse a case's going to debt collection (U).
+
+        Raises:
+            NotFoundError: no such case, or the guessed path leads nowhere.
+            OutcomeUnknownError: sent, and it is not known whether it took effect.
+        """
         return await self._do("reject_debt_collection_list", organization_id, case_id, json)
 
     async def pause(self, organization_id: Identifier, case_id: Identifier, *, json: object = None) -> Accepted | None:
-        """Pause a case (U)."""
+        """Pause a case (U).
+
+        Raises:
+            NotFoundError: no such case, or the guessed path leads nowhere.
+            OutcomeUnknownError: sent, and it is not known whether it took effect.
+        """
         return await self._do("pause", organization_id, case_id, json)
 
     async def withdraw(
         self, organization_id: Identifier, case_id: Identifier, *, json: object = None
     ) -> Accepted | None:
-        """Take a case back from collection (U)."""
+        """Take a case back from collection (U).
+
+        Raises:
+            NotFoundError: no such case, or the guessed path leads nowhere.
+            OutcomeUnknownError: sent, and it is not known whether it took effect.
+        """
         return await self._do("withdraw", organization_id, case_id, json)
 
     async def resume(self, organization_id: Identifier, case_id: Identifier, *, json: object = None) -> Accepted | None:
-        """Go on with a paused case (U)."""
+        """Go on with a paused case (U).
+
+        Raises:
+            NotFoundError: no such case, or the guessed path leads nowhere.
+            OutcomeUnknownError: sent, and it is not known whether it took effect.
+        """
         return await self._do("resume", organization_id, case_id, json)
 
     async def accept_eviction_request(
         self, organization_id: Identifier, case_id: Identifier, *, json: object = None
     ) -> Accepted | None:
-        """Agree to asking for an eviction (U)."""
+        """Agree to asking for an eviction (U).
+
+        Raises:
+            NotFoundError: no such case, or the guessed path leads nowhere.
+            OutcomeUnknownError: sent, and it is not known whether it took effect.
+        """
         return await self._do("accept_eviction_request", organization_id, case_id, json)
 
     async def reject_eviction_request(
         self, organization_id: Identifier, case_id: Identifier, *, json: object = None
     ) -> Accepted | None:
-        """Refuse to ask for an eviction (U)."""
+        """Refuse to ask for an eviction (U).
+
+        Raises:
+            NotFoundError: no such case, or the guessed path leads nowhere.
+            OutcomeUnknownError: sent, and it is not known whether it took effect.
+        """
         return await self._do("reject_eviction_request", organization_id, case_id, json)
 
     async def accept_eviction_confirmation(
         self, organization_id: Identifier, case_id: Identifier, *, json: object = None
     ) -> Accepted | None:
-        """Agree to an eviction's confirmation (U)."""
+        """Agree to an eviction's confirmation (U).
+
+        Raises:
+            NotFoundError: no such case, or the guessed path leads nowhere.
+            OutcomeUnknownError: sent, and it is not known whether it took effect.
+        """
         return await self._do("accept_eviction_confirmation", organization_id, case_id, json)
 
     async def reject_eviction_confirmation(
         self, organization_id: Identifier, case_id: Identifier, *, json: object = None
     ) -> Accepted | None:
-        """Refuse an eviction's confirmation (U)."""
+        """Refuse an eviction's confirmation (U).
+
+        Raises:
+            NotFoundError: no such case, or the guessed path leads nowhere.
+            OutcomeUnknownError: sent, and it is not known whether it took effect.
+        """
         return await self._do("reject_eviction_confirmation", organization_id, case_id, json)
 
     def _do(
@@ -183,6 +234,7 @@ def _filters(
     to_created_at: object = None,
     page_size: object = None,
 ) -> Query:
+    begins, ends = span(from_created_at, to_created_at, ("from_created_at", "to_created_at"))
     return (
         ("Status", choice(CaseStatus, status, "status")),
         ("Type", choice(InvoiceType, type, "type")),
@@ -190,7 +242,7 @@ def _filters(
         ("CustomerNumber", text_or_number(customer_number, "customer_number")),
         ("UniqueSourceInvoiceId", text(unique_source_invoice_id, "unique_source_invoice_id")),
         ("SearchTerm", text(search_term, "search_term")),
-        ("FromCreatedAt", day(from_created_at, "from_created_at")),
-        ("ToCreatedAt", day(to_created_at, "to_created_at")),
+        ("FromCreatedAt", begins),
+        ("ToCreatedAt", ends),
         ("PageSize", number(page_size, "page_size")),
     )

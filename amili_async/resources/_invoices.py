@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from amili_async.models import Invoice, InvoiceStatus, InvoiceType, NewInvoice, RawValue
 from amili_async.models._inputs import choice
-from amili_async.resources._arguments import day, text, text_or_number
+from amili_async.resources._arguments import span, text, text_or_number
 from amili_async.resources._base import RECOVERY_HINT, WritingResource, body_of
 from amili_async.resources._downloads import save, target_of
 
@@ -41,9 +41,9 @@ class Invoices(WritingResource):
         too (I), so it makes nothing safe to repeat unless ``RetryPolicy(trust_idempotency_key=True)`` says so.
 
         Raises:
-            ConfigurationError: no invoices, or something else in their place; nothing was sent.
-            OutcomeUnknownError: sent, and it is not known whether it took effect; ``recovery_hint`` says how
-                to find out.
+            InvalidArgumentError: no invoices, or what cannot be sent, all of it in ``problems``; nothing was sent.
+            OutcomeUnknownError: sent, and it is not known whether it took effect: see `find_outcome`.
+            ConnectError: never sent, so it may be sent again.
             APIError: refused.
         """
         return await self._create(
@@ -156,7 +156,8 @@ class Invoices(WritingResource):
             on_invalid: what becomes of rows that cannot be read.
 
         Raises:
-            ConfigurationError: an argument that cannot be right, such as a datetime without a zone.
+            InvalidArgumentError: an argument that cannot be right, such as a datetime without a zone.
+            AmiliError: while iterating, as of any read; with the `Cursor` to go on from.
         """
         query = _filters(
             status=status,
@@ -191,7 +192,12 @@ class Invoices(WritingResource):
         to_date: DateLike | None = None,
         on_invalid: OnInvalid | None = None,
     ) -> Stream[tuple[str, Invoice]]:
-        """Return a stream of ``(organization_id, invoice)`` from many organizations, as ``batches.stream`` does."""
+        """Return a stream of ``(organization_id, invoice)`` from many organizations, as ``batches.stream`` does.
+
+        Raises:
+            InvalidArgumentError: an argument that cannot be right, by its name.
+            AmiliError: while iterating, as of any read; with a note of its organization and the `Cursor` of its walk.
+        """
         query = _filters(
             status=status, type=type, customer_number=customer_number, from_date=from_date, to_date=to_date
         )
@@ -212,6 +218,7 @@ class Invoices(WritingResource):
         Raises:
             NotFoundError: no such invoice in this organization.
             DecodeError: the answer is not an invoice; its bytes are on the error.
+            AmiliError: refused, not answered or too late, as any read may be.
         """
         return await self._caller.get("invoices.get", organization_id, invoice_id, type=Invoice)
 
@@ -219,15 +226,29 @@ class Invoices(WritingResource):
         """Return a pager over the payments of an invoice, of a shape that is not documented. G1 only.
 
         The route is documented (D): get-invoice-payments-by-invoice-id-3939022e0. Retried like every read.
+
+        Raises:
+            NotFoundError: while iterating: no such invoice, or no such route since G2.
+            AmiliError: as of any read.
         """
         return self._caller.pager("invoices.payments", organization_id, invoice_id, row_type=RawValue)
 
     def documents(self, organization_id: Identifier, invoice_id: Identifier) -> Pager[RawValue]:
-        """Return a pager over what the documents of an invoice are. Route and shape are inferred (I). G1 only."""
+        """Return a pager over what the documents of an invoice are. Route and shape are inferred (I). G1 only.
+
+        Raises:
+            NotFoundError: while iterating: no such invoice, or no such route since G2.
+            AmiliError: as of any read.
+        """
         return self._caller.pager("invoices.documents", organization_id, invoice_id, row_type=RawValue)
 
     def history(self, organization_id: Identifier, invoice_id: Identifier) -> Pager[RawValue]:
-        """Return a pager over what happened to an invoice. Route and shape are inferred (I). G1 only."""
+        """Return a pager over what happened to an invoice. Route and shape are inferred (I). G1 only.
+
+        Raises:
+            NotFoundError: while iterating: no such invoice, or no such route since G2.
+            AmiliError: as of any read.
+        """
         return self._caller.pager("invoices.history", organization_id, invoice_id, row_type=RawValue)
 
     async def download(self, organization_id: Identifier, invoice_id: Identifier, path: str | PathLike[str]) -> Path:
@@ -239,6 +260,7 @@ class Invoices(WritingResource):
         Raises:
             ConfigurationError: there is no such folder, or the path is one; nothing was sent.
             OSError: the file cannot be written.
+            AmiliError: refused, not answered or too late, as any read may be.
         """
         target = target_of(path)
         body = await self._caller.send(
@@ -259,11 +281,21 @@ class Invoices(WritingResource):
         return await self._act("invoices.resume", organization_id, invoice_id, recovery_hint=_ACTION_RECIPE)
 
     async def pause(self, organization_id: Identifier, invoice_id: Identifier) -> Accepted | None:
-        """Pause the collection of an invoice. The route is inferred (I) from `resume`; all else as there."""
+        """Pause the collection of an invoice. The route is inferred (I) from `resume`; all else as there.
+
+        Raises:
+            BadRequestError: the invoice does not allow it.
+            OutcomeUnknownError: sent, and it is not known whether it took effect.
+        """
         return await self._act("invoices.pause", organization_id, invoice_id, recovery_hint=_ACTION_RECIPE)
 
     async def withdraw(self, organization_id: Identifier, invoice_id: Identifier) -> Accepted | None:
-        """Take an invoice back from collection. The route is inferred (I) from `resume`; all else as there."""
+        """Take an invoice back from collection. The route is inferred (I) from `resume`; all else as there.
+
+        Raises:
+            BadRequestError: the invoice does not allow it.
+            OutcomeUnknownError: sent, and it is not known whether it took effect.
+        """
         return await self._act("invoices.withdraw", organization_id, invoice_id, recovery_hint=_ACTION_RECIPE)
 
 
@@ -277,12 +309,13 @@ def _filters(
     from_date: object = None,
     to_date: object = None,
 ) -> Query:
+    begins, ends = span(from_date, to_date, ("from_date", "to_date"))
     return (
         ("Status", choice(InvoiceStatus, status, "status")),
         ("Type", choice(InvoiceType, type, "type")),
         ("InvoiceNumber", text_or_number(invoice_number, "invoice_number")),
         ("UniqueSourceInvoiceId", text(unique_source_invoice_id, "unique_source_invoice_id")),
         ("CustomerNumber", text_or_number(customer_number, "customer_number")),
-        ("From", day(from_date, "from_date")),
-        ("To", day(to_date, "to_date")),
+        ("From", begins),
+        ("To", ends),
     )

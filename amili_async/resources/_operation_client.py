@@ -19,8 +19,8 @@ from amili_async._lists.pager import Pager
 from amili_async._protocol.options import check_on_invalid
 from amili_async._protocol.requests import NO_CONTENT, Call, check_headers, encode_query, fill, percent, placeholders
 from amili_async._routes import ROUTES, Route
-from amili_async.errors import ConfigurationError
-from amili_async.models._request import as_sent
+from amili_async.errors import ConfigurationError, InvalidArgumentError
+from amili_async.models._request import as_sent, problems_in
 from amili_async.resources._arguments import check_key, count
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ _LOST = re.compile(r"[\x00-\x1f\x7f#]")
 """What `urlsplit` drops without a word, and so leads elsewhere."""
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
-_any_json = msgspec.json.Decoder(msgspec.Raw)
 
 Query: TypeAlias = "Sequence[tuple[str, str | None]]"
 """Names as on the wire, with values; those that are ``None`` are not sent."""
@@ -186,16 +185,15 @@ def encode_body(value: object) -> bytes:
     """Return a value as wire JSON, money as digits, models as they are sent; bytes are JSON that is written already.
 
     Raises:
-        ConfigurationError: the value holds something that JSON cannot say, such as an amount that is no number.
+        InvalidArgumentError: the value holds something that JSON cannot say, such as an amount that is no number.
     """
     if isinstance(value, bytes):
         return value
-    try:
-        encoded = _encoder.encode(as_sent(value))
-        _any_json.decode(encoded)  # a Decimal may be NaN, which is written and is no JSON
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ConfigurationError(f"json cannot be written as JSON: {type(error).__name__}") from None
-    return encoded
+    # Before it is written: NaN would be `null` for a float, and no JSON for a Decimal.
+    problems = [*problems_in(value, "json", floats=True)]
+    if problems:
+        raise InvalidArgumentError("; ".join(problems), problems=problems)
+    return _encoder.encode(as_sent(value))
 
 
 def raw_request(

@@ -34,6 +34,9 @@ AT_A_LOOK = 8
 LAST_LOOK = 5.0
 """Seconds before the deadline, at most, at which the last look begins."""
 
+NOTHING = "none"
+"""What is said of a place where nothing was."""
+
 SHORTEST_READ = 0.1
 """Seconds that a read may take, at least, however near the deadline is."""
 
@@ -150,13 +153,15 @@ class OutcomeSearch(Generic[R]):
             return None
         place = "batches by idempotency key"
         batches = await self._first_page(place, "batches.list", Batch, ("IdempotencyKey", self._key))
-        # A server that does not know the filter lists all batches: it would also for a key that nobody has used.
-        unused = f"{self._key}-{uuid4()}"
         if not batches:
             return None
-        if not await self._first_page(place, "batches.list", Batch, ("IdempotencyKey", unused)):
+        # A server that does not know the filter lists all batches: it would also for a key that nobody has used.
+        others = await self._first_page(place, "batches.list", Batch, ("IdempotencyKey", str(uuid4())))
+        if not others and self._places[place] == NOTHING:
             return TookEffect(batches=tuple(batches), seconds=0.0)
-        self._places[place] = "this server does not heed the filter"
+        self._places[place] = "whether this server heeds the filter is not known"
+        if others:
+            self._places[place] = "this server does not heed the filter"
         numbers = {invoice.invoice_number for invoice in self._invoices.values()}
         own = [batch for batch in batches if any(_number_of(entry) in numbers for entry in batch.succeeded)]
         return TookEffect(batches=tuple(own), seconds=0.0) if own else None
@@ -193,7 +198,7 @@ class OutcomeSearch(Generic[R]):
         pager = caller.pager(
             operation, self._organization, row_type=row_type, query=(by,), prefetch=False, on_invalid="skip"
         )
-        there, rows = "none", list[T]()
+        there, rows = NOTHING, list[T]()
         try:
             async with pager:
                 rows += (await anext(pager.pages())).items

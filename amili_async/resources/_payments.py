@@ -27,6 +27,11 @@ class Payments(WritingResource):
 
         Documented (D): createpayments-4148070e0; the shape of the answer is inferred (I). Repetition, key and errors as
         for ``invoices.create``.
+
+        Raises:
+            InvalidArgumentError: no payments, or what cannot be sent, all of it in ``problems``; nothing was sent.
+            OutcomeUnknownError: sent, and it is not known whether it took effect: see `find_outcome`.
+            APIError: refused.
         """
         return await self._create(
             "payments.create",
@@ -45,7 +50,11 @@ class Payments(WritingResource):
         concurrency: int = 4,
         idempotency_prefix: str | None = None,
     ) -> BulkWrite[NewPayment]:
-        """Send any number of payments, ``chunk_size`` a write, as ``invoices.create_all`` does."""
+        """Send any number of payments, ``chunk_size`` a write, as ``invoices.create_all`` does.
+
+        Raises:
+            InvalidArgumentError: an argument that cannot be right, by its name.
+        """
         return self._create_all(
             "payments.create_all",
             organization_id,
@@ -68,6 +77,11 @@ class Payments(WritingResource):
         """Find out whether a write took effect that was sent and not answered, as ``invoices.find_outcome`` does.
 
         Looks for its batch by the key of the write: nothing else tells one write's payments from another's.
+
+        Raises:
+            InvalidArgumentError: an argument that cannot be right, such as no key.
+            DeadlineExceededError: nothing could be read at all where the write would show.
+            APIError: refused, as any read may be; TokenError where the credentials were.
         """
         return await self._find_outcome(
             organization_id,
@@ -89,6 +103,11 @@ class Corrections(WritingResource):
 
         Documented (D), answer included: createcorrections-4148074e0. Repetition, key and errors as for
         ``invoices.create``.
+
+        Raises:
+            InvalidArgumentError: no corrections, or what cannot be sent, all of it in ``problems``; nothing was sent.
+            OutcomeUnknownError: sent, and it is not known whether it took effect: see `find_outcome`.
+            APIError: refused.
         """
         return await self._create(
             "corrections.create",
@@ -107,7 +126,11 @@ class Corrections(WritingResource):
         concurrency: int = 4,
         idempotency_prefix: str | None = None,
     ) -> BulkWrite[NewCorrection]:
-        """Send any number of corrections, ``chunk_size`` a write, as ``invoices.create_all`` does."""
+        """Send any number of corrections, ``chunk_size`` a write, as ``invoices.create_all`` does.
+
+        Raises:
+            InvalidArgumentError: an argument that cannot be right, by its name.
+        """
         return self._create_all(
             "corrections.create_all",
             organization_id,
@@ -130,6 +153,11 @@ class Corrections(WritingResource):
         """Find out whether a write took effect that was sent and not answered, as ``invoices.find_outcome`` does.
 
         Looks for its batch by the key of the write: nothing else tells one write's corrections from another's.
+
+        Raises:
+            InvalidArgumentError: an argument that cannot be right, such as no key.
+            DeadlineExceededError: nothing could be read at all where the write would show.
+            APIError: refused, as any read may be; TokenError where the credentials were.
         """
         return await self._find_outcome(
             organization_id,

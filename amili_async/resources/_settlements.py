@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from amili_async.models import Settlement
-from amili_async.resources._arguments import day, number
+from amili_async.resources._arguments import number, span
 from amili_async.resources._base import Resource
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ class Settlements(Resource):
         ``date``, a datetime with a zone, or ISO 8601 text; paging options as for ``batches.list``.
 
         Raises:
-            ConfigurationError: an argument that cannot be right, such as a datetime without a zone.
+            InvalidArgumentError: an argument that cannot be right, such as a datetime without a zone.
+            AmiliError: while iterating, as of any read; with the `Cursor` to go on from.
         """
         query = _filters(from_date=from_date, to_date=to_date, page_size=page_size)
         return self._caller.pager(
@@ -71,7 +72,12 @@ class Settlements(Resource):
         page_size: int | None = None,
         on_invalid: OnInvalid | None = None,
     ) -> Stream[tuple[str, Settlement]]:
-        """Return a stream of ``(organization_id, settlement)`` from many organizations, as ``batches.stream`` does."""
+        """Return a stream of ``(organization_id, settlement)`` from many organizations, as ``batches.stream`` does.
+
+        Raises:
+            InvalidArgumentError: an argument that cannot be right, by its name.
+            AmiliError: while iterating, as of any read; with a note of its organization and the `Cursor` of its walk.
+        """
         return self._stream(
             "settlements.list",
             organization_ids,
@@ -90,13 +96,15 @@ class Settlements(Resource):
         Raises:
             NotFoundError: no such settlement in this organization.
             DecodeError: the answer is not a settlement; its bytes are on the error.
+            AmiliError: refused, not answered or too late, as any read may be.
         """
         return await self._caller.get("settlements.get", organization_id, settlement_id, type=Settlement)
 
 
 def _filters(*, from_date: object, to_date: object, page_size: object) -> Query:
+    begins, ends = span(from_date, to_date, ("from_date", "to_date"))
     return (
-        ("fromDate", day(from_date, "from_date")),
-        ("toDate", day(to_date, "to_date")),
+        ("fromDate", begins),
+        ("toDate", ends),
         ("pageSize", number(page_size, "page_size")),
     )

@@ -36,7 +36,7 @@ class Stream(Generic[T_co]):
     def __init__(self, name: str, results: AsyncGenerator[T_co, None]) -> None:
         self._name = name
         self._results = results
-        self._iterated = False
+        self._iterated = self._begun = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._name})"
@@ -44,11 +44,19 @@ class Stream(Generic[T_co]):
     def __aiter__(self) -> AsyncGenerator[T_co, None]:
         if self._iterated:
             raise ConfigurationError(f"{self._name} is iterated once, and this one was; call it again for another")
-        self._iterated = True
+        self._iterated = self._begun = True
         return self._results
 
     async def __anext__(self) -> T_co:
+        self._begun = True
         return await anext(self._results)
+
+    if TYPE_CHECKING:
+        __iter__: None
+    else:
+
+        def __iter__(self) -> NoReturn:
+            raise ConfigurationError(f"{self._name} is iterated with `async for`, not with `for`")
 
     async def collect(self) -> list[T_co]:
         """Return everything as a list; mind the memory."""
@@ -61,6 +69,7 @@ class Stream(Generic[T_co]):
         Raises:
             ConfigurationError: another task waits for the next result; end that task.
         """
+        self._begun = True
         if getattr(self._results, "ag_running", False):
             raise ConfigurationError(f"{self._name} is waited for by another task: cancel that task, which closes it")
         await self._results.aclose()

@@ -16,15 +16,30 @@ class Status(OpenResource):
     """``client.status``. All three are of mark U: their paths are guesses, and calling one warns once. G1 only."""
 
     async def ping(self) -> RawValue:
-        """Return what Amili answers a ping (U). Retried like every read."""
+        """Return what Amili answers a ping (U). Retried like every read.
+
+        Raises:
+            NotFoundError: the guessed path leads nowhere.
+            AmiliError: refused, not answered or too late, as any read may be.
+        """
         return await self._open("status.ping")
 
     async def ping_authorized(self) -> RawValue:
-        """Return what Amili answers a ping with a token (U). Retried like every read."""
+        """Return what Amili answers a ping with a token (U). Retried like every read.
+
+        Raises:
+            NotFoundError: the guessed path leads nowhere.
+            AmiliError: refused, not answered or too late, as any read may be.
+        """
         return await self._open("status.ping_authorized")
 
     async def health(self) -> RawValue:
-        """Return what Amili says of its health (U). Retried like every read."""
+        """Return what Amili says of its health (U). Retried like every read.
+
+        Raises:
+            NotFoundError: the guessed path leads nowhere.
+            AmiliError: refused, not answered or too late, as any read may be.
+        """
         return await self._open("status.health")
 
 
@@ -36,6 +51,10 @@ class Organizations(OpenResource):
 
         Only the name is public (U): the path is a guess until ``AmiliClient(routes=...)`` gives the confirmed one, and
         calling it warns once. Retried like every read.
+
+        Raises:
+            NotFoundError: the guessed path leads nowhere.
+            AmiliError: refused, not answered or too late, as any read may be.
         """
         return await self._open("organizations.reports", organization_id)
 
@@ -50,6 +69,8 @@ class Banqsoft(OpenResource):
         calling it warns once. A write: repeated only where it surely was not executed.
 
         Raises:
+            InvalidArgumentError: the body holds what JSON cannot say; each spot is in ``problems``.
+            NotFoundError: the guessed path leads nowhere.
             OutcomeUnknownError: sent, and it is not known whether it took effect.
         """
         return await self._open(

@@ -20,6 +20,7 @@ from amili_async.sandbox._listener import Listener
 from amili_async.sandbox._log import RequestLog
 from amili_async.sandbox._pages import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Pages, PageTokens
 from amili_async.sandbox._reads import BatchReads, CollectionReads
+from amili_async.sandbox._recorded import Recording
 from amili_async.sandbox._requests import API_ROOT, AUTOCOLLECT_ROOT, TOKEN_PATH, Router
 from amili_async.sandbox._seed_data import FailedItem, Organization, SeedData
 from amili_async.sandbox._shapes import GENERATIONS, Dialect
@@ -28,6 +29,7 @@ from amili_async.sandbox._webhooks import Webhooks, hmac_sha256
 from amili_async.sandbox._writes import Writes
 
 if TYPE_CHECKING:
+    import os
     import ssl
     from collections.abc import Callable, Mapping
     from types import TracebackType
@@ -56,7 +58,9 @@ class Sandbox:
     ``token_members`` are put into the token endpoint's answer over its own; ``None`` leaves a member out. ``routes``
     gives operations other paths. ``heeds_idempotency_key`` answers a repeated write with the first one's batch. Events
     go to ``webhook_url``, signed with ``webhook_secret`` or by ``webhook_sign``, which is given the body and returns
-    headers. ``log_limit`` bounds the request log, ``keep_bytes`` what rendered pages may take.
+    headers. ``recorded`` is a folder that ``amili probe --record`` wrote: its answers are served in place of made-up
+    data, so that a server's real shapes come into your tests. ``log_limit`` bounds the request log, ``keep_bytes`` what
+    rendered pages may take.
     """
 
     def __init__(
@@ -91,6 +95,7 @@ class Sandbox:
         keep_bytes: int = 64 * 2**20,
         clock: Callable[[], float] = time.time,
         tls: ssl.SSLContext | None = None,
+        recorded: str | os.PathLike[str] | None = None,
     ) -> None:
         check_size(organizations, batches, entries)
         if generation not in GENERATIONS:
@@ -111,7 +116,12 @@ class Sandbox:
         seed_data = SeedData(seed=seed, organizations=organizations, batches=batches, entries=entries)
         self._newest_first = order != "oldest"
         self._state = state = State(seed_data, order=order, clock=clock)
-        self.organization_ids = [organization.id for organization in state.organizations]
+        recording = None if recorded is None else Recording(recorded)
+        self.organization_ids = (
+            [organization.id for organization in state.organizations]
+            if recording is None
+            else recording.organization_ids
+        )
         """The ids of all organizations."""
         self.webhooks = Webhooks(
             webhook_url,
@@ -137,7 +147,9 @@ class Sandbox:
             state=state,
             access=self._access,
             router=Router(generation, routes),
-            handlers=handlers(
+            handlers=recording.handlers()
+            if recording is not None
+            else handlers(
                 state,
                 dialect=dialect,
                 batches=BatchReads(

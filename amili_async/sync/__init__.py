@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from amili_async.sync._checkpoint import Checkpoint
+    from amili_async.sync._clients import ClientPool
     from amili_async.sync._dask.scheduler import sync_on_dask
     from amili_async.sync._engine import sync
-    from amili_async.sync._report import Counts, Failure, Progress, Restart, SyncReport
+    from amili_async.sync._report import Counts, Failure, HeldOrganization, Progress, Restart, SyncReport
     from amili_async.sync._sql.deduplication import SqlDeduplicationStore
     from amili_async.sync._sql.store import SqlStore
     from amili_async.sync._store import (
@@ -35,8 +36,10 @@ _MODULES = {
     "Absences": "_store",
     "AbsentRow": "_store",
     "Checkpoint": "_checkpoint",
+    "ClientPool": "_clients",
     "Counts": "_report",
     "Failure": "_report",
+    "HeldOrganization": "_report",
     "InvalidValueError": "_store",
     "LeaseConflict": "_store",
     "PageWrite": "_store",
@@ -57,8 +60,10 @@ __all__ = [
     "Absences",
     "AbsentRow",
     "Checkpoint",
+    "ClientPool",
     "Counts",
     "Failure",
+    "HeldOrganization",
     "InvalidValueError",
     "LeaseConflict",
     "PageWrite",

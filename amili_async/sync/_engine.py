@@ -1,42 +1,52 @@
-"""sync(): the lists of many organizations into a store, some at once, each in turns, one's failure its own.
+"""sync(): the lists of many organizations into a store, concurrent, fair, failures isolated.
 
-What is read of a list, and when reading stops, is decided in `walk`; here it is decided who is next, what a failure
+What is read of a list, and when reading stops, is decided in `_scan`; here it is decided who is next, what a failure
 ends, and who is told.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import logging
 from collections.abc import AsyncIterable, Callable, Iterable, Sized
 from contextlib import suppress
-from datetime import UTC, date, datetime, time
-from typing import TYPE_CHECKING, Any, TypeAlias
+from datetime import date, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
+from amili_async._clock import current
 from amili_async._protocol.requests import identifier
 from amili_async.errors import (
     AmiliError,
     ClientClosedError,
     ConfigurationError,
+    DeadlineExceededError,
+    RateLimitedError,
     StoreError,
     TokenError,
     UnauthorizedError,
     WrongLoopError,
 )
+from amili_async.sync._arguments import at_least_one, beginning, checked_resources, part, span
+from amili_async.sync._clients import Readings
 from amili_async.sync._fair_queue import FairQueue
-from amili_async.sync._list_sync import LeaseLostError, ListSync
-from amili_async.sync._lists import LISTS, Lists, ListSource
+from amili_async.sync._job import LIMITED_PAUSE, Job, to_its_end
+from amili_async.sync._list_sync import LeaseLostError, ListSync, Request, Surroundings
 from amili_async.sync._progress import ProgressTracker
-from amili_async.sync._report import Failure, Progress, Restart, SyncReport
+from amili_async.sync._reconciliation import MAX_GONE
+from amili_async.sync._report import Failure, HeldOrganization, Progress, Restart, SyncReport
 from amili_async.sync._store import InvalidValueError, LeaseConflict
 
 if TYPE_CHECKING:
     from amili_async._client import AmiliClient
     from amili_async._protocol.requests import Identifier
+    from amili_async.sync._clients import Clients, Reading
     from amili_async.sync._store import Store
 
 OrganizationIds: TypeAlias = "Iterable[Identifier] | AsyncIterable[Identifier]"
 OnProgress: TypeAlias = Callable[[Progress], None]
+
+logger = logging.getLogger("amili_async.sync")
 
 TURN = 50
 """Pages after which an organization makes way for those that wait for a turn."""
@@ -44,13 +54,23 @@ TURN = 50
 INTERVAL = 0.25
 """Seconds between two reports of progress."""
 
-FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
-"""Seconds after which an organization is asked about again that another run has."""
+"""Seconds after which an organization is asked about again that another run has, at most."""
+
+LONGEST_LIMITED_PAUSE = 30.0
+"""Seconds that an organization whose requests are refused for load makes way for others, at most."""
+
+LIMITED_TIMEOUT = 600.0
+"""Seconds without an answer to anybody from which on a refusal for load is a failure."""
+
+NOBODY = 100
+"""Organizations that must be answered 401, and none otherwise, for a run over more than these to end."""
+
+WEEK = timedelta(days=7)
 
 
 async def sync(
-    client: AmiliClient,
+    client: AmiliClient | None,
     organization_ids: OrganizationIds,
     store: Store,
     *,
@@ -58,99 +78,72 @@ async def sync(
     concurrency: int = 8,
     full: bool = False,
     since: datetime | date | None = None,
+    reconcile: timedelta | None = WEEK,
+    refresh: timedelta | None = None,
+    max_gone: float = MAX_GONE,
     max_failures: int | None = None,
+    clients: Clients | None = None,
     on_progress: OnProgress | None = None,
 ) -> SyncReport:
     """Read the lists of organizations into a store, and return what came of it.
 
     Run again, it reads what is new and what was not final; interrupted, failed or killed at any moment, the next run
     goes on where this one stood, with nothing lost and nothing twice. An organization that fails is in the report, with
-    the `Cursor` where it goes on, and the others are read all the same. How a list is walked, and why nothing of it is
+    the `Cursor` where it goes on, and the others are read all the same. How a list is scanned, and why nothing of it is
     lost, is told in `amili_async.sync._scan`.
 
-    Cancelling it leaves no half page. What is in flight is bounded by ``concurrency`` and by the client's own limits,
-    whichever is lower; memory does not grow with the number of organizations.
+    Cancelling it leaves no half page and no lease. What is in flight is bounded by ``concurrency`` and by the client's
+    own limits, whichever is lower; memory does not grow with the number of organizations. Where the server refuses
+    requests for load, the run slows down.
 
     Args:
-        client: reads. Its retries, deadlines and rate-limit gate hold for all organizations together.
+        client: reads. Its retries, deadlines and rate limit hold for all organizations together. ``None`` where
+            ``clients`` has one for each.
         organization_ids: whose lists. Taken as they are needed, so it may be an endless or asynchronous iterable.
         store: keeps. It stays open.
         resources: which lists: ``batches``, ``invoices``, ``cases``, ``settlements``.
         concurrency: how many organizations at once.
         full: read every page, whatever is known.
         since: leave out what came to be before this moment, or before this day in UTC.
+        reconcile: read each list from end to end when the last time is longer ago, spread over the runs, and mark what
+            the server no longer has; ``None``: never. Takes a `ReconcilingStore`, such as `SqlStore`.
+        refresh: read invoices and cases that may still change again when they were last read longer ago; ``None``: in
+            each run. New ones are read in each run.
+        max_gone: the part of an organization's rows that may be gone at once; more is a failure of that organization.
         max_failures: stop when so many organizations have failed.
-        on_progress: called about four times a second, at the beginning and at the end, in this task's event loop.
+        clients: which client reads which organization, by id, where one does not read all of them: a mapping such as
+            `ClientPool`, or a function.
+        on_progress: called about four times a second, at the beginning and at the end, in this task's event loop. Where
+            it raises, that is logged once.
 
     Raises:
         ConfigurationError: an argument that cannot be right.
         StoreError: the store failed; what it holds is whole.
-        TokenError: the credentials were refused; `UnauthorizedError` where the API refuses a new token.
+        TokenError: the credentials were refused; `UnauthorizedError` where the API refuses new tokens and answered
+            nobody.
     """
     names = checked_resources(resources)
     if isinstance(organization_ids, str | bytes):
         raise ConfigurationError("organization_ids must be several ids, such as a list, not one text")
     at_least_one(concurrency, "concurrency")
     at_least_one(1 if max_failures is None else max_failures, "max_failures")
+    request = Request(
+        full=full,
+        since=beginning(since),
+        reconcile=span(reconcile, "reconcile"),
+        refresh=span(refresh, "refresh"),
+        max_gone=part(max_gone, "max_gone"),
+    )
+    if client is None and clients is None:
+        raise ConfigurationError("give a client, or clients with one for each organization")
     total = len(organization_ids) if isinstance(organization_ids, Sized) else None
-    meter = ProgressTracker(names, total, client.caller.transport.clock)
-    run = _Run(client, store, meter, full=full, since=beginning(since), max_failures=max_failures)
-    with client.caller.transport.hooks.with_one_more(meter):
+    tracker = ProgressTracker(names, total, current() if client is None else client.caller.transport.clock)
+    readings = Readings(client, clients, tracker)
+    try:
+        run = _Run(readings, store, tracker, request, max_failures=max_failures)
         return await run.run(organization_ids, concurrency, on_progress)
-
-
-def checked_resources(resources: Iterable[str]) -> tuple[str, ...]:
-    """Return the names of lists, each once.
-
-    Raises:
-        ConfigurationError: there is none, or one that is not known.
-    """
-    names = () if isinstance(resources, str) else tuple(dict.fromkeys(resources))
-    if not names or any(name not in LISTS for name in names):
-        raise ConfigurationError(f"resources must be a list of some of {', '.join(LISTS)}")
-    return names
-
-
-def at_least_one(value: int, name: str) -> None:
-    """Check a count that a caller gave.
-
-    Raises:
-        ConfigurationError: it is no whole number, or below 1.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
-        raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}")
-
-
-def beginning(since: datetime | date | None) -> datetime | None:
-    """Return the moment before which rows are left out; of a day, its midnight in UTC.
-
-    Raises:
-        ConfigurationError: a moment without a zone.
-    """
-    if since is None:
-        return None
-    if not isinstance(since, datetime):
-        return datetime.combine(since, time.min, UTC)
-    if since.tzinfo is None:
-        raise ConfigurationError("since must be a day, or a moment with its time zone")
-    return since
-
-
-class _Job:
-    """An organization on its way: which of its lists are left, and the walk over the first of them."""
-
-    __slots__ = ("course", "failed", "given_up_at", "last", "left", "organization_id", "pause", "resources")
-
-    def __init__(self, organization_id: str, resources: tuple[str, ...]) -> None:
-        self.organization_id = organization_id
-        self.resources = deque(resources)
-        self.course: ListSync | None = None
-        self.failed = False
-        self.left = False
-        """Whether it was left to another run."""
-        self.given_up_at: float | None = None
-        """When another run that has it is no longer waited for, by the event loop's time."""
-        self.pause = FIRST_PAUSE
+    finally:
+        readings.close()
 
 
 class _StoppedError(Exception):
@@ -162,42 +155,42 @@ class _Run:
 
     def __init__(
         self,
-        client: AmiliClient,
+        readings: Readings,
         store: Store,
-        meter: ProgressTracker,
+        tracker: ProgressTracker,
+        request: Request,
         *,
-        full: bool,
-        since: datetime | None,
         max_failures: int | None,
     ) -> None:
+        self._readings = readings
         self._store = store
-        self._meter = meter
-        self._full = full
-        self._since = since
+        self._tracker = tracker
+        self._request = request
         self._max_failures = max_failures
-        self._clock = client.caller.transport.clock
-        self._lists: dict[str, Lists[Any]] = {name: LISTS[name](client) for name in meter.tallies}
+        self._resources = tuple(tracker.counters)
         self._active: set[str] = set()
+        self._working = 0
         self._finished = 0
-        self._held: deque[_Job] = deque()
-        self._left_to_others: list[str] = []
+        self._held: list[HeldOrganization] = []
         self._failures: list[Failure] = []
         self._restarts: list[Restart] = []
+        self._unauthorized: UnauthorizedError | None = None
+        self._progress_failed = False
 
     async def run(
         self, organization_ids: OrganizationIds, concurrency: int, on_progress: OnProgress | None
     ) -> SyncReport:
         """Work on all organizations and return the report."""
-        turns = self._turns = FairQueue(organization_ids, self._job, ahead=concurrency)
+        queue = FairQueue(organization_ids, self._job, ahead=concurrency)
         stopped = False
         fatal: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as group:
-                telling = group.create_task(self._tell(on_progress)) if on_progress else None
+                telling = group.create_task(self._keep_telling(on_progress)) if on_progress else None
                 async with asyncio.TaskGroup() as workers:
-                    workers.create_task(self._feed(turns))
+                    workers.create_task(self._feed(queue))
                     for _ in range(concurrency):
-                        workers.create_task(self._work(turns))
+                        workers.create_task(self._work(queue))
                 if telling:
                     telling.cancel()
         except BaseExceptionGroup as errors:
@@ -205,168 +198,255 @@ class _Run:
             stopped = others is None
             fatal = None if others is None else _first(others)
         finally:
-            for job in turns.left():
+            for job in await queue.left():
                 await self._let_go(job)
+        fatal = fatal or self._nobody_answered()
         if fatal is not None:
             # Out here, or its context would be the group that holds it: a circle, which Dask cannot pickle.
             raise fatal
         if on_progress:
-            on_progress(self._meter.progress())
+            self._tell(on_progress)
         return self._report(stopped=stopped)
 
-    def _job(self, organization_id: Identifier) -> _Job | None:
+    def _job(self, organization_id: Identifier) -> Job | None:
         """Return the job of an organization; none where one is under way."""
         name = identifier(organization_id, "organization_ids")
         if name in self._active:
             return None
         self._active.add(name)
-        return _Job(name, tuple(self._lists))
+        return Job(name, self._resources, self._readings.of(name))
 
-    async def _feed(self, turns: FairQueue[Identifier, _Job]) -> None:
-        await turns.feed()
-        self._meter.total = turns.taken
+    async def _feed(self, queue: FairQueue[Identifier, Job]) -> None:
+        await queue.feed()
+        self._tracker.total = queue.taken
 
-    async def _tell(self, on_progress: OnProgress) -> None:
+    async def _keep_telling(self, on_progress: OnProgress) -> None:
         while True:
-            on_progress(self._meter.progress())
+            self._tell(on_progress)
             # The event loop's own time: a clock on which waiting takes none would tell without end.
             await asyncio.sleep(INTERVAL)
 
-    async def _work(self, turns: FairQueue[Identifier, _Job]) -> None:
-        while (job := await self._next(turns)) is not None:
+    def _tell(self, on_progress: OnProgress) -> None:
+        try:
+            on_progress(self._tracker.progress())
+        except Exception:  # a caller's function may raise anything, and the run goes on
+            if not self._progress_failed:
+                self._progress_failed = True
+                logger.exception("on_progress failed; its further failures are not logged")
+
+    async def _work(self, queue: FairQueue[Identifier, Job]) -> None:
+        while (job := await queue.next()) is not None:
+            self._working += 1
             try:
-                await self._go_on(job, turns)
+                await self._go_on(job, queue)
             except BaseException:
                 await self._let_go(job)
                 raise
+            finally:
+                self._working -= 1
 
-    async def _next(self, turns: FairQueue[Identifier, _Job]) -> _Job | None:
-        """Return whose turn it is. When nobody else is left, those are asked about again that another run had."""
-        job = await turns.next()
-        if job is None and self._held:
-            job = self._held.popleft()
-            await asyncio.sleep(job.pause)
-            job.pause = min(2 * job.pause, LONGEST_PAUSE)
-        return job
-
-    async def _go_on(self, job: _Job, turns: FairQueue[Identifier, _Job]) -> None:
-        """Walk an organization's lists until all are done or its turn has ended."""
+    async def _go_on(self, job: Job, queue: FairQueue[Identifier, Job]) -> None:
+        """Scan an organization's lists until all are done or its turn has ended."""
         pages = TURN
 
         def should_continue() -> bool:
             nonlocal pages
             pages -= 1
-            return pages > 0 or not turns.others
+            return pages > 0 or not queue.others
 
         while job.resources:
+            if job.reading.account.refused is not None:
+                self._fail(job, job.reading.account.refused)
+                break
             try:
-                course = job.course or await self._begin(job)
+                list_sync = job.list_sync or await self._begin(job, queue)
             except InvalidValueError as error:
                 # Nothing but this organization's id: the others are kept all the same.
-                job.failed = True
-                self._failures.append(Failure.of(job.organization_id, job.resources.popleft(), error, None))
-                continue
-            if course is None:
+                self._fail(job, error)
+                break
+            if list_sync is None:
                 return
             try:
-                finished = await course.run(should_continue)
+                finished = await list_sync.run(should_continue)
             except LeaseLostError as lost:
-                self._hold_back(job, lost.seconds)
+                self._hold_back(job, lost.conflict, queue)
                 return
             except AmiliError as error:
-                if _ends_all(error):
-                    raise
-                await self._end_list(job, course, error)
+                if self._is_load(job, error) and self._waits_for_its_rate(job, error, queue):
+                    return
+                self._look_at(job, error)
+                await self._end_list(job, list_sync, error)
                 continue
+            job.limited_since, job.limited_pause = None, LIMITED_PAUSE
             if not finished:
-                turns.put_back(job)
+                queue.put_back(job)
                 return
-            await self._end_list(job, course, None)
+            await self._end_list(job, list_sync, None)
         self._end(job)
 
-    async def _begin(self, job: _Job) -> ListSync | None:
+    async def _begin(self, job: Job, queue: FairQueue[Identifier, Job]) -> ListSync | None:
         """Take on the next list of an organization; nothing where another run has it."""
-        resource = job.resources[0]
-        bookmark = await self._store.begin(job.organization_id, resource)
-        if isinstance(bookmark, LeaseConflict):
-            self._hold_back(job, bookmark.seconds)
-            return None
-        source: ListSource[Any] = ListSource(self._lists[resource], job.organization_id)
-        job.course = ListSync(
-            source,
-            self._store,
-            bookmark,
-            full=self._full,
-            since=self._since,
-            tally=self._meter.tallies[resource],
-            clock=self._clock,
-        )
-        return job.course
+        resource, reading = job.resources[0], job.reading
+        taking = self._store.begin(job.organization_id, resource)
+        checkpoint, cancelled = await to_its_end(taking)
+        if isinstance(checkpoint, LeaseConflict):
+            if cancelled is None:
+                self._hold_back(job, checkpoint, queue)
+                return None
+        else:
+            around = Surroundings(
+                store=self._store,
+                counter=self._tracker.counters[resource],
+                clock=reading.clock,
+                server_time=reading.account.server_time,
+                read_cost=lambda: self._read_cost(reading),
+            )
+            source = reading.source(resource, job.organization_id)
+            job.list_sync = ListSync(source, checkpoint, self._request, around)
+        if cancelled is not None:
+            raise cancelled
+        return job.list_sync
 
-    def _hold_back(self, job: _Job, seconds: float) -> None:
+    def _read_cost(self, reading: Reading) -> float:
+        """Return what a read by id costs in pages: its share of a round trip, or a request where these are scarce."""
+        return 1.0 if reading.account.limited else min(1.0, self._working / reading.concurrency)
+
+    # What a failure ends
+
+    def _look_at(self, job: Job, error: AmiliError) -> None:
+        """Raise an error that would meet every organization alike.
+
+        Refused credentials end all organizations that are read with them. A 401 that survives a new token is one
+        organization's own affair as long as the server answers others; whether it does is known at the end.
+        """
+        account = job.reading.account
+        if isinstance(error, ConfigurationError | StoreError | ClientClosedError | WrongLoopError):
+            raise error
+        if isinstance(error, TokenError) and error.retry_after is None:
+            account.refused = error
+            if self._readings.single:
+                raise error
+        if isinstance(error, UnauthorizedError) and account.answered_at is None:
+            self._unauthorized = self._unauthorized or error
+            account.unauthorized.add(job.organization_id)
+            if len(account.unauthorized) >= NOBODY:
+                account.refused = error
+                if self._readings.single and (nobody := self._nobody_answered()) is not None:
+                    raise nobody
+
+    def _nobody_answered(self) -> AmiliError | None:
+        """Return the error of a run in which nobody was let in."""
+        accounts = [reading.account for reading in self._readings.all]
+        if any(account.answered_at is not None for account in accounts):
+            return None
+        names = sorted({name for account in accounts for name in account.unauthorized})
+        if self._unauthorized is not None:
+            error = self._unauthorized
+            rest = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+            return UnauthorizedError(
+                f"no organization was answered: 401 for {names[0]}{rest}, with a new token",
+                operation=error.operation,
+                method=error.method,
+                route=error.route,
+                status=error.status,
+                request_id=error.request_id,
+                attempts=error.attempts,
+                body=error.body,
+            )
+        refused = [account.refused for account in accounts if account.refused is not None]
+        return refused[0] if refused else None
+
+    @staticmethod
+    def _is_load(job: Job, error: AmiliError) -> bool:
+        """Return whether an error says that too much is asked at once: of the server, or of our own limits."""
+        if isinstance(error, DeadlineExceededError):
+            return not error.attempts or job.reading.account.limited
+        return isinstance(error, RateLimitedError)
+
+    def _waits_for_its_rate(self, job: Job, error: AmiliError, queue: FairQueue[Identifier, Job]) -> bool:
+        """Let an organization wait that is refused for load; return whether there is hope.
+
+        There is as long as the server answers anybody.
+        """
+        clock, answered_at = job.reading.clock, job.reading.account.answered_at
+        now = clock.monotonic()
+        if job.limited_since is None:
+            job.limited_since = now
+        since = job.limited_since if answered_at is None else max(answered_at, job.limited_since)
+        told = error.retry_after if isinstance(error, RateLimitedError) else None
+        pause = max(job.limited_pause, told or 0.0)
+        if now + pause - since > LIMITED_TIMEOUT and now > since:
+            return False
+        job.limited_pause = min(2 * job.limited_pause, LONGEST_LIMITED_PAUSE)
+        queue.put_back_after(partial(clock.sleep, min(pause, LIMITED_TIMEOUT)), job)
+        return True
+
+    def _hold_back(self, job: Job, conflict: LeaseConflict, queue: FairQueue[Identifier, Job]) -> None:
         """Wait for the run that has an organization, until its lease would have run out; then leave it to that run."""
-        job.course = None
+        job.list_sync = None
         now = asyncio.get_running_loop().time()
         if job.given_up_at is None:
-            job.given_up_at = now + seconds
+            job.given_up_at = now + conflict.seconds
         if now <= job.given_up_at:
-            self._held.append(job)
+            # Real time, whatever the client's clock is: leases end by it.
+            queue.put_back_after(partial(asyncio.sleep, job.pause), job)
+            job.pause = min(2 * job.pause, LONGEST_PAUSE)
             return
         job.left = True
-        self._left_to_others.append(job.organization_id)
+        self._held.append(
+            HeldOrganization(
+                organization_id=job.organization_id,
+                owner=conflict.owner,
+                since=conflict.since,
+                until=conflict.until,
+            )
+        )
         self._end(job)
 
-    async def _end_list(self, job: _Job, course: ListSync, error: AmiliError | None) -> None:
-        resource = job.resources.popleft()
-        job.course = None
-        if course.restart:
-            self._restarts.append(course.restart)
+    async def _end_list(self, job: Job, list_sync: ListSync, error: AmiliError | None) -> None:
+        resource = job.resources[0]
+        await job.give_back(self._store, None if error is None else str(error))
+        job.resources.popleft()
+        if list_sync.restart:
+            self._restarts.append(list_sync.restart)
         if error is not None:
             job.failed = True
-            self._failures.append(Failure.of(job.organization_id, resource, error, course.cursor))
-        await self._store.finish(job.organization_id, resource, None if error is None else str(error))
+            self._failures.append(Failure.of(job.organization_id, resource, error, list_sync.cursor))
 
-    def _end(self, job: _Job) -> None:
+    def _fail(self, job: Job, error: AmiliError) -> None:
+        """Fail an organization before it was begun: nobody would let it in."""
+        job.failed = True
+        self._failures.append(Failure.of(job.organization_id, job.resources[0], error, None))
+
+    def _end(self, job: Job) -> None:
         self._active.discard(job.organization_id)
-        self._meter.done += 1
+        self._tracker.done += 1
         if job.failed:
-            self._meter.failed += 1
-            if self._meter.failed == self._max_failures:
+            self._tracker.failed += 1
+            if self._tracker.failed == self._max_failures:
                 raise _StoppedError
         elif not job.left:
             self._finished += 1
 
-    async def _let_go(self, job: _Job) -> None:
+    async def _let_go(self, job: Job) -> None:
         """Give back the list that an organization was at, when the run ends before it."""
-        if job.course is not None:
-            job.course = None
-            with suppress(StoreError):  # the reason why the run ends, most likely
-                await self._store.finish(job.organization_id, job.resources[0], None)
+        with suppress(StoreError):  # the reason why the run ends, most likely
+            await job.give_back(self._store, None)
 
     def _report(self, *, stopped: bool) -> SyncReport:
-        meter = self._meter
+        tracker = self._tracker
         return SyncReport(
             organizations=self._finished,
             failures=tuple(self._failures),
-            held=tuple(self._left_to_others),
+            held=tuple(self._held),
             restarts=tuple(self._restarts),
             stopped=stopped,
-            resources=meter.counts(),
-            requests=meter.requests,
-            retries=meter.retries,
-            waited=meter.waited,
-            seconds=meter.seconds,
+            resources=tracker.counts(),
+            requests=tracker.requests,
+            retries=tracker.retries,
+            waited=tracker.waited,
+            seconds=tracker.seconds,
         )
-
-
-def _ends_all(error: AmiliError) -> bool:
-    """Return whether an error would meet every organization alike.
-
-    A 401 that survives a new token is about the credentials; what an organization refuses is a 403.
-    """
-    if isinstance(error, TokenError):
-        return error.retry_after is None
-    return isinstance(error, UnauthorizedError | ConfigurationError | StoreError | ClientClosedError | WrongLoopError)
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -1,7 +1,7 @@
 """FairQueue: who is next among many, so that a large one does not hold up the rest.
 
-Those who are new go first; one whose turn ended before it was done stands behind them. New ones come from an iterable
-of any length, of which a few are taken ahead at most.
+Those who are new go first; one whose turn ended before it was done stands behind them, at once or after a pause. New
+ones come from an iterable of any length, of which a few are taken ahead at most.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
 T = TypeVar("T")
 J = TypeVar("J")
@@ -28,6 +28,7 @@ class FairQueue(Generic[T, J]):
         self._ahead = ahead
         self._new: deque[J] = deque()
         self._again: deque[J] = deque()
+        self._pauses: dict[asyncio.Task[None], J] = {}
         self._changed = asyncio.Condition()
         self.taken = 0
         """How many items became jobs."""
@@ -59,7 +60,7 @@ class FairQueue(Generic[T, J]):
     async def next(self) -> J | None:
         """Return whose turn it is; ``None`` where nobody is left who is not having one."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self._new or self._again or self.ended)
+            await self._changed.wait_for(lambda: self.others or (self.ended and not self._pauses))
             for line in (self._new, self._again):
                 if line:
                     self._changed.notify_all()
@@ -75,7 +76,25 @@ class FairQueue(Generic[T, J]):
         """Let a job wait for another turn; whoever puts one back must ask for the next one."""
         self._again.append(job)
 
-    def left(self) -> list[J]:
+    def put_back_after(self, pause: Callable[[], Awaitable[None]], job: J) -> None:
+        """Let a job wait for another turn, which it gets after a pause at the earliest."""
+        task = asyncio.create_task(self._come_back(pause), name="amili pause")
+        self._pauses[task] = job
+
+    async def _come_back(self, pause: Callable[[], Awaitable[None]]) -> None:
+        await pause()
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # it runs in none other than its own
+        async with self._changed:
+            self._again.append(self._pauses.pop(task))
+            self._changed.notify_all()
+
+    async def left(self) -> list[J]:
         """Take out the jobs that were put back and had no further turn."""
-        refetch, self._again = list(self._again), deque()
-        return refetch
+        pauses, self._pauses = self._pauses, {}
+        for task in pauses:
+            task.cancel()
+        if pauses:
+            await asyncio.wait(pauses)
+        jobs, self._again = [*self._again, *pauses.values()], deque()
+        return jobs

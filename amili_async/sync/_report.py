@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -27,8 +28,14 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """List pages read."""
     reread: int = 0
     """Rows read again by their id because they were not final."""
+    missed: int = 0
+    """New rows that a scan of everything found where earlier runs had looked, or did not look any more."""
+    stale: int = 0
+    """Changed rows that it found there."""
     gone: int = 0
-    """Rows that were not final and that the server no longer has."""
+    """Rows that are proven not to be on the server any more."""
+    returned: int = 0
+    """Rows that were gone and are there again."""
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
@@ -57,8 +64,19 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class HeldOrganization(msgspec.Struct, frozen=True, kw_only=True):
+    """An organization that another run was busy with until the end of this one."""
+
+    organization_id: str
+    owner: str = ""
+    """Who that is: machine and process, as far as the store knows."""
+    since: datetime | None = None
+    until: datetime | None = None
+    """Until when it holds the organization, unless it goes on with it."""
+
+
 class Restart(msgspec.Struct, frozen=True, kw_only=True):
-    """A walk that began anew because the page where it stood could not be asked for again."""
+    """A scan that began anew because the page where it stood could not be asked for again."""
 
     organization_id: str
     resource: str
@@ -71,7 +89,7 @@ class SyncReport(msgspec.Struct, frozen=True, kw_only=True):
     organizations: int = 0
     """Organizations that this run finished."""
     failures: tuple[Failure, ...] = ()
-    held: tuple[str, ...] = ()
+    held: tuple[HeldOrganization, ...] = ()
     """Organizations that another run was busy with until the end of this one."""
     restarts: tuple[Restart, ...] = ()
     stopped: bool = False
@@ -130,6 +148,10 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     rows_per_second: float
     """Over the last seconds."""
     requests: int
+    requests_per_second: float = 0.0
+    """Over the last seconds: where the server holds the client back, the rate that it takes."""
+    limited: bool = False
+    """Whether the server lately refused requests for load, so that the run goes as fast as it is let."""
     retries: int
     waiting: float
     """Seconds for which the server has told the client to wait, from this moment; 0 where it has not."""

@@ -228,6 +228,23 @@ def test_wait_can_ask_the_route_of_older_servers(sandbox: Sandbox, amili: Amili,
     assert sandbox.requests.count("batches.get_by_id") > 0
 
 
+@pytest.mark.parametrize(
+    ("options", "meant"),
+    [
+        (["--state", "partial"], "state is 'partial': did you mean"),
+        (["--state", "PARTIALLY"], 'did you mean "PARTIAL"?'),
+        (["--type", "Invoices"], 'did you mean "INVOICE"?'),
+    ],
+)
+def test_a_filter_that_is_a_slip_is_a_wrong_use_and_not_an_empty_list(
+    sandbox: Sandbox, amili: Amili, options: list[str], meant: str
+) -> None:
+    result = amili("batches", "list", sandbox.organization_ids[0], *options)
+    assert result.exit_code == 2
+    assert meant in " ".join(result.stderr.split())
+    assert sandbox.requests.count("batches.list") == 0
+
+
 @pytest.mark.parametrize(("state", "status"), [("SUCCESS", 0), ("PARTIAL", 1), ("FAILED", 1)])
 def test_the_status_of_wait_is_that_of_the_batch(state: str, status: int, sandbox: Sandbox, amili: Amili) -> None:
     batch = sandbox.add_batch(entries=state != "FAILED", failures=state != "SUCCESS")

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 import amili_async.sync
 from amili_async.cli import _sync as command
 from amili_async.cli._application import app
+from amili_async.cli._sync import age_of
 from amili_async.sandbox import Fault
 from amili_async.sync import Counts, SqlStore, SyncReport
 
@@ -228,33 +229,79 @@ def test_refused_credentials_end_the_run_with_one_line(
 
 
 @pytest.fixture
-def control_c_at_the_second_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Press Control-C when the second page has been written."""
+def signal_at_the_second_page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Send this process a signal when the second page has been written."""
+    number: int = request.param
     write = SqlStore.write
     written: list[PageWrite] = []
 
-    async def write_and_interrupt(self: SqlStore, portion: PageWrite, /) -> WriteResult | LeaseConflict:
-        result = await write(self, portion)
-        written.append(portion)
+    async def write_and_interrupt(self: SqlStore, page: PageWrite, /) -> WriteResult | LeaseConflict:
+        result = await write(self, page)
+        written.append(page)
         if len(written) == 2:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
         return result
 
     monkeypatch.setattr(SqlStore, "write", write_and_interrupt)
+    return number
 
 
-@pytest.mark.usefixtures("control_c_at_the_second_page")
-def test_control_c_leaves_no_half_page_and_prints_the_line_that_resumes(sandbox: Sandbox, amili: Amili) -> None:
+@pytest.mark.parametrize("signal_at_the_second_page", [signal.SIGINT, signal.SIGTERM], indirect=True)
+def test_control_c_and_sigterm_leave_no_half_page_and_no_lease_and_print_the_line_that_resumes(
+    sandbox: Sandbox, amili: Amili, signal_at_the_second_page: int
+) -> None:
     words = [word for name in sandbox.organization_ids for word in ("--org", name)]
     result = amili("sync", *words)
-    assert result.exit_code == 130
+    assert result.exit_code == 128 + signal_at_the_second_page
     *_, said, line = result.stderr.splitlines()
-    assert said == "Interrupted. This goes on from there:"
+    word = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Terminated"}[signal.Signals(signal_at_the_second_page)]
+    assert said == f"{word}. This goes on from there:"
     assert shlex.split(line) == ["amili", "sync", *words]
     assert 0 < rows_in() < 90
     assert rows_in() % 10 == 0
+    file = sqlite3.connect("amili.db")
+    assert file.execute("SELECT count(*) FROM lists WHERE owner IS NOT NULL").fetchall() == [(0,)]
+    file.close()
     assert amili(*shlex.split(line)[1:]).exit_code == 0
     assert rows_in() == 90
+
+
+@pytest.mark.parametrize(
+    ("text", "age"),
+    [("7d", timedelta(days=7)), ("36h", timedelta(hours=36)), ("5m", timedelta(minutes=5)), ("90s", timedelta(0, 90))],
+)
+def test_an_age_is_a_number_and_a_unit(text: str, age: timedelta) -> None:
+    assert age_of(text, "--refresh") == age
+
+
+@pytest.mark.parametrize("option", ["--reconcile", "--refresh"])
+@pytest.mark.parametrize("text", ["7", "d", "0d", "-1d", "1w", "never ever"])
+def test_what_is_no_age_is_refused(option: str, text: str, amili: Amili) -> None:
+    result = amili("sync", "--org", "a", f"{option}={text}")
+
+    assert result.exit_code == 2
+    assert "is no age" in result.stderr
+
+
+def test_ages_and_the_part_that_may_be_gone_are_handed_on(
+    sandbox: Sandbox, amili: Amili, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed_on: list[dict[str, object]] = []
+
+    async def spy(*_: object, **options: object) -> SyncReport:
+        handed_on.append(options)
+        return SyncReport()
+
+    monkeypatch.setattr("amili_async.sync.sync", spy, raising=False)
+    words = ("sync", "--org", sandbox.organization_ids[0])
+    assert amili(*words).exit_code == 0
+    assert amili(*words, "--reconcile", "never", "--refresh", "24h", "--max-gone", "1").exit_code == 0
+
+    names = ("reconcile", "refresh", "max_gone")
+    assert [tuple(options[name] for name in names) for options in handed_on] == [
+        (timedelta(days=7), None, 0.05),
+        (None, timedelta(hours=24), 1.0),
+    ]
 
 
 def in_a_process(*words: str) -> subprocess.Popen[str]:
@@ -320,6 +367,9 @@ def test_a_cluster_is_given_everything_that_was_asked_for(amili: Amili, monkeypa
         "concurrency": 3,
         "full": True,
         "since": date(2026, 5, 17),
+        "reconcile": timedelta(days=7),
+        "refresh": None,
+        "max_gone": 0.05,
         "max_failures": 4,
     }
     assert "  cases: nothing new, nothing changed, 0 in the store\n" in result.stdout

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
 from amili_async.cli import _sync_output as sync_output
-from amili_async.sync import Counts, Failure, Progress, Restart, SyncReport
+from amili_async.sync import Counts, Failure, HeldOrganization, Progress, Restart, SyncReport
 
 
 def state(
@@ -17,6 +18,7 @@ def state(
     retries: int = 0,
     waiting: float = 0.0,
     left: float | None = None,
+    limited: bool = False,
 ) -> Progress:
     return Progress(
         organizations_done=done,
@@ -29,6 +31,8 @@ def state(
         requests=rows,
         retries=retries,
         waiting=waiting,
+        requests_per_second=19.5,
+        limited=limited,
         seconds=1.0,
         seconds_left=left,
     )
@@ -36,6 +40,10 @@ def state(
 
 def test_numbers_that_say_nothing_are_left_out() -> None:
     assert sync_output.figures(state(rows=10_000)) == "10,000 rows, 1,234 rows/s"
+
+
+def test_where_the_server_holds_the_run_back_its_rate_is_told() -> None:
+    assert sync_output.figures(state(rows=5, limited=True)) == "5 rows, 1,234 rows/s, 19.5 requests/s"
 
 
 def test_trouble_is_told_as_it_happens() -> None:
@@ -105,7 +113,10 @@ def test_numbers_go_to_standard_output_and_trouble_to_standard_error(capsys: pyt
             Failure(organization_id=f"org{number}", resource="cases", error="LockedError", message="cases.list: 423")
             for number in range(21)
         ),
-        held=("other",),
+        held=(
+            HeldOrganization(organization_id="other"),
+            HeldOrganization(organization_id="mine", owner="machine 17", since=datetime(2026, 5, 1, 12, tzinfo=UTC)),
+        ),
         restarts=(Restart(organization_id="org", resource="cases", reason="the page token was refused"),),
         stopped=True,
         resources={"cases": Counts(rows=5, new=3, changed=1, quarantined=1, gone=2), "batches": Counts(rows=1_200)},
@@ -127,8 +138,12 @@ def test_numbers_go_to_standard_output_and_trouble_to_standard_error(capsys: pyt
     assert said[1] == "  org0 cases.list: 423"
     assert said[21] == "  … and 1 more"
     assert said[22].startswith("Stopped there")
-    assert said[23:25] == ["1 are being synced by another run and were left to it:", "  other"]
-    assert said[26] == "  org cases: the page token was refused"
+    assert said[23:26] == [
+        "2 are being synced by another run and were left to it:",
+        "  other",
+        "  mine (by machine 17, since 2026-05-01 12:00:00 UTC)",
+    ]
+    assert said[27] == "  org cases: the page token was refused"
 
 
 def test_a_run_that_took_no_time_has_no_speed(capsys: pytest.CaptureFixture[str]) -> None:

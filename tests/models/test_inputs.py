@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amili_async import BatchState, InvalidArgumentError, InvoiceStatus, InvoiceType, UnusualValueWarning
+from amili_async import BatchState, InvalidArgumentError, InvoiceStatus, InvoiceType, SortDirection, UnusualValueWarning
 from amili_async.models import _inputs as inputs
 from amili_async.models._inputs import DateLike, RefusedError
 
@@ -161,6 +161,10 @@ def test_a_moment_is_in_utc_and_text_goes_out_as_it_is(given: DateLike, kept: ob
         (InvoiceType, "Payment-Reminder", "PAYMENT_REMINDER"),
         (InvoiceType, "NOTISE", "NOTICE"),
         (InvoiceStatus, "open", "OPEN"),
+        (InvoiceStatus, "OPENED_AGAIN", "OPEN"),
+        (BatchState, "FAIL", "FAILED"),
+        (InvoiceType, "collection", "COLLECTION_NOTICE"),
+        (SortDirection, "descending", "DESC"),
     ],
 )
 def test_a_slip_is_refused_with_the_right_one_named(kind: type[OpenEnum], value: str, right: str) -> None:
@@ -188,6 +192,13 @@ def test_any_other_value_goes_out_with_a_warning_at_the_line_that_gave_it() -> N
     assert "SETTLED_ELSEWHERE" not in str(caught[0].message)
     with warnings.catch_warnings(action="error"):
         inputs.choice(InvoiceStatus, InvoiceStatus("SETTLED_ELSEWHERE"), "status")
+
+
+def test_a_member_of_another_enum_is_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="state must be a BatchState, not a InvoiceStatus"):
+        inputs.choice(BatchState, InvoiceStatus.OPEN, "state")
+    with pytest.raises(RefusedError, match="must be InvoiceType, not BatchState"):
+        inputs.one_of(InvoiceType)(BatchState.PARTIAL)
 
 
 def test_in_what_is_sent_any_other_value_has_to_be_said_explicitly() -> None:

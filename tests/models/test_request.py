@@ -263,6 +263,30 @@ def test_a_correction_s_moment_needs_a_zone() -> None:
         NewCorrection(invoice_id="i", amount=AMOUNT, date="2024-01-15T00:00:00")
 
 
+@pytest.mark.parametrize(
+    ("members", "why"),
+    [
+        ({"invoice_nr": "1"}, "NewInvoice: there is no member 'invoice_nr'; did you mean invoice_number. Mem"),
+        (
+            {"invoiceNumber": "1"},
+            "there is no member 'invoiceNumber'; did you mean invoice_number. Members that have no",
+        ),
+        ({"zip": "0150"}, "there is no member 'zip'; there are .*unique_source_invoice_id.* go into extra="),
+        ({}, "NewInvoice: invoice_number and original_invoice_amount are missing"),
+        ({"invoice_number": "1"}, "NewInvoice: original_invoice_amount is missing"),
+    ],
+)
+def test_a_wrong_keyword_is_named_with_what_would_be_right(members: Any, why: str) -> None:
+    with pytest.raises(TypeError, match=why):
+        NewInvoice(**members)
+
+
+def test_members_are_given_by_name() -> None:
+    member: Any = "INV-1"
+    with pytest.raises(TypeError, match="NewPayment: members are given by name, such as amount="):
+        NewPayment(member)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # what it refuses
+
+
 def test_a_request_pickles_and_copies() -> None:
     payment = NewPayment(invoice_id="i", amount=AMOUNT, extra={"kid": "1"})
     assert pickle.loads(pickle.dumps(payment)) == payment  # noqa: S301  # our own bytes

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Protocol, Unpack
 
-import aiohttp
 import pytest
 
 from amili_async import AmiliClient, ClientCredentials
@@ -97,8 +96,7 @@ async def connect() -> AsyncIterator[Connect]:
             url: str, *, trusting: Authority | None = None, **settings: Unpack[ClientSettings]
         ) -> AmiliClient:
             if trusting is not None:
-                connector = aiohttp.TCPConnector(ssl=trusting.context(), limit=200)
-                settings["session"] = await opened.enter_async_context(aiohttp.ClientSession(connector=connector))
+                settings["ssl"] = trusting.path
             credentials = ClientCredentials("outside", "secret")
             given: ClientSettings = {"base_url": f"{url}{PREFIX}", "token_url": f"{url}/token", **settings}
             return await opened.enter_async_context(AmiliClient(credentials, **given))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from amili_async.errors import ConfigurationError, InvalidArgumentError
 from amili_async.models import BatchState
-from amili_async.resources._arguments import check_key, count, day, number, text, text_or_number
+from amili_async.resources._arguments import check_key, count, day, flag, number, span, text, text_or_number
 
 
 @pytest.mark.parametrize(("value", "least"), [(None, 1), (1, 1), (0, 0), (10**9, 1)])
@@ -59,6 +61,25 @@ def test_a_number_that_names_something_is_taken_as_either(value: str | int | Non
 def test_what_is_neither_text_nor_a_whole_number_is_refused(value: Any) -> None:
     with pytest.raises(InvalidArgumentError, match="case_number must"):
         text_or_number(value, "case_number")
+
+
+def test_a_span_ends_where_it_begins_or_later() -> None:
+    names = ("from_date", "to_date")
+    assert span(None, None, names) == (None, None)
+    assert span("2024-01-15", date(2024, 1, 15), names) == ("2024-01-15", "2024-01-15")
+    assert span("2024-01-15T12:00:00Z", None, names) == ("2024-01-15T12:00:00Z", None)
+    with pytest.raises(InvalidArgumentError, match="to_date is before from_date: nothing lies between them"):
+        span("2024-02-15", date(2024, 1, 15), names)
+
+
+def test_a_choice_of_two_is_sent_in_lower_case() -> None:
+    assert [flag(value, "include_closed") for value in (None, True, False)] == [None, "true", "false"]
+    with pytest.raises(InvalidArgumentError, match="include_closed must be True or False, not str"):
+        flag("yes", "include_closed")
+
+
+def test_a_uuid_is_a_key() -> None:
+    assert check_key(UUID(int=1)) == "00000000-0000-0000-0000-000000000001"
 
 
 def test_a_filter_s_date_is_a_day_or_a_moment() -> None:

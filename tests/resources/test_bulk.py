@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amili_async.errors import BadRequestError, OutcomeUnknownError
+from amili_async.errors import AmiliWarning, BadRequestError, OutcomeUnknownError
 from amili_async.models import Accepted
 from amili_async.resources._bulk import BulkWrite
 from tests.support.turns import turns, until
@@ -293,6 +294,27 @@ async def test_a_programming_error_is_raised_once_the_writes_on_their_way_have_t
     assert 2 <= len(items) < 8
 
 
+async def test_after_a_programming_error_nothing_more_is_sent() -> None:
+    server = Server()
+    go_on = asyncio.Event()
+
+    async def source() -> AsyncIterator[int]:
+        yield 0
+        await go_on.wait()
+        yield 1
+
+    async def broken(chunk: tuple[int, ...], key: str | None) -> Accepted:
+        if chunk == (0,):
+            await turns(5)
+            go_on.set()
+            raise ZeroDivisionError
+        return await server.write(chunk, key)
+
+    with pytest.raises(ZeroDivisionError):
+        await writing(source(), broken).collect()
+    assert server.chunks == []
+
+
 async def test_a_source_that_is_cancelled_by_itself_ends_the_write() -> None:
     async def cancelled() -> AsyncIterator[int]:
         yield 0
@@ -302,6 +324,17 @@ async def test_a_source_that_is_cancelled_by_itself_ends_the_write() -> None:
     with pytest.raises(asyncio.CancelledError):
         await writing(cancelled(), server.write).collect()
     assert len(server.chunks) == 1
+
+
+async def test_a_write_that_is_made_and_forgotten_is_told() -> None:
+    server = Server()
+    with pytest.warns(AmiliWarning, match=r"invoices\.create_all was never iterated, so nothing was sent"):
+        writing([1, 2], server.write)
+    assert server.chunks == []
+    with warnings.catch_warnings(action="error"):
+        async with writing([1, 2], server.write):
+            pass
+        assert len(await writing([1, 2], server.write).collect()) == 2
 
 
 async def test_an_outcome_shows_no_invoice() -> None:

@@ -14,13 +14,14 @@ import pytest
 
 from amili_async import (
     AmiliClient,
-    BatchType,
     ConfigurationError,
     NewCorrection,
     NewInvoice,
     NewPayment,
     NotFoundError,
     UnconfirmedRouteWarning,
+    errors,
+    resources,
 )
 from amili_async._routes import ROUTES
 from amili_async.resources._base import Resource
@@ -59,7 +60,7 @@ PAGING = {"PageToken": "page_token", "pageToken": "page_token"}
 FILTERS: dict[str, tuple[str, object, str]] = {
     "State": ("state", "PARTIAL", "PARTIAL"),
     "Status": ("status", "OPEN", "OPEN"),
-    "Type": ("type", BatchType("NOTICE"), "NOTICE"),
+    "Type": ("type", "INVOICE", "INVOICE"),
     "SubjectId": ("subject_id", "s/1", "s/1"),
     "IdempotencyKey": ("idempotency_key", "k 1", "k 1"),
     "PageSize": ("page_size", 5, "5"),
@@ -138,6 +139,23 @@ def test_every_operation_has_a_method_and_every_method_an_operation(client: Amil
     assert methods >= NO_ROUTE_OF_THEIR_OWN
 
 
+METHODS = [
+    method
+    for kind in vars(resources).values()
+    if isinstance(kind, type) and issubclass(kind, Resource)
+    for name, method in inspect.getmembers(kind, inspect.isfunction)
+    if not name.startswith("_")
+]
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__qualname__)
+def test_every_method_says_what_a_caller_should_catch(method: Callable[..., Any]) -> None:
+    said = (inspect.getdoc(method) or "").partition("Raises:\n")[2]
+    names = re.findall(r"^ {4}(\w+): \S", said, re.MULTILINE)
+    assert names
+    assert all(hasattr(errors, name) or name == "OSError" for name in names), names
+
+
 def test_the_readme_lists_every_operation_with_its_path_and_mark() -> None:
     rows = re.findall(r"^\| `(\w+\.\w+)` \| `(GET|POST) ([^`]+)` \| ([DIU]) \|", README, re.MULTILINE)
     assert rows == [(route.operation, route.method, route.path, route.mark) for route in ROUTES.values()]
@@ -167,6 +185,8 @@ async def test_every_query_name_has_an_argument_and_its_exact_case(
         assert sandbox.requests.last().query == {"attachmentid": "a"}
         return
     argument, value, written = FILTERS[name]
+    if name == "Type" and not operation.startswith("batches"):
+        value = written = "NOTICE"
     await call(client, sandbox, operation, **{argument: value})
     assert sandbox.requests.last().query == {name: written}
 

@@ -30,6 +30,7 @@ from amili_async.models import Batch, FailedEntry, InvoiceSuccess
 from amili_async.resources._outcome_search import AT_A_LOOK
 from amili_async.sandbox import Fault, Sandbox, VirtualClock
 from tests.support.reachable import leaks
+from tests.support.scripted_answers import BASE
 from tests.support.virtual_time import run
 
 if TYPE_CHECKING:
@@ -219,7 +220,6 @@ async def test_an_error_of_a_search_holds_nothing_of_what_was_looked_for(client:
 # Servers whose lists do not know the filters
 
 
-BASE = "http://127.0.0.1/collection/v1"
 EVERY_BATCH = re.compile(rf"{re.escape(BASE)}/orgs/o/batches\?.*")
 EVERY_INVOICE = re.compile(rf"{re.escape(BASE)}/orgs/o/invoices\?.*")
 
@@ -247,6 +247,18 @@ async def test_batches_of_a_server_that_does_not_heed_the_filter_by_key_are_not_
         "batches by idempotency key: this server does not heed the filter",
         "invoices by number: none",
     )
+
+
+async def test_a_server_that_refuses_a_key_that_nobody_has_used_has_not_shown_that_it_heeds_the_filter() -> None:
+    body = b'{"data":[{"batchId":"b-1"}]}'
+    with aioresponses() as scripted:
+        scripted.get(re.compile(r".*IdempotencyKey=k$"), body=body, repeat=True)  # pyright: ignore[reportUnknownMemberType]  # half typed
+        scripted.get(EVERY_BATCH, status=400, repeat=True)  # pyright: ignore[reportUnknownMemberType]  # half typed
+        scripted.get(EVERY_INVOICE, body=b'{"data":[]}', repeat=True)  # pyright: ignore[reportUnknownMemberType]  # half typed
+        async with AmiliClient("token", base_url=BASE) as client:
+            outcome = await client.invoices.find_outcome("o", [new(1)], idempotency_key="k", deadline=0.01)
+    assert isinstance(outcome, NotSeen)
+    assert outcome.places[0] == "batches by idempotency key: whether this server heeds the filter is not known"
 
 
 async def test_a_batch_that_names_an_invoice_of_the_write_is_its_batch_all_the_same() -> None:

@@ -17,6 +17,7 @@ from amili_async import (
     Batch,
     ConfigurationError,
     DecodeError,
+    InvalidArgumentError,
     InvoiceSuccess,
     NewCorrection,
     NotFoundError,
@@ -296,22 +297,30 @@ def recursive() -> list[object]:
 
 
 @pytest.mark.parametrize(
-    "value",
+    ("value", "where"),
     [
-        object(),
-        {1, object()},
-        {"a": object()},
-        {("a",): 1},
-        recursive(),
-        Decimal("NaN"),
-        {"a": [Decimal("-Infinity")]},
-        "\ud800",
+        (object(), "json is of the kind object"),
+        ({1, object()}, "json is of the kind set"),
+        ({"a": object()}, "json.a is of the kind object"),
+        ({("a",): 1}, "json has a member whose name is no text"),
+        (recursive(), "json.* is nested more than 100 deep"),
+        (Decimal("NaN"), "json must be a finite amount"),
+        ({"a": [Decimal("-Infinity"), 1.5]}, r"json.a\[0\] must be a finite amount"),
+        ({"a": [float("nan"), Decimal("NaN")]}, r"json.a\[0\] is a float.*; json.a\[1\] must be a finite amount"),
+        ({"a": float("nan")}, "json.a is a float"),
+        ("\ud800", "json holds half a character"),
+        ({"a": {None: 1}}, "json.a has a member whose name is no text"),
     ],
-    ids=range(8),
+    ids=range(11),
 )
-def test_what_json_cannot_say_is_refused_without_quoting_it(value: object) -> None:
-    with pytest.raises(ConfigurationError, match=r"^json cannot be written as JSON: \w+$"):
+def test_what_json_cannot_say_is_refused_by_its_place_without_quoting_it(value: object, where: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"^{where}") as caught:
         encode_body(value)
+    assert len(caught.value.problems) == str(caught.value).count("json")
+
+
+def test_a_number_that_is_no_amount_may_be_a_float() -> None:
+    assert encode_body({"score": 1.5}) == b'{"score":1.5}'
 
 
 # Through a client

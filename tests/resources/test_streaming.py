@@ -270,6 +270,14 @@ async def test_awaiting_says_what_to_do_instead(client: AmiliClient) -> None:
         await stream.aclose()
 
 
+async def test_a_plain_for_is_told_what_to_use(client: AmiliClient) -> None:
+    streams: list[Any] = [client.batches.stream(["o"]), client.batches.list("o"), client.batches.watch("b")]
+    for stream in streams:
+        with pytest.raises(ConfigurationError, match=r"^batches\.\w+ is iterated with `async for`, not with `for`$"):
+            for _ in stream:
+                pass
+
+
 async def test_a_stream_is_iterated_once(client: AmiliClient, sandbox: Sandbox) -> None:
     stream = client.batches.stream(sandbox.organization_ids)
     assert await stream.collect()

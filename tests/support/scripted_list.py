@@ -12,13 +12,12 @@ from amili_async._cursor import Cursor
 from amili_async.errors import BadRequestError
 from amili_async.models import Batch, BatchState
 from amili_async.sync._checkpoint import Checkpoint
-from amili_async.sync._source import SourcePage
+from amili_async.sync._sources import MAX_OPEN, NotRead, Refetched, SourcePage, Traits
 from amili_async.sync._store import PageWrite, Row, WriteResult
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from amili_async.events import QuarantinedRow
     from amili_async.sync._store import LeaseConflict
 
 EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
@@ -54,19 +53,21 @@ class ScriptedList:
         order: Order = "newest",
         paging: Paging = "offset",
         page_size: int = 3,
-        max_tracked_open: int = 200,
+        max_open: int = MAX_OPEN,
         before_page: Callable[[], None] = lambda: None,
     ) -> None:
         self.rows: dict[str, Row] = {}
         self.order: Order = order
         self.paging: Paging = paging
         self.page_size = page_size
-        self.max_tracked_open = max_tracked_open
+        self.traits = Traits(by_id=True, max_open=max_open)
         self.sort: str | None = "DESC"
         self.refuses_sort = False
         self.before_page = before_page
         self.era = 0
-        self.pages: list[str] = []
+        self.now: datetime | None = at(10**8)
+        """What the server says what time it is."""
+        self.served: list[str] = []
         """The tokens of the pages served, the first page as an empty one."""
         self.asked_again: list[str] = []
         self.ahead: list[bool] = []
@@ -87,7 +88,10 @@ class ScriptedList:
     def disable_sort(self) -> None:
         self.sort = None
 
-    async def sheets(
+    def server_time(self, _moment: float) -> datetime | None:
+        return self.now
+
+    async def pages(
         self, cursor: Cursor | None, sort: str | None, /, *, ahead: bool
     ) -> AsyncGenerator[SourcePage, None]:
         self.ahead.append(ahead)
@@ -97,16 +101,19 @@ class ScriptedList:
             if sort and self.refuses_sort:
                 self.refused += 1
                 raise BadRequestError("no such direction", status=400)
-            sheet, following = self._page(token)
-            self.pages.append(token or "")
-            yield sheet
+            page, following = self._page(token)
+            self.served.append(token or "")
+            yield page
             if following is None:
                 return
             token = following
 
-    async def refetch(self, row_id: str, /) -> Row | QuarantinedRow | None:
+    def readable_by_id(self, _row_id: str, /) -> bool:
+        return self.traits.by_id
+
+    async def refetch(self, row_id: str, /) -> Refetched:
         self.asked_again.append(row_id)
-        return self.rows.get(row_id)
+        return self.rows.get(row_id) or NotRead.ABSENT
 
     def _key(self, one: Row) -> tuple[float, str]:
         shuffled = int.from_bytes(blake2b(one.id.encode(), digest_size=4).digest(), "big")
@@ -132,42 +139,42 @@ class ScriptedList:
         if end < len(listed):
             position = str(end) if self.paging == "offset" else msgspec.json.encode(self._key(rows[-1])).decode()
             following = f"{self.era}/{position}"
-        cursor = Cursor(token=token)
-        return SourcePage(tuple(rows), (), cursor, None if following is None else Cursor(token=following)), following
+        after = None if following is None else Cursor(token=following)
+        return SourcePage(tuple(rows), (), (), Cursor(token=token), after), following
 
 
 class MemoryStore:
-    """Keeps rows and one bookmark. ``crash_in`` writes it dies, before or after the write took effect."""
+    """Keeps rows and one checkpoint. ``crash_in`` writes it dies, before or after the write took effect."""
 
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
-        self.bookmark = Checkpoint()
+        self.checkpoint = Checkpoint()
         self.writes = 0
         self.crash_in: int | None = None
         self.crash_after = False
         self.finished: list[str | None] = []
 
     async def begin(self, _organization_id: str, _resource: str, /) -> Checkpoint | LeaseConflict:
-        return self.bookmark
+        return self.checkpoint
 
-    async def write(self, portion: PageWrite, /) -> WriteResult | LeaseConflict:
+    async def write(self, page: PageWrite, /) -> WriteResult | LeaseConflict:
         if self.crash_in is not None:
             self.crash_in -= 1
             if self.crash_in < 0:
                 if self.crash_after:
-                    self._keep(portion)
+                    self._keep(page)
                 raise Crash
-        return self._keep(portion)
+        return self._keep(page)
 
     async def finish(self, _organization_id: str, _resource: str, error: str | None, /) -> None:
         self.finished.append(error)
 
-    def _keep(self, portion: PageWrite) -> WriteResult:
+    def _keep(self, page: PageWrite) -> WriteResult:
         self.writes += 1
-        before = {one.id: self.rows.get(one.id) for one in portion.rows}
-        self.rows.update({one.id: one for one in portion.rows})
+        before = {one.id: self.rows.get(one.id) for one in page.rows}
+        self.rows.update({one.id: one for one in page.rows})
         # Through JSON, as every store keeps it.
-        self.bookmark = msgspec.json.decode(msgspec.json.encode(portion.checkpoint), type=Checkpoint)
+        self.checkpoint = msgspec.json.decode(msgspec.json.encode(page.checkpoint), type=Checkpoint)
         new = sum(one is None for one in before.values())
-        changed = sum(before[one.id] not in {None, one} for one in portion.rows)
+        changed = sum(before[one.id] not in {None, one} for one in page.rows)
         return WriteResult(new, changed)

@@ -99,9 +99,31 @@ async def test_others_are_those_who_wait_for_a_turn() -> None:
     assert others == [False, True, False, True]
 
 
+async def test_one_that_was_put_back_after_a_pause_comes_when_that_is_over() -> None:
+    line = turns("ab")
+    await line.feed()
+    first = await line.next()
+    assert first == "A"
+    over = asyncio.Event()
+
+    async def pause() -> None:
+        await over.wait()
+
+    line.put_back_after(pause, first)
+    assert await line.next() == "B"
+    waiting = asyncio.create_task(line.next())
+    await asyncio.sleep(0)
+    assert (waiting.done(), line.others) == (False, False)
+
+    over.set()
+    assert await waiting == "A"
+    assert await line.next() is None
+
+
 async def test_those_put_back_can_be_taken_out_when_the_run_ends() -> None:
     line = turns("")
     line.put_back("A")
+    line.put_back_after(lambda: asyncio.sleep(1000), "B")
 
-    assert line.left() == ["A"]
-    assert line.left() == []
+    assert await line.left() == ["A", "B"]
+    assert await line.left() == []

@@ -34,6 +34,11 @@ def expected(sandbox: Sandbox) -> list[str]:
     return sorted(batch_id for name in sandbox.organization_ids for batch_id in sandbox.batch_ids(name))
 
 
+@pytest.fixture(autouse=True)
+def small_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("amili_async.sync._scan.OVERLAP_ROWS", 5)
+
+
 async def test_every_row_is_a_line_once_and_a_second_run_goes_on_from_the_marks(
     sandbox: Sandbox, client: AmiliClient, tmp_path: Path
 ) -> None:

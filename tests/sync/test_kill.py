@@ -54,8 +54,8 @@ async def standing(url: str) -> tuple[dict[str, tuple[int, int]], int]:
         far: dict[str, tuple[int, int]] = {}
         statement = "SELECT organization_id, CAST(checkpoint AS TEXT) FROM lists"
         for organization_id, text in connection.exec_driver_sql(statement):
-            bookmark = msgspec.json.decode(str(text), type=Checkpoint)
-            far[str(organization_id)] = (bookmark.walks, bookmark.walk.pages if bookmark.walk else 0)
+            checkpoint = msgspec.json.decode(str(text), type=Checkpoint)
+            far[str(organization_id)] = (checkpoint.scans, checkpoint.scan.pages if checkpoint.scan else 0)
         return far, int(connection.exec_driver_sql("SELECT count(*) FROM batches").scalar_one())
 
     async with SqlStore(url) as store:

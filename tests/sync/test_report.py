@@ -6,7 +6,7 @@ import msgspec
 
 from amili_async._cursor import Cursor
 from amili_async.errors import ServerError
-from amili_async.sync._report import Counts, Failure, Restart, SyncReport
+from amili_async.sync._report import Counts, Failure, HeldOrganization, Restart, SyncReport
 
 FAILURE = Failure.of(
     "org 1", "batches", ServerError("the server failed", status=503, operation="batches.list"), Cursor(token="secret")
@@ -30,7 +30,7 @@ def test_a_report_encodes_to_json_and_back() -> None:
     whole = SyncReport(
         organizations=1,
         failures=(FAILURE,),
-        held=("org 2",),
+        held=(HeldOrganization(organization_id="org 2"),),
         restarts=(Restart(organization_id="org 3", resource="batches", reason="its page token was refused (400)"),),
         resources={"batches": Counts(rows=7, new=1)},
         seconds=1.5,
@@ -41,7 +41,7 @@ def test_a_report_encodes_to_json_and_back() -> None:
 
 def test_a_run_is_ok_where_nothing_failed_and_everybody_had_a_turn() -> None:
     assert report().ok
-    assert report(held=["org 1"]).ok
+    assert report(held=[{"organization_id": "org 1"}]).ok
     assert not report(stopped=True).ok
     assert not SyncReport(failures=(FAILURE,)).ok
 
@@ -56,7 +56,7 @@ def test_the_total_is_that_of_all_resources() -> None:
 def test_runs_over_different_organizations_are_told_as_one() -> None:
     merged = SyncReport.merged(
         [
-            report(held=["org 1"], retries=1, waited=2.0, seconds=10),
+            report(held=[{"organization_id": "org 1"}], retries=1, waited=2.0, seconds=10),
             SyncReport(
                 organizations=1,
                 failures=(FAILURE,),
@@ -72,7 +72,7 @@ def test_runs_over_different_organizations_are_told_as_one() -> None:
 
     assert merged.organizations == 3
     assert merged.failures == (FAILURE,)
-    assert merged.held == ("org 1",)
+    assert [held.organization_id for held in merged.held] == ["org 1"]
     assert [one.organization_id for one in merged.restarts] == ["org 3"]
     assert merged.stopped
     assert merged.resources == {"batches": Counts(rows=6, new=3), "cases": Counts(rows=4)}

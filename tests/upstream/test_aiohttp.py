@@ -8,6 +8,7 @@ import socket
 import warnings
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import aiohttp
 import pytest
@@ -250,8 +251,8 @@ async def test_a_connection_without_a_socket_is_not_used(
         response = await send(session, "GET", server)
         assert isinstance(response, Response)
         assert response.handler is not None
-        assert response.handler.transport is not None
-        monkeypatch.setattr(response.handler.transport, "get_extra_info", dict[str, object]().get)
+        bare = Mock(wraps=response.handler.transport, get_extra_info=dict[str, object]().get)
+        monkeypatch.setattr(response.handler, "transport", bare)
         moments.now += 0.2
         await send(session, "POST", server)
         assert len(server.connections) == 2

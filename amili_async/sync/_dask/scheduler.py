@@ -29,10 +29,12 @@ from amili_async.errors import (
     TokenError,
     UnauthorizedError,
 )
+from amili_async.sync._arguments import at_least_one, beginning, checked_resources, part, span
 from amili_async.sync._dask.shards import shards as cut
 from amili_async.sync._dask.signals import Signals
 from amili_async.sync._dask.worker import Shard, pickle_errors_our_way, topic, work
-from amili_async.sync._engine import INTERVAL, at_least_one, beginning, checked_resources
+from amili_async.sync._engine import INTERVAL, WEEK
+from amili_async.sync._reconciliation import MAX_GONE
 from amili_async.sync._report import Failure, Progress, SyncReport
 from amili_async.sync._sql.schema import lists
 from amili_async.sync._sql.store import SqlStore
@@ -40,7 +42,7 @@ from amili_async.sync._sql.urls import parsed_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
-    from datetime import date, datetime
+    from datetime import date, datetime, timedelta
     from pathlib import Path
 
     from amili_async.sync._engine import OnProgress, OrganizationIds
@@ -77,6 +79,9 @@ async def sync_on_dask(
     concurrency: int = 8,
     full: bool = False,
     since: datetime | date | None = None,
+    reconcile: timedelta | None = WEEK,
+    refresh: timedelta | None = None,
+    max_gone: float = MAX_GONE,
     max_failures: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> SyncReport:
@@ -98,6 +103,9 @@ async def sync_on_dask(
         concurrency: requests under way at most, of all workers together.
         full: read every page, whatever is known.
         since: leave out what came to be before this moment, or before this day in UTC.
+        reconcile: read each list from end to end when the last time is longer ago, as in `sync`; ``None``: never.
+        refresh: read known invoices and cases again when that is longer ago, as in `sync`; ``None``: in each run.
+        max_gone: the part of an organization's rows that may be gone at once.
         max_failures: stop when so many organizations have failed.
         on_progress: called about four times a second with the progress of the whole cluster.
 
@@ -123,6 +131,9 @@ async def sync_on_dask(
         concurrency=concurrency,
         full=full,
         since=beginning(since),
+        reconcile=span(reconcile, "reconcile"),
+        refresh=span(refresh, "refresh"),
+        max_gone=part(max_gone, "max_gone"),
         max_failures=max_failures,
     )
     names = list(dict.fromkeys([name async for name in _each(organization_ids)]))
@@ -148,6 +159,7 @@ class _Run:
         self._shares: dict[int, int] = {}
         self._tries: dict[int, int] = {}
         self._reports: list[SyncReport] = []
+        self._unauthorized: UnauthorizedError | None = None
         self._told: dict[int, Progress] = {}
         self._ended: dict[int, Progress] = {}
         self._begun = monotonic()
@@ -167,6 +179,8 @@ class _Run:
         if on_progress:
             on_progress(self._merged())
         report = SyncReport.merged(self._reports, monotonic() - self._begun)
+        if self._unauthorized is not None and not report.total.pages:
+            raise self._unauthorized
         return replace(report, stopped=report.stopped or stopped)
 
     async def _work(self) -> bool:
@@ -217,13 +231,20 @@ class _Run:
         error = task.exception()
         if error is None:
             self._conclude(number, task.result())
+        elif isinstance(error, UnauthorizedError):
+            # Nobody of this shard was let in; whether that is about the credentials is known when all had their turn.
+            self._unauthorized = self._unauthorized or error
+            self._fail(number, error)
         elif _ends_all(error):
             raise error
         elif not isinstance(error, _KilledWorkerError) and self._tries[number] < TRIES:
             self._waiting.append((number, self._organizations[number]))
         else:
-            failed = tuple(_failure(name, self._pattern.resources[0], error) for name in self._organizations[number])
-            self._conclude(number, SyncReport(failures=failed))
+            self._fail(number, error)
+
+    def _fail(self, number: int, error: BaseException) -> None:
+        failed = tuple(_failure(name, self._pattern.resources[0], error) for name in self._organizations[number])
+        self._conclude(number, SyncReport(failures=failed))
 
     def _conclude(self, number: int, report: SyncReport) -> None:
         self._reports.append(report)
@@ -312,7 +333,7 @@ def _ends_all(error: BaseException) -> bool:
     """Return whether an error would meet every shard alike."""
     if isinstance(error, TokenError):
         return error.retry_after is None
-    return isinstance(error, ConfigurationError | ClusterError | UnauthorizedError) or not isinstance(error, Exception)
+    return isinstance(error, ConfigurationError | ClusterError) or not isinstance(error, Exception)
 
 
 def _checked_store(store_url: str | Path) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import copyreg
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 import msgspec
@@ -35,6 +35,9 @@ class Shard(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int
     full: bool
     since: datetime | None
+    reconcile: timedelta | None
+    refresh: timedelta | None
+    max_gone: float
     max_failures: int | None
 
     def __repr__(self) -> str:
@@ -90,6 +93,9 @@ async def synced(shard: Shard, on_progress: OnProgress) -> SyncReport:
                         concurrency=shard.concurrency,
                         full=shard.full,
                         since=shard.since,
+                        reconcile=shard.reconcile,
+                        refresh=shard.refresh,
+                        max_gone=shard.max_gone,
                         max_failures=shard.max_failures,
                         on_progress=on_progress,
                     )

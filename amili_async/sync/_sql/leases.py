@@ -182,7 +182,7 @@ class Leases:
             list_key=lease.list_key,
             fencing_token=lease.fencing_token,
             checkpoint=_encoded(checkpoint),
-            walks=checkpoint.walks,
+            walks=checkpoint.scans,
             finished_at=self._values.moment(checkpoint.finished_at),
             seconds=checkpoint.seconds,
         )

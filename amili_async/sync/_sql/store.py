@@ -136,7 +136,7 @@ class SqlStore:
             written = await self._run(lambda connection: self._write(connection, page, lease, self._put_singly))
         if isinstance(written, LeaseConflict):
             del self._held[name]
-        elif page.checkpoint.walk is None:
+        elif page.checkpoint.scan is None:
             lease.sighted = False
         return written
 
@@ -223,7 +223,7 @@ class SqlStore:
         if page.absent or page.gone:
             lease.missing = True
             reconciliation.mark(connection, list_key, page.absent, page.gone, stamp)
-        if lease.sighted and page.checkpoint.walk is None:
+        if lease.sighted and page.checkpoint.scan is None:
             reconciliation.forget_sightings(connection, list_key)
         return returned
 

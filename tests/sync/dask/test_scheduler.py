@@ -432,6 +432,9 @@ def test_what_dask_carries_and_logs_holds_no_secret(monkeypatch: pytest.MonkeyPa
         concurrency=2,
         full=False,
         since=None,
+        reconcile=None,
+        refresh=None,
+        max_gone=0.05,
         max_failures=None,
     )
     assert b"hemmelig" not in pickle.dumps(shard)

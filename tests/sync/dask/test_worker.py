@@ -28,6 +28,9 @@ def shard(sandbox: Sandbox, url: str, patch: pytest.MonkeyPatch) -> Shard:
         concurrency=2,
         full=False,
         since=None,
+        reconcile=None,
+        refresh=None,
+        max_gone=0.05,
         max_failures=None,
     )
 

@@ -11,7 +11,7 @@ from amili_async.sync import Absences, AbsentRow, Checkpoint, LeaseConflict, Pag
 from amili_async.sync._checkpoint import Scan
 from tests.support.rows import batch, held, portion
 
-WALKING = Checkpoint(walk=Scan(full=True))
+WALKING = Checkpoint(scan=Scan(full=True))
 
 MARCH, MAY = datetime(2025, 3, 9, tzinfo=UTC), datetime(2025, 5, 9, tzinfo=UTC)
 
@@ -151,7 +151,7 @@ async def test_nothing_is_remembered_of_a_walk_that_has_ended(url: str) -> None:
         await store.begin("organization", "batches")
         await store.write(page("a", "b", forget_met=True))
         assert len(await held(store, "sightings", "row_key")) == 2
-        await store.write(portion(checkpoint=Checkpoint(walks=1)))
+        await store.write(portion(checkpoint=Checkpoint(scans=1)))
 
         assert await held(store, "sightings", "row_key") == []
 

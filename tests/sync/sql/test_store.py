@@ -32,11 +32,11 @@ ENTRIES = ("batch_id", "outcome", "position", "type", "invoice_id", "invoice_num
 DAY = datetime(2025, 3, 9, tzinfo=UTC)
 
 BOOKMARK = Checkpoint(
-    coverage=Watermark(
-        newest=datetime(2025, 3, 9, tzinfo=UTC), ordered=True, open={"a": datetime(2025, 3, 1, tzinfo=UTC)}
+    watermark=Watermark(
+        known_until=datetime(2025, 3, 9, tzinfo=UTC), ordered=True, open={"a": datetime(2025, 3, 1, tzinfo=UTC)}
     ),
-    walk=Scan(cursor="cursor", pages=3, seconds=1.5),
-    walks=2,
+    scan=Scan(cursor="cursor", pages=3, seconds=1.5),
+    scans=2,
     finished_at=DAY,
     seconds=0.25,
 )

@@ -1,0 +1,135 @@
+"""Which client reads which organization: one for all, or one for each of several creditors' credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, ExitStack
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from amili_async._client import AmiliClient
+from amili_async.errors import ConfigurationError
+from amili_async.sync._progress import Account
+from amili_async.sync._sources import LISTS, ListSource
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self, Unpack
+
+    from amili_async._call.auth import TokenProvider
+    from amili_async._client import ClientSettings
+    from amili_async.sync._sources import Lists
+
+Clients: TypeAlias = Mapping[str, AmiliClient] | Callable[[str], AmiliClient | None]
+"""A client for each organization's id, or a function that returns it; ``None`` for the client of all others."""
+
+
+class ClientPool(Mapping[str, AmiliClient]):
+    """Opens a client for each of several credentials when its first organization is read, and closes them all.
+
+    Organizations that are given the same object, or the same token, share a client: its token and its rate limit.
+
+        async with ClientPool({organization_id: ClientCredentials("id", "secret")}, environment="staging") as clients:
+            report = await sync(None, clients, store, clients=clients)
+
+    Args:
+        credentials: what each organization is read with, by its id.
+        settings: keywords of `AmiliClient`, for all of them.
+    """
+
+    def __init__(self, credentials: Mapping[str, TokenProvider | str], **settings: Unpack[ClientSettings]) -> None:
+        self._credentials = dict(credentials)
+        self._settings = settings
+        self._clients: dict[object, AmiliClient] = {}
+        self._closing = AsyncExitStack()
+
+    def __getitem__(self, organization_id: str) -> AmiliClient:
+        credentials = self._credentials[organization_id]
+        client = self._clients.get(credentials)
+        if client is None:
+            client = self._clients[credentials] = AmiliClient(credentials, **self._settings)
+            self._closing.push_async_callback(client.aclose)
+        return client
+
+    def __iter__(self) -> Any:
+        return iter(self._credentials)
+
+    def __len__(self) -> int:
+        return len(self._credentials)
+
+    def __repr__(self) -> str:
+        return f"ClientPool({len(self._credentials)} organizations, {len(self._clients)} clients open)"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._closing.aclose()
+
+
+class Reading:
+    """One client as a run uses it: its lists, and what its answers tell."""
+
+    def __init__(self, client: AmiliClient) -> None:
+        transport = client.caller.transport
+        self.clock = transport.clock
+        self.concurrency = transport.concurrency
+        self.account = Account(transport.clock)
+        self._client = client
+        self._lists: dict[str, Lists[Any]] = {}
+
+    def source(self, resource: str, organization_id: str) -> ListSource[Any]:
+        """Return one list of one organization."""
+        lists = self._lists.get(resource)
+        if lists is None:
+            lists = self._lists[resource] = LISTS[resource](self._client)
+        return ListSource(lists, organization_id)
+
+
+class Readings:
+    """The clients of a run, each with the run's hook while it lasts."""
+
+    def __init__(self, client: AmiliClient | None, clients: Clients | None, hook: object) -> None:
+        self._client = client
+        self._clients = clients
+        self._hook = hook
+        self._hooked = ExitStack()
+        self._readings: dict[int, Reading] = {}
+
+    @property
+    def single(self) -> bool:
+        """Whether one client reads all organizations."""
+        return self._clients is None
+
+    @property
+    def all(self) -> list[Reading]:
+        """Those met so far."""
+        return list(self._readings.values())
+
+    def of(self, organization_id: str) -> Reading:
+        """Return what reads an organization.
+
+        Raises:
+            ConfigurationError: nothing does.
+        """
+        given, found = self._clients, None
+        if given is not None:
+            found = given(organization_id) if callable(given) else given.get(organization_id)
+        client = found or self._client
+        if client is None:
+            raise ConfigurationError(
+                f"clients has no client for organization {organization_id}, and none is given for all"
+            )
+        transport = client.caller.transport
+        # Copies of a client share its transport, and are one.
+        reading = self._readings.get(id(transport))
+        if reading is None:
+            reading = self._readings[id(transport)] = Reading(client)
+            self._hooked.enter_context(transport.hooks.with_one_more(self._hook))
+            self._hooked.enter_context(transport.hooks.with_one_more(reading.account))
+        return reading
+
+    def close(self) -> None:
+        """Leave the clients without the run's hooks."""
+        self._hooked.close()

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    __version__: str
     from amili_async import webhooks
     from amili_async._call.auth import ClientCredentials, TokenProvider
     from amili_async._client import AmiliClient, ClientSettings
@@ -239,6 +240,8 @@ def __getattr__(name: str) -> object:
     """Import a public name when it is first used: importing the package costs next to nothing."""
     if name == "webhooks":
         return import_module("amili_async.webhooks")
+    if name == "__version__":
+        return import_module("importlib.metadata").version("amili-async")
     if name not in __all__:
         raise AttributeError(f"module 'amili_async' has no attribute {name!r}")
     value: object = getattr(import_module(f"amili_async.{_HOME.get(name, 'errors')}"), name)

@@ -53,7 +53,7 @@ BROUGHT_BY_EXTRAS = {
     "report": {"sqlalchemy", "jinja2"},
     "sandbox": set[str](),
     "integrations": {"fastapi", "starlette", "opentelemetry", "pytest", "pytest_asyncio"},
-    "cli": {"typer", "rich"},
+    "cli": {"typer", "rich", "pdoc"},
 }
 
 

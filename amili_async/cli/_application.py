@@ -13,6 +13,7 @@ from amili_async.cli._batches import batches
 from amili_async.cli._cases import cases
 from amili_async.cli._client_context import GlobalOptions, global_options
 from amili_async.cli._create import corrections, create_invoices, payments
+from amili_async.cli._docs import docs
 from amili_async.cli._invoices import invoices
 from amili_async.cli._probe import probe
 from amili_async.cli._report import report, status
@@ -47,6 +48,7 @@ app.command()(token)
 app.command()(probe)
 app.command()(routes)
 app.command()(sandbox)
+app.command()(docs)
 
 
 def _print_version(*, asked: bool) -> None:

@@ -33,6 +33,9 @@ EXTRAS = {
     "asyncpg": "postgres",
     "dask": "dask",
     "distributed": "dask",
+    "jinja2": "report",
+    "pdoc": "docs",
+    "pyarrow": "arrow",
     "greenlet": "sync",
     "sqlalchemy": "sync",
 }

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 PAGES = (
     ROOT / "README.md",
-    *sorted(path for part in ("amili_async", "benchmarks", "tests") for path in (ROOT / part).rglob("README.md")),
+    *sorted(path for part in ("amili_async", "benchmarks", "tests") for path in (ROOT / part).rglob("*.md")),
 )
 
 

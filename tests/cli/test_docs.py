@@ -1,0 +1,75 @@
+"""The site: pages of the folders and docstrings together, with links that lead somewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from amili_async.cli import _docs
+from tests.support.links import broken_links
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from typer.testing import Result
+
+    Amili = Callable[..., Result]
+
+
+@pytest.fixture
+def few_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what takes long to render."""
+    monkeypatch.setattr(_docs, "MODULES", ("amili_async.probe", "amili_async.integrations.json_lines"))
+
+
+@pytest.mark.usefixtures("few_modules")
+def test_a_site_has_the_pages_of_the_folders_and_the_docstrings(amili: Amili, tmp_path: Path) -> None:
+    result = amili("docs", "--to", str(tmp_path / "site"))
+    assert result.exit_code == 0
+    page = (tmp_path / "site" / "amili_async" / "probe.html").read_text("utf-8")
+    assert "First contact" in page
+    assert "some twenty reads about one organization" in page
+    assert broken_links(tmp_path / "site") == []
+
+
+@pytest.mark.usefixtures("few_modules")
+def test_without_a_folder_a_browser_shows_it(amili: Amili, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr("webbrowser.open", shown.append)
+    assert amili("docs").exit_code == 0
+    assert [address.rpartition("/")[2] for address in shown] == ["index.html"]
+
+
+THERE = {"amili_async/README.md": "amili_async", "amili_async/sync/README.md": "amili_async.sync"}
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "link", "leads"),
+    [
+        ("README.md", "amili_async", "amili_async/sync/README.md", "amili_async/sync.html"),
+        ("amili_async/sync/README.md", "amili_async.sync", "../README.md#hooks", "../amili_async.html#hooks"),
+        ("amili_async/sync/README.md", "amili_async.sync", "../../LICENSE", "#"),
+        ("amili_async/sync/README.md", "amili_async.sync", "#leases", "#leases"),
+        ("README.md", "amili_async", "https://docs.amili.dev", "https://docs.amili.dev"),
+    ],
+)
+def test_links_between_files_become_links_between_pages(source: str, name: str, link: str, leads: str) -> None:
+    assert _docs.linked(f"[there]({link})", source, name, THERE) == f"[there]({leads})"
+
+
+def test_a_wheel_has_the_front_page_in_its_metadata(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(_docs, "ROOT", tmp_path)
+    monkeypatch.setattr(_docs, "PACKAGE", tmp_path / "amili_async")
+    ((source, text),) = _docs._texts("amili_async", _docs._module("amili_async"))
+    assert source == "README.md"
+    assert "# amili_async" in text
+
+
+def test_broken_links_are_found(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text(
+        '<p id="x"><a href="b.html#y">1</a><a href="#x">2</a><a href="c.html">3</a>', "utf-8"
+    )
+    (tmp_path / "b.html").write_text('<a href="https://there">4</a><a href="a.html#x">5</a>', "utf-8")
+    assert broken_links(tmp_path) == ["a.html: b.html#y", "a.html: c.html"]

@@ -37,7 +37,7 @@ def broken_links(folder: Path) -> list[str]:
             if "://" in path or path.startswith(("mailto:", "data:")):
                 continue
             target = pages.get((file.parent / unquote(path)).resolve() if path else file)
-            # pdoc lists a member that comes from a private class in the margin, and shows it nowhere: its class is there.
+            # What comes from a private class pdoc lists in the margin and shows nowhere: its class is there.
             places = {unquote(anchor), unquote(anchor).partition(".")[0]}
             if target is None or (anchor and not places & target.anchors):
                 found.append(f"{file.relative_to(folder.resolve())}: {link}")

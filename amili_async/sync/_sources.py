@@ -176,7 +176,8 @@ class Lists(ABC, Generic[M]):
         if len(routes) > 1 and self._by_id is None:
             # One asks first, so that not all who come at once ask the wrong way.
             async with self._learning:
-                return await self._refetch(routes)
+                if self._by_id is None:
+                    return await self._refetch(routes)
         return await self._refetch(routes)
 
     async def _refetch(self, routes: Sequence[tuple[str, ...]]) -> Refetched:

@@ -5,7 +5,7 @@ Members are documented by name only (D), their kinds are inferred (I); dates are
 """
 
 from decimal import Decimal
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import msgspec
 
@@ -18,7 +18,7 @@ Scalar: TypeAlias = str | int | float | bool | None
 class AutoCollectContact(Model, frozen=True, kw_only=True, gc=False, rename=lower):
     """A person at a creditor. ``repr`` shows nothing of them."""
 
-    private = frozenset({"full_name", "work_phone", "email"})
+    private: ClassVar[frozenset[str]] = frozenset({"full_name", "work_phone", "email"})
 
     full_name: str | None = None
     work_phone: str | None = None
@@ -33,8 +33,15 @@ class AutoCollectContact(Model, frozen=True, kw_only=True, gc=False, rename=lowe
 class AutoCollectCreditor(StringifiedInts, frozen=True, kw_only=True, gc=False, rename=lower):
     """A creditor."""
 
-    private = frozenset({"full_name", "street", "city", "zip_code", "bank_account_no"})
-    numbers = ("id_number", "parent_id_number", "zip_code", "bank_account_no", "source_id", "last_settlement_id")
+    private: ClassVar[frozenset[str]] = frozenset({"full_name", "street", "city", "zip_code", "bank_account_no"})
+    numbers: ClassVar[tuple[str, ...]] = (
+        "id_number",
+        "parent_id_number",
+        "zip_code",
+        "bank_account_no",
+        "source_id",
+        "last_settlement_id",
+    )
 
     id_number: NumberText | None = None
     parent_id_number: NumberText | None = None
@@ -61,8 +68,8 @@ class AutoCollectCreditor(StringifiedInts, frozen=True, kw_only=True, gc=False, 
 class AutoCollectEvent(StringifiedInts, frozen=True, kw_only=True, gc=False, rename=lower):
     """Something that happened in a case."""
 
-    private = frozenset({"message", "subject"})
-    numbers = ("conversation_id", "attachment_id")
+    private: ClassVar[frozenset[str]] = frozenset({"message", "subject"})
+    numbers: ClassVar[tuple[str, ...]] = ("conversation_id", "attachment_id")
 
     type: str | None = None
     logged_at: str | None = None
@@ -76,8 +83,8 @@ class AutoCollectEvent(StringifiedInts, frozen=True, kw_only=True, gc=False, ren
 class AutoCollectPaymentDetails(StringifiedInts, frozen=True, kw_only=True, gc=False):
     """How a case is to be paid; the one object of AutoCollect that is camelCase."""
 
-    private = frozenset({"kid", "bank_account"})
-    numbers = ("kid", "bank_account")
+    private: ClassVar[frozenset[str]] = frozenset({"kid", "bank_account"})
+    numbers: ClassVar[tuple[str, ...]] = ("kid", "bank_account")
 
     payment_value: Decimal | None = None
     currency: str | None = None
@@ -89,8 +96,14 @@ class AutoCollectPaymentDetails(StringifiedInts, frozen=True, kw_only=True, gc=F
 class AutoCollectCase(StringifiedInts, frozen=True, kw_only=True, gc=False, rename=lower):
     """A case. Amounts are in major units of the currency."""
 
-    private = frozenset({"customer_ref", "customer_name"})
-    numbers = ("customer_ref", "ledger_ref", "reference_number", "case_number", "status_statuscode")
+    private: ClassVar[frozenset[str]] = frozenset({"customer_ref", "customer_name"})
+    numbers: ClassVar[tuple[str, ...]] = (
+        "customer_ref",
+        "ledger_ref",
+        "reference_number",
+        "case_number",
+        "status_statuscode",
+    )
 
     customer_ref: NumberText | None = None
     customer_name: str | None = None
@@ -126,8 +139,14 @@ class AutoCollectCase(StringifiedInts, frozen=True, kw_only=True, gc=False, rena
 class AutoCollectSettlement(StringifiedInts, frozen=True, kw_only=True, gc=False, rename=lower):
     """A settlement, as far as the public page goes."""
 
-    private = frozenset({"customer_ref"})
-    numbers = ("creditor_id", "customer_ref", "ledger_ref", "reference_number", "case_number")
+    private: ClassVar[frozenset[str]] = frozenset({"customer_ref"})
+    numbers: ClassVar[tuple[str, ...]] = (
+        "creditor_id",
+        "customer_ref",
+        "ledger_ref",
+        "reference_number",
+        "case_number",
+    )
 
     creditor_id: NumberText | None = None
     customer_ref: NumberText | None = None
@@ -139,7 +158,7 @@ class AutoCollectSettlement(StringifiedInts, frozen=True, kw_only=True, gc=False
 class AutoCollectBatch(StringifiedInts, frozen=True, kw_only=True, gc=False, rename=lower):
     """What ``autocollect.get_batch`` returns and ``autocollect.send_batch`` takes."""
 
-    numbers = ("batch_id",)
+    numbers: ClassVar[tuple[str, ...]] = ("batch_id",)
 
     batch_id: NumberText | None = None
     offline: bool | None = None

@@ -1,7 +1,7 @@
 """Batch: what a write became, with the outcome of each of its objects, in every generation's shape."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
@@ -37,7 +37,7 @@ class BatchType(OpenEnum):
 class LegacyError(Model, frozen=True, kw_only=True, gc=False, rename=lower):
     """What was wrong with one object of a batch (D, get-all-batches-3939027e0)."""
 
-    private = frozenset({"message"})
+    private: ClassVar[frozenset[str]] = frozenset({"message"})
 
     object_name: str | None = None
     object_index: int | None = None

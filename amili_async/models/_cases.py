@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -33,7 +33,7 @@ class DebtorType(OpenEnum):
 class CaseInvoice(StringifiedInts, frozen=True, kw_only=True, gc=False):
     """An invoice within a case (D). Amounts are in major units of the currency."""
 
-    numbers = ("invoice_number",)
+    numbers: ClassVar[tuple[str, ...]] = ("invoice_number",)
 
     invoice_id: str | None = None
     invoice_number: NumberText | None = None
@@ -55,8 +55,10 @@ class CaseInvoice(StringifiedInts, frozen=True, kw_only=True, gc=False):
 class Debtor(StringifiedInts, frozen=True, kw_only=True, gc=False):
     """Who owes (D up to ``full_name``, where the public page is cut off). ``repr`` shows no names."""
 
-    private = frozenset({"debtor_number", "customer_number", "first_name", "last_name", "full_name"})
-    numbers = ("debtor_number", "customer_number")
+    private: ClassVar[frozenset[str]] = frozenset(
+        {"debtor_number", "customer_number", "first_name", "last_name", "full_name"}
+    )
+    numbers: ClassVar[tuple[str, ...]] = ("debtor_number", "customer_number")
 
     debtor_id: str | None = None
     type: DebtorType | None = None
@@ -70,8 +72,8 @@ class Debtor(StringifiedInts, frozen=True, kw_only=True, gc=False):
 class Case(StringifiedInts, frozen=True, kw_only=True, gc=False):
     """A case. Documented (D): getcasesbyorganization-4326442e0, cut off within ``debtors``."""
 
-    private = frozenset({"description", "case_token"})
-    numbers = ("case_number", "creditor_number")
+    private: ClassVar[frozenset[str]] = frozenset({"description", "case_token"})
+    numbers: ClassVar[tuple[str, ...]] = ("case_number", "creditor_number")
 
     case_id: str
     case_number: NumberText | None = None

@@ -1,6 +1,7 @@
 """The entries of a batch: what succeeded, told apart by ``$type``, and what failed."""
 
 from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 import msgspec
 
@@ -45,7 +46,7 @@ class InvoiceSuccess(SucceededEntry, tag="invoiceSuccess", frozen=True, kw_only=
 class UnknownEntry(SucceededEntry, frozen=True, kw_only=True, gc=False):
     """An entry of a type that this client was not taught, whole."""
 
-    private = frozenset({"raw"})
+    private: ClassVar[frozenset[str]] = frozenset({"raw"})
 
     type: str | None = None
     """Its ``$type``; ``None`` where it has none and fits no known type."""
@@ -60,7 +61,7 @@ class UnknownEntry(SucceededEntry, frozen=True, kw_only=True, gc=False):
 class FailedEntry(Model, frozen=True, kw_only=True, gc=False):
     """What became of an object that Amili refused. Its shape is not documented (U); ``null`` and ``{}`` occur."""
 
-    private = frozenset({"raw", "message", "reference"})
+    private: ClassVar[frozenset[str]] = frozenset({"raw", "message", "reference"})
 
     raw: bytes
     """Its JSON, byte for byte."""

@@ -1,7 +1,7 @@
 """What an answer holds beside rows: its summary, the batch that a write became, a value of no documented shape."""
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -39,7 +39,7 @@ class Accepted(Model, frozen=True, kw_only=True, gc=False):
 class RawValue(Model, frozen=True, kw_only=True, gc=False):
     """What Amili answered where no public page says of what shape it is: the bytes, and what they decode to."""
 
-    private = frozenset({"raw"})
+    private: ClassVar[frozenset[str]] = frozenset({"raw"})
 
     raw: bytes
     """The answer as received; of a row, its JSON."""

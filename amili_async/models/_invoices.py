@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -41,7 +41,7 @@ class Invoice(StringifiedInts, frozen=True, kw_only=True, gc=False):
     Pages: getinvoicesbyorganization-4148068e0, getinvoicebyid-4148069e0.
     """
 
-    numbers = ("invoice_number", "collection_case_number")
+    numbers: ClassVar[tuple[str, ...]] = ("invoice_number", "collection_case_number")
 
     id: str
     organization: Creditor | None = None

@@ -2,6 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
+from typing import ClassVar
 
 from amili_async.models._base import NumberText, StringifiedInts
 from amili_async.models._open_enum import OpenEnum
@@ -20,7 +21,7 @@ class Settlement(StringifiedInts, frozen=True, kw_only=True, gc=False):
     getsettlements-4148071e0.
     """
 
-    numbers = ("case_number", "invoice_number")
+    numbers: ClassVar[tuple[str, ...]] = ("case_number", "invoice_number")
 
     case_number: NumberText | None = None
     collection_type: CollectionType | None = None

@@ -45,21 +45,21 @@ class LoggedRequest:
         started: float,
         reused: bool = False,
     ) -> None:
-        self.number = number
+        self.number: int = number
         """Its place in the order of arrival, from 1."""
-        self.connection = connection
+        self.connection: int = connection
         """The number of the connection that it came on, from 1: two requests with the same one shared it."""
-        self.reused = reused
+        self.reused: bool = reused
         """Whether the connection had served a request before."""
-        self.method = method
-        self.target = target
+        self.method: str = method
+        self.target: str = target
         """Path and query exactly as sent."""
-        self.head = head
+        self.head: bytes = head
         """Request line and headers exactly as sent."""
-        self.body = body
-        self.started = started
+        self.body: bytes = body
+        self.started: float = started
         """When it had arrived, by the clock of the loop that serves: the monotonic one, as a rule."""
-        self.operation = "unknown"
+        self.operation: str = "unknown"
         """Its name in the route table, ``token``, or ``unknown``."""
         self.route: str | None = None
         """The path template; ``None`` for a path that is none of the API's."""
@@ -111,7 +111,7 @@ class RequestLog:
     def __init__(self, limit: int | None = None) -> None:
         self._requests: deque[LoggedRequest] = deque(maxlen=limit)
         self._counts: Counter[str] = Counter()
-        self.total = 0
+        self.total: int = 0
         """How many requests came, those forgotten because of the limit included."""
 
     def append(self, request: LoggedRequest) -> None:

@@ -108,22 +108,22 @@ class Sandbox:
             )
         self.generation: Generation = generation
         dialect = Dialect(generation, undocumented)
-        self.credentials = Credentials(f"sandbox-{seed}", f"sandbox-secret-{seed}")
-        self.requests = RequestLog(log_limit)
+        self.credentials: Credentials = Credentials(f"sandbox-{seed}", f"sandbox-secret-{seed}")
+        self.requests: RequestLog = RequestLog(log_limit)
         """What was asked, in order."""
-        self.faults = Faults(seed, self._refuse)
+        self.faults: Faults = Faults(seed, self._refuse)
         """What goes wrong."""
         seed_data = SeedData(seed=seed, organizations=organizations, batches=batches, entries=entries)
         self._newest_first = order != "oldest"
         self._state = state = State(seed_data, order=order, clock=clock)
         recording = None if recorded is None else Recording(recorded)
-        self.organization_ids = (
+        self.organization_ids: list[str] = (
             [organization.id for organization in state.organizations]
             if recording is None
             else recording.organization_ids
         )
         """The ids of all organizations."""
-        self.webhooks = Webhooks(
+        self.webhooks: Webhooks = Webhooks(
             webhook_url,
             sign=webhook_sign or hmac_sha256(webhook_secret),
             identifiers=seed_data.identifiers,

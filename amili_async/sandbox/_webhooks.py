@@ -33,9 +33,9 @@ class Delivery:
     """One event on its way, and how the URL answered each time. ``await`` it, or `wait` for it from another thread."""
 
     def __init__(self, event: str, headers: Mapping[str, str], body: bytes) -> None:
-        self.event = event
-        self.headers = dict(headers)
-        self.body = body
+        self.event: str = event
+        self.headers: dict[str, str] = dict(headers)
+        self.body: bytes = body
         self.statuses: list[int | None] = []
         """The status of each attempt; ``None`` for one that found nobody."""
         self._done: Future[None] = Future()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from amili_async.sync._checkpoint import Checkpoint
-    from amili_async.sync._sql.database import Work
+    from amili_async.sync._sql.database import Database, Work
 
     _Put = Callable[[sa.Connection, PageWrite, Lease, Stamp], Put]
 
@@ -71,7 +71,7 @@ class SqlStore:
         for name, seconds in (("lease", lease), ("patience", patience)):
             if not seconds > 0:
                 raise ConfigurationError(f"{name} must be a number of seconds above 0, not {seconds!r}")
-        self.database = database(url, patience=patience)
+        self.database: Database = database(url, patience=patience)
         """Where transactions are run: for this package's own parts that keep something beside the rows."""
         dialect = self.database.dialect
         values = values_for(dialect)

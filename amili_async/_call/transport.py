@@ -93,7 +93,7 @@ class Transport:
         """Whether there can be a new token, without which a replay after a 401 makes no sense."""
         self.gate = gate
         """What a 429 closes for all calls of the client."""
-        self.concurrency = slots.limit
+        self.concurrency: int = slots.limit
         """How many requests are in flight at most."""
         self._limiter = slots
         self._budget = budget

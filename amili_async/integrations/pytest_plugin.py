@@ -19,8 +19,34 @@ if TYPE_CHECKING:
     from amili_async import AmiliClient
     from amili_async.sandbox import Sandbox, VirtualClock
 
-_MARKER = "amili(**options): options of the sandbox that the fixture amili_sandbox serves, and faults=[...]"
+_MARKER = (
+    "amili(**options): options of the sandbox that the fixture amili_sandbox serves, faults=[...], and "
+    "allow_unstruck=True where a fault need not strike"
+)
+_ALLOW = "amili_allow_unstruck_faults"
 _USUAL = {"organizations": 3, "batches": 25, "page_size": 10}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Make the option known that lets tests pass whose faults never struck."""
+    parser.addini(_ALLOW, "whether a test may pass though a fault of amili_sandbox never struck", "bool", default=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test that has passed though a fault of its sandbox never struck: it has not tested what it says."""
+    outcome = yield
+    sandbox: Sandbox | None = getattr(item, "funcargs", {}).get("amili_sandbox")
+    marks = [mark.kwargs.get("allow_unstruck") for mark in item.iter_markers("amili")]
+    if sandbox is not None and not any(marks) and not item.config.getini(_ALLOW):
+        texts = [str(fault) for fault in sandbox.faults.unstruck]
+        if texts:
+            pytest.fail(
+                f"never struck: {'; '.join(texts)} (the requests were {sandbox.requests!r}; where that is as it should "
+                f"be: @pytest.mark.amili(allow_unstruck=True), or {_ALLOW} = true)",
+                pytrace=False,
+            )
+    return outcome
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,8 +62,9 @@ def amili_sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 
     It has three organizations with 25 batches each, ten a page, unless ``@pytest.mark.amili(organizations=20, ...)``
     says otherwise; the marker takes everything that `amili_async.sandbox.Sandbox` takes, and ``faults``, a list of them
-    or of their texts. While the test runs, the ``AMILI_*`` variables lead to it: code under test that calls
-    ``AmiliClient.from_env()`` needs no change.
+    or of their texts. A test fails whose fault never struck, unless the marker says ``allow_unstruck=True``. While the
+    test runs, the ``AMILI_*`` variables lead to the server: code under test that calls ``AmiliClient.from_env()`` needs
+    no change.
     """
     from amili_async import _clock as clock  # noqa: PLC0415  # a run without these fixtures imports nothing
     from amili_async.sandbox import Sandbox  # noqa: PLC0415  # the same
@@ -48,6 +75,7 @@ def amili_sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
             raise pytest.UsageError("@pytest.mark.amili takes names and values, such as organizations=20")
         options |= marker.kwargs
     faults = options.pop("faults", ())
+    options.pop("allow_unstruck", None)
     if "amili_clock" in request.fixturenames:
         request.getfixturevalue("amili_clock")
     try:

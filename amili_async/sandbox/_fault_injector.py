@@ -57,6 +57,7 @@ class Faults:
 
     def __init__(self, seed: int, refuse: Callable[[Fault | None], None]) -> None:
         self._active: tuple[_ActiveFault, ...] = ()
+        self._retired: tuple[_ActiveFault, ...] = ()
         self._seed = seed
         self._added = 0
         self._refuse = refuse
@@ -106,6 +107,15 @@ class Faults:
         return sum(active.hits for active in self._active if active.fault == fault)
 
     @property
+    def unstruck(self) -> list[Fault]:
+        """The faults that were to strike and never did, those taken back meanwhile included.
+
+        One that strikes with a probability may be spared, and of one that refuses connections nobody knows.
+        """
+        certain = (active for active in (*self._retired, *self._active) if active.fault.probability >= 1)
+        return [active.fault for active in certain if not active.hits and active.fault.kind != "refuse"]
+
+    @property
     def pending(self) -> list[Fault]:
         """The faults with a count that is not used up."""
         return [active.fault for active in self._active if active.fault.count is not None and not active.spent]
@@ -134,6 +144,7 @@ class Faults:
 
     def _keep(self, wanted: Callable[[_ActiveFault], bool]) -> None:
         refusing = any(active.fault.kind == "refuse" for active in self._active)
+        self._retired += tuple(active for active in self._active if not active.hits and not wanted(active))
         self._active = tuple(active for active in self._active if wanted(active))
         if refusing and not any(active.fault.kind == "refuse" for active in self._active):
             self._refuse(None)

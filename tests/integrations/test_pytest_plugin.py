@@ -288,3 +288,44 @@ async def test_a_client_that_was_closed_says_so(amili_client: AmiliClient, amili
     await amili_client.aclose()
     with pytest.raises(ClientClosedError):
         await numbers(amili_client, amili_sandbox)
+
+
+NEVER = """
+import pytest
+
+@pytest.mark.amili(faults=["batches.list:status=500"]{more})
+def test_nothing_is_asked(amili_sandbox):
+    with amili_sandbox.faults.during("token:reset", "cases.list:html,probability=1%"):
+        pass
+"""
+
+
+def test_a_test_fails_whose_fault_never_struck_and_says_which(tmp_path: Path) -> None:
+    status, said = run(tmp_path, NEVER.format(more=""), *ASYNCIO)
+    assert status == 1, said
+    assert "1 failed" in said
+    assert "never struck: token:reset; batches.list:status=500 (the requests were <RequestLog empty>" in said
+
+
+def test_a_test_may_say_that_its_faults_need_not_strike(tmp_path: Path) -> None:
+    status, said = run(tmp_path, NEVER.format(more=", allow_unstruck=True"), *ASYNCIO)
+    assert (status, "1 passed" in said) == (0, True), said
+
+
+def test_a_run_may_say_that_faults_need_not_strike(tmp_path: Path) -> None:
+    status, said = run(tmp_path, NEVER.format(more=""), *ASYNCIO, "-o", "amili_allow_unstruck_faults=true")
+    assert (status, "1 passed" in said) == (0, True), said
+
+
+def test_a_test_that_fails_of_itself_says_nothing_of_faults(tmp_path: Path) -> None:
+    source = NEVER.format(more="").replace("        pass", "        raise LookupError('its own')")
+    status, said = run(tmp_path, source, *ASYNCIO)
+    assert status == 1
+    assert "its own" in said
+    assert "never struck" not in said
+
+
+@pytest.mark.amili(faults=["batches.list:status=503,count=1"])
+async def test_a_fault_that_struck_is_no_complaint(amili_sandbox: Sandbox, amili_client: AmiliClient) -> None:
+    await amili_client.batches.list(amili_sandbox.organization_ids[0]).first()
+    assert amili_sandbox.faults.unstruck == []

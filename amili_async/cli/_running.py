@@ -7,15 +7,17 @@ import os
 import shlex
 import signal
 import sys
+import warnings
 from contextlib import suppress
+from functools import partial
 from io import UnsupportedOperation
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from amili_async.cli._console import describe, fail, say, without_password
 from amili_async.cli._options import as_typed
-from amili_async.errors import AmiliError, ConfigurationError, DeadlineExceededError
+from amili_async.errors import AmiliError, AmiliWarning, ConfigurationError, DeadlineExceededError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -87,9 +89,19 @@ async def _until_terminated(work: Callable[[], Coroutine[object, object, int]]) 
             loop.remove_signal_handler(signal.SIGTERM)
 
 
+def _show_warning(others: Callable[..., None], message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Show a warning of this package as a line; where it stands in the code helps nobody here."""
+    if issubclass(category, AmiliWarning):
+        say(f"Warning: {as_typed(str(message))}")
+    else:
+        others(message, category, *where)
+
+
 def _status(work: Callable[[], Coroutine[object, object, int]], resume: Callable[[], str | None]) -> int:
     try:
-        status = asyncio.run(_until_terminated(work))
+        with warnings.catch_warnings():
+            warnings.showwarning = partial(_show_warning, warnings.showwarning)
+            status = asyncio.run(_until_terminated(work))
         sys.stdout.flush()
     except (KeyboardInterrupt, _TerminatedError) as ended:
         _close_standard_output()

@@ -228,6 +228,15 @@ def test_wait_can_ask_the_route_of_older_servers(sandbox: Sandbox, amili: Amili,
     assert sandbox.requests.count("batches.get_by_id") > 0
 
 
+@pytest.mark.filterwarnings("default::amili_async.UnusualValueWarning")
+def test_a_filter_that_no_page_names_is_sent_and_told_of_in_a_line(sandbox: Sandbox, amili: Amili) -> None:
+    result = amili("batches", "list", sandbox.organization_ids[0], "--state", "REVIEW")
+    assert result.exit_code == 0
+    (line,) = [line for line in result.stderr.splitlines() if "no value" in line]
+    assert line.startswith("Warning: --state is no value that Amili's pages name (QUEUED, ")
+    assert sandbox.requests.last("batches.list").query["State"] == "REVIEW"
+
+
 @pytest.mark.parametrize(
     ("options", "meant"),
     [

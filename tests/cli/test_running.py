@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import warnings
 from io import UnsupportedOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -13,7 +14,7 @@ import typer
 
 from amili_async._cursor import Cursor
 from amili_async.cli import _running as running
-from amili_async.errors import AmiliError, ConfigurationError, TokenError
+from amili_async.errors import AmiliError, AmiliWarning, ConfigurationError, TokenError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,6 +109,7 @@ def test_output_that_nobody_captures_in_a_file_is_left_alone(
 
 WRITE_LINES = """
 import sys
+import warnings
 from amili_async.cli import _console as output
 from amili_async.cli import _running as running
 async def work():
@@ -157,3 +159,24 @@ def test_a_line_that_goes_on_has_one_cursor_only(words: list[str], monkeypatch: 
 def test_a_line_that_goes_on_holds_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["amili", "sync", "--store", "postgresql://me:secret@host/db"])
     assert running.command_line() == "amili sync --store 'postgresql://me:***@host/db'"
+
+
+@pytest.mark.filterwarnings("always::DeprecationWarning", "always::amili_async.AmiliWarning")
+def test_a_warning_of_this_package_is_a_line_and_one_of_others_is_shown_as_always(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    others: list[str] = []
+
+    def show(message: Warning | str, *_: object) -> None:
+        others.append(str(message))
+
+    async def work() -> int:
+        warnings.warn("page_size is odd", AmiliWarning, stacklevel=1)
+        warnings.warn("gone soon", DeprecationWarning, stacklevel=1)
+        return 0
+
+    monkeypatch.setattr(warnings, "showwarning", show)
+    with pytest.raises(typer.Exit):
+        running.run(work)
+    assert others == ["gone soon"]
+    assert capsys.readouterr().err == "Warning: --page-size is odd\n"

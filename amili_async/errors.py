@@ -44,6 +44,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack
 
 if TYPE_CHECKING:
@@ -60,8 +61,17 @@ MAX_DETAIL = 300
 """The characters of `AmiliError.detail`, at most."""
 
 
+MAX_LINE = 4_000
+"""The characters of ``str(error)``, at most: whatever it is of, it is one line of a log."""
+
 _BELOW_THE_CALLER = frozenset({"aiohappyeyeballs", "aiohttp", "amili_async", "asyncio", "contextlib", "uvloop"})
 """Whose frames an error loses the local variables of: never those of a caller, or of a callback of the caller's."""
+
+_HEADING = re.compile(r"<(?:title|h1)\b[^<>]*>", re.IGNORECASE)
+_HEADING_END = re.compile(r"</(?:title|h1)\b", re.IGNORECASE)
+_HEADINGS = 4
+"""The headings of a page that are looked at, at most."""
+_TAG = re.compile(r"<[^<>]*>")
 
 _SAYING = ("detail", "title", "message", "error_description", "error", "errors", "summary", "status")
 
@@ -115,7 +125,7 @@ class AmiliError(Exception):
         ]
         context = ", ".join(note for note in notes if note)
         name = f"{self.operation}: " if self.operation else ""
-        return " ".join(f"{name}{self.message}{f' ({context})' if context else ''}".split())
+        return _cut(_printable(f"{name}{self.message}{f' ({context})' if context else ''}"), MAX_LINE)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
@@ -209,17 +219,34 @@ def _said(answer: Any) -> str | None:
 
 
 def _plain(text: str) -> str | None:
-    if text[:1] == "<":
-        found = re.search(r"<(title|h1)[^>]*>(.*?)</\1", text, re.IGNORECASE | re.DOTALL)
-        from html import unescape  # noqa: PLC0415  # its table of 2,231 entities, which few programs ever need
+    if text[:1] != "<":
+        return _one_line(text) or None
+    from html import unescape  # noqa: PLC0415  # its table of 2,231 entities, which few programs ever need
 
-        return _one_line(unescape(found[2])) if found else None
-    return _one_line(text) or None
+    for heading in islice(_HEADING.finditer(text), _HEADINGS):
+        # So many characters at most: neither a heading without an end nor a number of thousands of digits costs more.
+        written = _TAG.sub(" ", _HEADING_END.split(text[heading.end() : heading.end() + 4 * MAX_DETAIL], 1)[0])
+        if line := _one_line(unescape(written)):
+            return line
+    return None
 
 
 def _one_line(text: str) -> str:
+    return _cut(_printable(text[: 4 * MAX_DETAIL]), MAX_DETAIL)
+
+
+def _cut(line: str, most: int) -> str:
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def _printable(text: str) -> str:
+    """Return text in one line, without what a terminal acts on: escapes of either set, marks that turn text around."""
     line = " ".join(text.split())
-    return line if len(line) <= MAX_DETAIL else f"{line[: MAX_DETAIL - 1]}…"
+    return (
+        line
+        if line.isprintable()
+        else "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in line)
+    )
 
 
 class ConfigurationError(AmiliError, ValueError):

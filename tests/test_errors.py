@@ -18,6 +18,7 @@ from amili_async._cursor import Cursor
 from amili_async.errors import (
     MAX_BODY,
     MAX_DETAIL,
+    MAX_LINE,
     AmiliError,
     AmiliWarning,
     APIError,
@@ -277,3 +278,88 @@ def test_a_body_nested_without_end_is_only_unreadable(body: bytes) -> None:
 def test_never_sent_is_told_apart_from_sent() -> None:
     assert issubclass(ConnectError, TransportError)
     assert not issubclass(OutcomeUnknownError, TransportError)
+
+
+# -- text from elsewhere
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<h1>a" * 13_000,
+        b"<title" * 10_000,
+        b"<h1>" + b"<" * 65_000,
+        b"<h1>&#" + b"9" * 65_000 + b";</h1>",
+        b"<h1>" + b"&amp;" * 13_000 + b"</h1>",
+        b"<h1>" + b" " * 65_000 + b"</h1>",
+        b" " * 65_000 + b"x",
+        b'"' + b"\\u202e" * 10_000 + b'"',
+        b"9" * 65_000,
+    ],
+    ids=lambda body: str(body[:12]),
+)
+def test_a_body_made_to_be_slow_to_read_is_read_as_any_other(body: bytes) -> None:
+    looked: list[int] = []
+
+    class Counted(str):
+        """Text that notes how much of it is handed on."""
+
+        __slots__ = ()
+
+        def __getitem__(self, key: object) -> str:
+            part = str.__getitem__(self, key)  # type: ignore[index]  # passed on
+            looked.append(len(part))
+            return part
+
+    detail = BadRequest(body).detail
+    assert detail is None or len(detail) <= MAX_DETAIL
+    errors._plain(Counted(body.decode().strip()))  # pyright: ignore[reportPrivateUsage]  # what `detail` reads pages with
+    assert sum(looked) <= 10_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\x1b[31mred",
+        "a\x9b31mred",
+        "a\x85b",
+        "a\u202egnp.exe",
+        "a\u2066b\u2069",
+        "a\x00b",
+        "a\x7fb",
+        "a\u200bb",
+        "\ud800",
+    ],
+)
+def test_nothing_that_a_terminal_acts_on_is_in_what_an_error_says(text: str) -> None:
+    error = TransportError(f"the answer of {text}", request_id=None)
+    assert str(error).isprintable()
+    assert error.to_dict()["message"] == str(error)
+    assert repr(error).isprintable()
+    said = BadRequest(json.dumps({"message": text}).encode()).detail
+    assert said is not None
+    assert said.isprintable()
+    page = BadRequest(f"<h1>{text}</h1>".encode("utf-8", "replace")).detail
+    assert page is None or page.isprintable()
+
+
+def test_an_error_is_one_line_of_bounded_length() -> None:
+    error = TransportError("line one\nline two " + "x" * 1_000_000)
+    assert len(str(error)) == MAX_LINE
+    assert str(error).startswith("line one line two xxx")
+    assert len(repr(error)) < MAX_LINE + 100
+
+
+@pytest.mark.parametrize(
+    ("page", "detail"),
+    [
+        ("<html><h1><b>Out</b> of service</h1><p>more</p>", "Out of service"),
+        ("<title></title><h1>Oops</h1>", "Oops"),
+        ("<h1>never closed", "never closed"),
+        ("<h1class>no heading</h1>", None),
+        ("<TITLE>502</TITLE>", "502"),
+        ("<h1></h1>" * 10 + "<h1>too late</h1>", None),
+    ],
+)
+def test_a_pages_heading_is_what_it_says(page: str, detail: str | None) -> None:
+    assert BadRequest(page.encode()).detail == detail

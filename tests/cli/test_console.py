@@ -81,6 +81,18 @@ def test_no_password_that_a_url_can_hold_is_printed(user: str, secret: str, opti
     assert "SECRET" not in console.without_password(f"postgresql://host/db?{options}&password={written}&{options}")
 
 
+@pytest.mark.parametrize("piece", ["://", ":", "@", "//:@", "=", "password", "password=", "&", "?", "%", "a=b&"])
+def test_a_megabyte_made_to_be_bad_for_hiding_passwords_is_read_to_its_end(piece: str) -> None:
+    # Were the steps the square of the length, this would take hours.
+    many = piece * (1_000_000 // len(piece))
+    for text in (
+        f"{many}&password=SECRET",
+        f"postgresql://a:SECRET{many}@host",
+        f"postgresql://host/?{many}&password=SECRET",
+    ):
+        assert "SECRET" not in console.without_password(text)
+
+
 def test_where_a_program_finds_the_body_is_not_told_to_a_person() -> None:
     assert (
         console.without_hint("404 Not Found, HTML page (5 bytes, kept in .body)")

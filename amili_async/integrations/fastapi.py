@@ -245,11 +245,8 @@ class JsonLinesResponse(StreamingResponse):
         # A proxy that collects the answer before it passes it on would undo the streaming.
         super().__init__(self._lines, status_code, {"X-Accel-Buffering": "no", **(headers or {})})
 
-    async def stream_response(self, send: Send) -> None:
-        """Send the first chunk of rows with the head, then each as it comes."""
-        await self._stream(send, [])
-
     async def _stream(self, send: Send, broken: list[Exception]) -> None:
+        """Send the first chunk of rows with the head, then each as it comes."""
         async with aclosing(self._lines) as lines:
             chunk = await anext(lines, b"")
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})

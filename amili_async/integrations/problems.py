@@ -89,6 +89,9 @@ _KINDS: dict[type[AmiliError], _Kind] = {
     ),
     errors.WrongLoopError: _MISCONFIGURED,
     errors.StoreError: _Kind(500, "store-failed", "The store failed", "The database of this service cannot be used."),
+    errors.ReconciliationError: _Kind(
+        500, "reconciliation-failed", "The store was left as it is", "Too many rows would have been marked as gone."
+    ),
     errors.ClusterError: _Kind(
         500, "cluster-failed", "The cluster failed", "This service's Dask cluster cannot be used."
     ),
@@ -139,6 +142,7 @@ def problem_of(error: AmiliError, *, type_prefix: str = TYPE_PREFIX) -> Problem:
     InvalidArgumentError        422     invalid-argument
     WrongLoopError              500     misconfigured
     StoreError                  500     store-failed
+    ReconciliationError         500     reconciliation-failed
     ClusterError                500     cluster-failed
     TokenError                  502     credentials-refused; 503 unavailable where it may pass
     ConnectError                502     unreachable

@@ -64,8 +64,10 @@ class Delivery:
 
     def done(self, error: Exception | None = None) -> None:
         """Let go of those who wait."""
-        if not self._done.done():
-            self._done.set_result(None) if error is None else self._done.set_exception(error)
+        if error is None:
+            self._done.set_result(None)
+        else:
+            self._done.set_exception(error)
 
 
 class Webhooks:

@@ -12,10 +12,12 @@ from fastapi import FastAPI
 
 from amili_async.integrations.fastapi import MemoryDeduplicationStore, webhook_router
 from amili_async.webhooks import BatchCompleted, WebhookVerifier
-from tests.support.services import served
+from tests.support.services import served, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    import pytest
 
     from amili_async.integrations.webhooks import WebhookSettings
 
@@ -121,3 +123,30 @@ async def test_a_shutdown_leaves_no_handler_behind() -> None:
 
     assert (response.status_code, response.headers["retry-after"]) == (503, "10")
     assert office.cancelled
+
+
+async def test_a_sender_that_goes_away_in_the_middle_of_its_body_leaves_nothing_behind(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    office = Office()
+    async with served(office.app) as service:
+        host, port = service.url.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST /hooks/amili/webhooks HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+        await writer.drain()
+        await until(lambda: service.requests)
+        writer.close()
+        await until(lambda: not service.requests)
+        assert office.handled == []
+    assert [record for record in caplog.records if record.levelname in {"WARNING", "ERROR"}] == []
+
+
+async def test_a_half_sent_body_is_answered_when_its_time_is_up() -> None:
+    office = Office(body_deadline=0.05)
+    async with served(office.app) as service:
+        host, port = service.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST /hooks/amili/webhooks HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 408 ")

@@ -7,17 +7,20 @@ import sys
 import textwrap
 from contextlib import redirect_stdout
 from io import StringIO
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from amili_async import AmiliClient, ClientClosedError, RateLimitedError, ServerError
 from amili_async import _clock as clock_module
+from amili_async.integrations import pytest_plugin
+from amili_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from amili_async.sandbox import Sandbox, VirtualClock
+    from amili_async.sandbox import VirtualClock
 
 QUIET = ("-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-W", "error")
 ASYNCIO = ("-o", "asyncio_default_fixture_loop_scope=function")
@@ -329,3 +332,38 @@ def test_a_test_that_fails_of_itself_says_nothing_of_faults(tmp_path: Path) -> N
 async def test_a_fault_that_struck_is_no_complaint(amili_sandbox: Sandbox, amili_client: AmiliClient) -> None:
     await amili_client.batches.list(amili_sandbox.organization_ids[0]).first()
     assert amili_sandbox.faults.unstruck == []
+
+
+class Item:
+    """A test that has passed, as far as the plugin looks at it."""
+
+    def __init__(self, sandbox: Sandbox | None, marks: list[dict[str, object]], *, allowed: bool = False) -> None:
+        self.funcargs = {} if sandbox is None else {"amili_sandbox": sandbox}
+        self.marks = [SimpleNamespace(kwargs=mark) for mark in marks]
+        self.allowed = allowed
+        self.config = self
+
+    def getini(self, _name: str) -> bool:
+        return self.allowed
+
+    def iter_markers(self, _name: str) -> list[SimpleNamespace]:
+        return self.marks
+
+    def end(self) -> object:
+        """Let the test end, with a result."""
+        item: Any = self
+        hook: Any = pytest_plugin.pytest_runtest_call(item)
+        next(hook)
+        with pytest.raises(StopIteration) as ended:
+            hook.send("result")
+        return ended.value.value
+
+
+def test_what_is_said_of_faults_when_a_test_has_passed() -> None:
+    sandbox = Sandbox(organizations=1, batches=0)
+    assert Item(None, []).end() == Item(sandbox, []).end() == "result"
+    sandbox.faults.add("token:reset")
+    with pytest.raises(pytest.fail.Exception, match="never struck: token:reset"):
+        Item(sandbox, [{}]).end()
+    assert Item(sandbox, [{"allow_unstruck": True}]).end() == "result"
+    assert Item(sandbox, [], allowed=True).end() == "result"

@@ -148,3 +148,12 @@ def test_a_sandbox_that_others_can_reach_warns(host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost", "::1"])
 def test_a_sandbox_that_nobody_else_can_reach_does_not(host: str) -> None:
     Sandbox(organizations=1, batches=0, host=host)
+
+
+async def test_payments_have_ids_and_moments_on_request(session: aiohttp.ClientSession) -> None:
+    async with Sandbox(organizations=1, batches=10, generation="G1", undocumented=True) as sandbox:
+        raw = RawClient(sandbox, session)
+        paid = next(row for row in await rows(raw, "invoices") if row["paidAmount"])
+        (payment,) = (await raw.ask(f"/orgs/{raw.organization}/invoices/{paid['id']}/payments")).rows
+    assert payment.keys() >= {"paymentId", "paymentDate"}
+    assert payment["amount"] == paid["paidAmount"]

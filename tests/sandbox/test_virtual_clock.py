@@ -135,3 +135,9 @@ def test_a_loop_that_ended_while_someone_slept_does_not_hold_up_the_next() -> No
 def test_it_is_a_clock_of_the_package() -> None:
     clock: Clock = VirtualClock()
     assert clock.monotonic() == 0
+
+
+def test_the_unix_time_may_step_while_nobody_waits() -> None:
+    clock = VirtualClock(unix_time=1_000.0, start=50.0)
+    clock.step(-300.0)
+    assert (clock.monotonic(), clock.time(), clock.next_due) == (50.0, 700.0, float("inf"))

@@ -194,14 +194,14 @@ class CollectionServer:
         return found._replace(headers=headers, latency=found.latency or self.latency)
 
     def _answer(self, request: Request) -> Answer:
+        for fault in self.faults:
+            if fault.strikes(request):
+                return fault.answer
         if request.path == "/token":
             members = {"access_token": self._token(request), "token_type": "Bearer", "expires_in": 3600}
             return _json(members)
         if (refusal := self.limit(request)) is not None:
             return refusal
-        for fault in self.faults:
-            if fault.strikes(request):
-                return fault.answer
         parts = request.path.strip("/").split("/")
         if request.headers.get("authorization", "").removeprefix("Bearer ") not in self.tokens.values():
             return Answer(401)

@@ -7,68 +7,21 @@ import re
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import pytest
 
 import amili_async.sync
-from amili_async import AmiliClient, ClientCredentials
-from amili_async import _clock as clock_module
-from amili_async.sync import ClientPool, SyncReport, sync
-from tests.simulation.history import DAY, HOUR, MINUTE, ROOT
-from tests.simulation.server import CollectionServer, Death, Fault, List, Resource
-from tests.simulation.store import Store
-from tests.simulation.wire import Answer, Request, session
+from tests.simulation.history import DAY, HOUR, MINUTE
+from tests.simulation.job import Job, on_virtual_time
+from tests.simulation.server import Death, Fault, Resource
+from tests.simulation.wire import Answer, Request
 from tests.support.turns import until
-from tests.support.virtual_time import run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Sequence
 
     from amili_async.sandbox import VirtualClock
-
-T = TypeVar("T")
-
-
-class Job:
-    """A job over one server and one store; every run is a process of its own."""
-
-    def __init__(self, clock: VirtualClock) -> None:
-        self.clock = clock
-        self.server = CollectionServer(clock.time)
-        self.store = Store()
-
-    def list_of(self, organization_id: str = "one", resource: Resource = "batches", *, rows: int = 0) -> List:
-        made = self.server.list_of(organization_id, resource)
-        made.page_size = 100
-        for number in range(rows):
-            made.add(self.server.now - (rows - number) * HOUR)
-        return made
-
-    async def run(
-        self, *organizations: str, resource: Resource = "batches", clients: bool = False, **options: object
-    ) -> SyncReport:
-        names = list(organizations or ("one",))
-        async with session(self.server) as opened:
-            settings = {"base_url": ROOT, "token_url": f"{ROOT}/token", "session": opened, "trust_env": False}
-            if clients:
-                credentials = {name: ClientCredentials(name, "secret") for name in names}
-                async with ClientPool(credentials, **settings) as pool:  # type: ignore[arg-type]  # as they are
-                    return await sync(None, names, self.store, clients=pool, **options)  # type: ignore[arg-type]  # the same
-            async with AmiliClient(ClientCredentials("client", "secret"), **settings) as client:  # type: ignore[arg-type]  # the same
-                return await sync(client, names, self.store, resources=[resource], **options)  # type: ignore[arg-type]  # the same
-
-    def missing(self, organization_id: str = "one", resource: Resource = "batches") -> list[str]:
-        there = self.server.list_of(organization_id, resource).rows
-        return sorted(there.keys() - self.store.of(organization_id, resource).rows.keys())
-
-
-def on_virtual_time(work: Callable[[Job], Coroutine[None, None, None]]) -> None:
-    async def main(clock: VirtualClock) -> None:
-        with clock_module.installed(clock):
-            await work(Job(clock))
-
-    run(main)
 
 
 @pytest.mark.parametrize("ahead", [10 * MINUTE, HOUR, 30 * DAY])

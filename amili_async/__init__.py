@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from amili_async._call.auth import ClientCredentials, TokenProvider
     from amili_async._client import AmiliClient, ClientSettings
     from amili_async._cursor import Cursor
+    from amili_async._decoding import decode
     from amili_async._lists.pager import Page, Pager
     from amili_async._profile import Profile
     from amili_async._protocol.options import OnInvalid, Timeout
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
         CaseSubStatus,
         CollectionType,
         Creditor,
+        Currency,
         Debtor,
         DebtorType,
         FailedEntry,
@@ -122,6 +124,7 @@ __all__ = [
     "ConflictError",
     "ConnectError",
     "Creditor",
+    "Currency",
     "Cursor",
     "DeadlineExceededError",
     "Debtor",
@@ -177,6 +180,7 @@ __all__ = [
     "UnusualValueWarning",
     "WebhookVerificationError",
     "WrongLoopError",
+    "decode",
     "encode",
     "webhooks",
 ]
@@ -185,6 +189,7 @@ _HOMES = {
     "_call.auth": ("ClientCredentials", "TokenProvider"),
     "_client": ("AmiliClient", "ClientSettings"),
     "_cursor": ("Cursor",),
+    "_decoding": ("decode",),
     "events": ("Drift", "QuarantinedRow"),
     "models": (
         "Accepted",
@@ -204,6 +209,7 @@ _HOMES = {
         "CaseSubStatus",
         "CollectionType",
         "Creditor",
+        "Currency",
         "Debtor",
         "DebtorType",
         "FailedEntry",

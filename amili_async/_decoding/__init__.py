@@ -1,6 +1,6 @@
 """Response bytes to typed rows: strict and fast first, leniently where that fails, set aside where that fails too."""
 
 from amili_async._decoding.envelope import SplitPage
-from amili_async._decoding.reader import DecodedPage, DriftSink, Reader
+from amili_async._decoding.reader import DecodedPage, DriftSink, Reader, decode
 
-__all__ = ["DecodedPage", "DriftSink", "Reader", "SplitPage"]
+__all__ = ["DecodedPage", "DriftSink", "Reader", "SplitPage", "decode"]

@@ -1,44 +1,51 @@
 """Batches, whose entries are told apart by a tag that may be unknown, or missing, or anywhere in the entry.
 
-msgspec decodes a page of tagged entries in one pass, and refuses all of it for one tag that it does not know. So the
-decoder learns: on the first miss of a tag it is taught an empty placeholder struct for it, and from then on pages with
-that tag pass whole. A placeholder tells when one is made, so only pages that hold some are looked at again, and only
-their unknown entries are kept raw; a few of them are looked up by their tag. What no decoder reads whole, such as a
-page where some entries have a tag and others have none, is read entry by entry.
+msgspec decodes a page of tagged entries in one pass, and refuses all of it for one tag that it does not know. So tags
+are learnt: each has an empty placeholder struct, and pages that hold it pass whole. A placeholder tells when one is
+made, so only pages that hold some are looked at again, and only their unknown entries are kept raw; a few of them are
+looked up by their tag. A page whose entries have no tag, all of one type, is read with that type. What neither way can
+read, such as entries with and without a tag side by side, is read in one pass up to its entries, and these one by one.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, Union
+import re
+from functools import cached_property
+from itertools import compress
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, Union
 
 import msgspec
 
-from amili_async._decoding.drift import DriftBuffer, DriftReporter
-from amili_async._decoding.entries import PATH, Entries, EntryReader
+from amili_async._decoding.drift import DriftReporter, Findings
+from amili_async._decoding.entries import PATH, Entries, EntryReader, Failures, failed_of
 from amili_async._decoding.lenient import JSON, Coercer, Members
 from amili_async._decoding.placeholders import Placeholders
-from amili_async._decoding.rows import PageBody, Rows
+from amili_async._decoding.rows import PageBody, TypedRows
 from amili_async._decoding.search import Tagged, entries_with
-from amili_async._upstream.msgspec import set_frozen
-from amili_async.models import Batch, SucceededEntry
+from amili_async._upstream.msgspec import setter_of
+from amili_async.models import Batch, SucceededEntry, UnknownEntry
 from amili_async.models._batches import batch_of
-from amili_async.models._entries import read_failed, types_by_tag
+from amili_async.models._entries import types_by_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
-    from amili_async.models import Summary
+    from amili_async._decoding.shapes import Decoder, Shapes
 
+B = TypeVar("B", bound=Batch)
 F = TypeVar("F")
 
 WORTH_A_SEARCH = 2000
 """Bytes of a page for each of its unknown entries from which on looking these up beats going through the page."""
 
+TRY_AGAIN = 16
+"""After so many pages that were read entry by entry the tags are tried again."""
 
-class _Tags(msgspec.Struct, frozen=True, gc=False):
-    """A batch, of which only the tags matter."""
+_NO_OBJECT = re.compile(r"^Expected `object`.*\.succeeded\[\d+\]`$")
+"""What msgspec says of an entry that is no object."""
 
-    succeeded: tuple[Tagged, ...] = ()
+Way = Literal["tags", "no tags", "entries"]
 
 
 class _RawEntries(msgspec.Struct, frozen=True, gc=False):
@@ -47,120 +54,155 @@ class _RawEntries(msgspec.Struct, frozen=True, gc=False):
     succeeded: tuple[msgspec.Raw, ...] = ()
 
 
-_pages: Any = PageBody
-_raw_page: msgspec.json.Decoder[PageBody[_RawEntries]] = msgspec.json.Decoder(PageBody[_RawEntries])
-_split_page: msgspec.json.Decoder[PageBody[msgspec.Raw]] = msgspec.json.Decoder(PageBody[msgspec.Raw])
+class _RawPage(msgspec.Struct, frozen=True, gc=False):
+    data: tuple[_RawEntries, ...]
+
+
+class _SplitPage(msgspec.Struct, frozen=True, gc=False):
+    data: tuple[msgspec.Raw, ...]
+
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_raw_page = msgspec.json.Decoder(_RawPage)
+_split_page = msgspec.json.Decoder(_SplitPage)
+_tagged = msgspec.json.Decoder(Tagged)
 _raw_row = msgspec.json.Decoder(_RawEntries)
-_by_entry: msgspec.json.Decoder[Batch] = msgspec.json.Decoder(batch_of(msgspec.Raw, msgspec.Raw))
+_failed = attrgetter("failed")
+_set_failed = setter_of(Batch, "failed")
+_set_succeeded = setter_of(Batch, "succeeded")
 
 
-class _DecoderSet(Generic[F]):
+class _Form(Generic[F]):
     """The strict decoders for one form in which batches come: a page of them, or a single one."""
 
-    def __init__(self, known: Sequence[type[SucceededEntry]], form: Callable[[object], Any]) -> None:
-        self._known = known
+    def __init__(self, rows: BatchRows[Any], form: Callable[[Any], object]) -> None:
+        self._rows = rows
         self._form = form
-        self._without_tags: dict[type[SucceededEntry], msgspec.json.Decoder[F]] = {}
-        self.tags: msgspec.json.Decoder[PageBody[_Tags] | _Tags] = msgspec.json.Decoder(form(_Tags))
-        self.register(())
-        self.tagless = False
-        """Whether what came last had no tags, so that the next is likely to have none either."""
+        self.tags: Decoder[F] = rows.decoder(lambda: form(rows.batch_of(rows.tagged())))
+        self.entries: Decoder[F] = rows.decoder(lambda: form(rows.batch_of(msgspec.Raw)))
+        self._without: dict[type[SucceededEntry], Decoder[F]] = {}
+        self.way: Way = "tags"
+        """How the last one could be read, and the next one is likely to."""
+        self.left = 0
+        """How many more are read entry by entry before the tags are tried again."""
 
-    def _decoder(self, entry: object) -> msgspec.json.Decoder[F]:
-        return msgspec.json.Decoder(self._form(batch_of(entry, msgspec.Raw)))
-
-    def register(self, placeholders: Iterable[type]) -> None:
-        """Make the decoder for entries with a tag know these too."""
-        self.tagged = self._decoder(Union[(*self._known, *placeholders)])
-
-    def without_tags(self, known: type[SucceededEntry]) -> msgspec.json.Decoder[F]:
+    def without_tags(self, known: type[SucceededEntry]) -> Decoder[F]:
         """Return the decoder for entries of one type. Of a single struct, msgspec takes the tag as optional."""
-        decoder = self._without_tags.get(known)
-        if decoder is None:
-            decoder = self._without_tags[known] = self._decoder(known)
-        return decoder
+        if known not in self._without:
+            rows, form = self._rows, self._form
+            self._without[known] = rows.decoder(lambda: form(rows.batch_of(rows.shapes.of(known))))
+        return self._without[known]
+
+    def go_by_entry(self) -> None:
+        """Read the next ones entry by entry."""
+        self.way, self.left = "entries", TRY_AGAIN
 
 
-class BatchRows(Rows[Batch]):
+class _BatchMembers(Members):
+    """A batch, always taken apart: what its entries are no annotation says."""
+
+    def read(self, raw: JSON, path: str, found: Findings) -> Any:
+        """Return the batch."""
+        return self.made_of(_members.decode(raw), path, found)
+
+
+class BatchRows(TypedRows[B]):
     """Decodes batches with the entry types that one client was taught."""
 
-    def __init__(self, entry_types: Sequence[type[SucceededEntry]]) -> None:
+    def __init__(self, row_type: type[B], entry_types: Sequence[type[SucceededEntry]], shapes: Shapes) -> None:
         self._known = types_by_tag(entry_types)
+        self._batch = row_type
         self._placeholders = Placeholders()
-        types = tuple(self._known.values())
-        self._page_form: _DecoderSet[PageBody[Batch]] = _DecoderSet(types, lambda row: _pages[row])
-        self._row_form: _DecoderSet[Batch] = _DecoderSet(types, lambda row: row)
+        super().__init__(row_type, shapes, holding=tuple(self._known.values()))
         self._entries = EntryReader(self._known)
+        self._entry: Decoder[SucceededEntry] = self.decoder(self.tagged)
+        self._pages: _Form[PageBody] = _Form(self, self.page_of)
+        self._singles: _Form[B] = _Form(self, lambda batch: batch)
 
-    def make_shape(self) -> Coercer:
-        """Return what the annotations say, and for the entries what their own types say."""
-        return Members(batch_of(msgspec.Raw, msgspec.Raw), {"succeeded": Entries(self._entries)})
+    def given(self) -> dict[str, object]:
+        """Return what the entries may be."""
+        return {"succeeded": tuple[Union[tuple(self._known.values())], ...]}  # type: ignore[misc]  # noqa: UP007  # made at run time
 
-    def page(self, body: bytes | bytearray, note: DriftReporter | None) -> tuple[Summary | None, list[Batch]]:
+    @cached_property
+    def coercer(self) -> Coercer:
+        """What the annotations say, and for the entries what their own types say."""
+        special = {"succeeded": Entries(self._entries), "failed": Failures()}
+        return _BatchMembers(batch_of(msgspec.Raw, msgspec.Raw, self._batch), special)
+
+    @property
+    def way(self) -> Way:
+        """How the next page is likely to be read."""
+        return self._pages.way
+
+    def tagged(self) -> Any:
+        """Return the annotation of an entry that has a tag."""
+        return Union[(*map(self.shapes.of, self._known.values()), *self._placeholders.tags)]  # made at run time
+
+    def batch_of(self, entry: Any) -> Any:
+        """Return the type of a batch with such entries."""
+        if self.shapes.of(self._batch) is self._batch:
+            return batch_of(entry, msgspec.Raw, self._batch)
+        return self.shapes.struct(self._batch, {"succeeded": tuple[entry, ...], "failed": tuple[msgspec.Raw, ...]})
+
+    def strict_page(self, body: bytes | bytearray, note: DriftReporter | None) -> PageBody:
         """Return a whole page in one pass."""
         latest = self._placeholders.latest()
-        page = self._strict(self._page_form, body)
+        page = self._strict(self._pages, body, note)
         met = self._placeholders.made_since(latest)
         if met:
             self._keep_unknown(page.data, body, met)
             self._tell(met, note)
-        for row in page.data:
-            if row.failed:
-                _keep_failed(row)
-        return page.summary, page.data
+        _keep_failed(page.data)
+        return page
 
-    def row(self, raw: JSON, note: DriftReporter | None) -> Batch:
-        """Return one row, read strictly."""
+    def strict_row(self, raw: JSON, note: DriftReporter | None) -> B:
+        """Return one row in one pass."""
         latest = self._placeholders.latest()
-        row = self._strict(self._row_form, raw)
+        row = self._strict(self._singles, raw, note)
         met = self._placeholders.made_since(latest)
         if met:
             self._placeholders.replace(row, _raw_row.decode(raw).succeeded)
             self._tell(met, note)
-        if row.failed:
-            _keep_failed(row)
+        _keep_failed((row,))
         return row
 
-    def bent(self, raw: JSON, note: DriftReporter | None) -> Batch:
-        """Return one row, read leniently and entry by entry."""
-        kept = DriftBuffer()
-        try:
-            row = _by_entry.decode(raw)
-        except msgspec.ValidationError:
-            row = _by_entry.decode(self.shape.coerce(raw, "$", kept))
-        set_frozen(row, "succeeded", self._entries.read_all(row.succeeded, kept))
-        if row.failed:
-            _keep_failed(row)
-        kept.pass_on(note)
-        return row
+    def learn(self, found: Findings) -> None:
+        """Learn members, and types of entries: each has a placeholder from then on."""
+        super().learn(found)
+        new = found.tags.keys() - self._placeholders.tags.values()
+        if new and self._placeholders.learn(new):
+            self.shapes.renew()
+        elif new:
+            self._pages.go_by_entry()
+            self._singles.go_by_entry()
 
-    def _strict(self, form: _DecoderSet[F], data: JSON) -> F:
-        """Return what came, decoded with or without tags: first in the way that worked the last time."""
-        if form.tagless:
+    def _strict(self, form: _Form[F], data: JSON, note: DriftReporter | None) -> F:
+        """Return what came: first in the way that worked the last time."""
+        if form.way == "entries" and form.left:
+            form.left -= 1
+            return self._by_entry(form, data, note)
+        if form.way == "no tags":
             found = self._without_tags(form, data)
             if found is not None:
                 return found
         try:
-            found = form.tagged.decode(data)
+            found = form.tags.decode(data)
         except msgspec.ValidationError as error:
-            found = self._otherwise(form, data, str(error))
-            if found is None:
+            reason = str(error)
+            # An unknown tag is left to the lenient reading, which learns it.
+            unlearnable = reason.endswith(".$type`") and self._placeholders.full
+            if not ("`$type`" in reason or unlearnable or _NO_OBJECT.search(reason)):
                 raise
+            found = self._without_tags(form, data)
+            if found is None:
+                form.go_by_entry()
+                return self._by_entry(form, data, note)
+            form.way = "no tags"
             return found
-        form.tagless = False
+        form.way = "tags"
         return found
 
-    def _otherwise(self, form: _DecoderSet[F], data: JSON, reason: str) -> F | None:
-        """Return what came, after looking at why it could not be decoded with tags; nothing if that does not help."""
-        if reason.endswith(".$type`") and self._learn(form, data):
-            return form.tagged.decode(data)
-        if "`$type`" in reason and not form.tagless:
-            found = self._without_tags(form, data)
-            form.tagless = found is not None
-            return found
-        return None
-
-    def _without_tags(self, form: _DecoderSet[F], data: JSON) -> F | None:
+    def _without_tags(self, form: _Form[F], data: JSON) -> F | None:
         """Return what came, if all its entries can only be of one type; else nothing."""
         possible = self._entries.possible(data)
         if len(possible) != 1:
@@ -170,16 +212,29 @@ class BatchRows(Rows[Batch]):
         except msgspec.ValidationError:
             return None
 
-    def _learn(self, form: _DecoderSet[F], data: JSON) -> bool:
-        """Teach placeholders for the unknown tags in ``data``; return whether there were any."""
-        found = form.tags.decode(data)
-        rows: Iterable[_Tags] = found.data if isinstance(found, PageBody) else (found,)
-        tags = {entry.tag for row in rows for entry in row.succeeded if isinstance(entry.tag, str)}
-        learnt = self._placeholders.learn(tags - {*self._known, *self._placeholders.tags.values()})
-        if learnt:
-            self._page_form.register(self._placeholders.tags)
-            self._row_form.register(self._placeholders.tags)
-        return learnt
+    def _by_entry(self, form: _Form[F], data: JSON, note: DriftReporter | None) -> F:
+        """Return what came, its entries read one by one."""
+        found: Any = form.entries.decode(data)
+        met = Findings()
+        for row in found.data if isinstance(found, PageBody) else (found,):
+            if row.succeeded:
+                _set_succeeded(row, tuple([self._read_entry(raw, met) for raw in row.succeeded]))
+        self.learn(met)
+        met.tell(note)
+        return found  # type: ignore[no-any-return]  # what the form decodes
+
+    def _read_entry(self, raw: msgspec.Raw, found: Findings) -> SucceededEntry:
+        """Return an entry, at once where its tag is one that is known, or surely is none."""
+        try:
+            tag = _tagged.decode(raw).tag
+            if isinstance(tag, str) and tag in self._known:
+                return self._entry.decode(raw)
+        except msgspec.ValidationError:
+            tag = None
+        if not isinstance(tag, str) or tag in self._known:
+            return self._entries.read(raw, PATH, found)
+        found.drift("type", f"{PATH}.$type", tag)
+        return UnknownEntry(type=tag, raw=bytes(raw))
 
     def _tell(self, met: list[object], note: DriftReporter | None) -> None:
         if note is not None:
@@ -213,6 +268,7 @@ class BatchRows(Rows[Batch]):
         return True
 
 
-def _keep_failed(row: Batch) -> None:
-    raws: tuple[Any, ...] = row.failed
-    set_frozen(row, "failed", tuple(read_failed(bytes(raw)) for raw in raws))
+def _keep_failed(rows: Sequence[Batch]) -> None:
+    for row in compress(rows, map(_failed, rows)):
+        raws: Any = row.failed
+        _set_failed(row, failed_of(raws))

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from amili_async._decoding.drift import DriftBuffer, DriftReporter
-from amili_async._decoding.failures import validation_detail
-from amili_async._decoding.lenient import JSON, Coercer, Members, items_in, items_of
-from amili_async.models import SucceededEntry, UnknownEntry
+from amili_async._decoding.drift import Findings
+from amili_async._decoding.lenient import JSON, Coercer, Items, Members
+from amili_async.models import FailedEntry, SucceededEntry, UnknownEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 PATH = "$.succeeded[...]"
 
@@ -25,15 +24,14 @@ class _Kind:
     """A type of entry that this client knows."""
 
     def __init__(self, entry_type: type[SucceededEntry]) -> None:
-        fields = msgspec.structs.fields(entry_type)
+        fields = [field for field in msgspec.structs.fields(entry_type) if field.name != "extra"]
         self.type = entry_type
         self.names = frozenset(field.encode_name for field in fields)
         self.required = frozenset(field.encode_name for field in fields if field.required)
         self._quoted = tuple(f'"{name}"'.encode() for name in self.required)
-        self._decoder = msgspec.json.Decoder(entry_type)
 
     @cached_property
-    def shape(self) -> Members:
+    def members(self) -> Members:
         return Members(self.type)
 
     def may_occur_in(self, text: bytes | bytearray) -> bool:
@@ -42,23 +40,16 @@ class _Kind:
                 return False
         return bool(self.required)
 
-    def read(self, raw: JSON, note: DriftReporter) -> SucceededEntry:
-        try:
-            return self._decoder.decode(raw)
-        except msgspec.ValidationError:
-            kept = DriftBuffer()
-            entry = self._decoder.decode(self.shape.coerce(raw, PATH, kept))
-            kept.pass_on(note)
-            return entry
 
+class EntryReader(Coercer):
+    """Reads an entry. One without ``$type`` is of the type that leaves the fewest of its members unread.
 
-class EntryReader:
-    """Reads single entries. One without ``$type`` is of the type that leaves the fewest of its members unread.
-
-    Only types that it fits come into question, and none that has no required member, which would fit anything.
+    Only types that it fits come into question, and none that has no required member, which would fit anything. What is
+    of no known type is kept whole.
     """
 
     def __init__(self, known: Mapping[str, type[SucceededEntry]]) -> None:
+        super().__init__(msgspec.Raw)
         self._kinds = {tag: _Kind(entry_type) for tag, entry_type in known.items()}
 
     def possible(self, data: JSON) -> list[type[SucceededEntry]]:
@@ -66,77 +57,70 @@ class EntryReader:
         text = bytes(data) if isinstance(data, msgspec.Raw) else data
         return [kind.type for kind in self._kinds.values() if kind.may_occur_in(text)]
 
-    def read_all(self, raws: tuple[Any, ...], note: DriftReporter) -> tuple[SucceededEntry, ...]:
-        """Return all entries of a batch. One whose tag is known and that does not fit makes the batch invalid."""
-        entries: list[SucceededEntry] = []
-        for index, raw in enumerate(raws):
-            try:
-                entries.append(self._read(raw, note))
-            except msgspec.ValidationError as error:
-                path, reason = validation_detail(error)
-                raise msgspec.ValidationError(f"{reason} - at `$.succeeded[{index}]{path[1:]}`") from None
-        return tuple(entries)
+    def read(self, raw: JSON, path: str, found: Findings) -> SucceededEntry:
+        """Return the entry.
 
-    def _read(self, raw: msgspec.Raw, note: DriftReporter) -> SucceededEntry:
+        Raises:
+            msgspec.ValidationError: its tag is known, and it does not fit.
+        """
         members = _members(raw)
         tag = _tag(members)
         if tag in self._kinds:
-            return self._kinds[tag].read(raw, note)
+            return self._read_as(self._kinds[tag], raw, path, found)
         if tag is None:
-            # A tag that is no text, such as null, says no more than none, and would not decode.
-            untagged = msgspec.json.encode(members) if members.pop("$type", None) else raw
             for kind in self._by_members(members):
+                met = Findings()
                 try:
-                    return kind.read(untagged, note)
+                    # A tag that is no text, such as null, says no more than none, and would not decode.
+                    entry = (
+                        kind.members.made_of(members, path, met)
+                        if "$type" in members
+                        else self._read_as(kind, raw, path, met)
+                    )
                 except msgspec.ValidationError:
                     continue
-        note("type", f"{PATH}.$type", "no tag, and members that fit no known type" if tag is None else tag)
+                found.take(met)
+                return entry
+        else:
+            found.tags[tag] = None
+        found.drift("type", f"{path}.$type", "no tag, and members that fit no known type" if tag is None else tag)
         return UnknownEntry(type=tag, raw=bytes(raw))
+
+    def _read_as(self, kind: _Kind, raw: JSON, path: str, found: Findings) -> SucceededEntry:
+        entry: SucceededEntry = kind.members.read(raw, path, found)
+        return entry
 
     def _by_members(self, members: Mapping[str, msgspec.Raw]) -> list[_Kind]:
         """Return the types that may fit, the best first."""
         fitting = [kind for kind in self._kinds.values() if kind.required and kind.required <= members.keys()]
         return sorted(fitting, key=lambda kind: len(members.keys() - kind.names))
 
-    def shape_for(self, raw: JSON) -> Members | None:
-        """Return the shape that an entry should have; nothing for one of an unknown type."""
-        members = _members(raw)
-        tag = _tag(members)
-        if tag is not None:
-            return self._kinds[tag].shape if tag in self._kinds else None
-        return next((kind.shape for kind in self._by_members(members)), None)
 
-    def shapes(self) -> dict[type, Members]:
-        """Return the shapes of all known types."""
-        return {kind.type: kind.shape for kind in self._kinds.values()}
-
-
-class Entries(Coercer):
-    """The place of the entries in a batch: each has the shape of its own type."""
+class Entries(Items):
+    """The place of the entries in a batch."""
 
     def __init__(self, reader: EntryReader) -> None:
-        super().__init__(list[msgspec.Raw])
-        self._reader = reader
-        self._open_shapes = {kind: shape for kind, shape in reader.shapes().items() if shape.open}
+        super().__init__(tuple[msgspec.Raw, ...], reader)
 
-    def report_unknown_fields(self, raw: JSON, path: str, note: DriftReporter) -> None:
-        """Look into the entries of known types."""
-        for item in items_in(raw):
-            shape = self._reader.shape_for(item)
-            if shape is not None:
-                shape.report_unknown_fields(item, f"{path}[...]", note)
+    def read(self, raw: JSON, path: str, found: Findings) -> tuple[Any, ...]:
+        """Return the entries. One whose tag is known and that does not fit makes the batch invalid."""
+        return tuple(self.read_all(self._decoder.decode(raw), path, found))
 
-    def report_unknown_values(self, value: object, path: str, note: DriftReporter) -> None:
-        """Look into the entries of known types."""
-        for entry in items_of(value) if self._open_shapes else ():
-            shape = self._open_shapes.get(type(entry))
-            if shape is not None:
-                shape.report_unknown_values(entry, f"{path}[...]", note)
 
-    @property
-    def open(self) -> bool:
-        """Whether an entry of a known type may hold an open enum."""
-        return bool(self._open_shapes)
+class Failures(Coercer):
+    """The place of what failed in a batch, of which nothing is known but that it is an array."""
+
+    def __init__(self) -> None:
+        super().__init__(tuple[msgspec.Raw, ...])
+
+    def read(self, raw: JSON, path: str, found: Findings) -> tuple[FailedEntry, ...]:
+        """Return the entries, whole."""
+        return failed_of(super().read(raw, path, found))
+
+
+def failed_of(raws: Sequence[msgspec.Raw]) -> tuple[FailedEntry, ...]:
+    """Return entries of what failed, copied: they do not keep the page alive."""
+    return tuple(map(FailedEntry, map(bytes, raws)))
 
 
 def _members(raw: JSON) -> dict[str, msgspec.Raw]:

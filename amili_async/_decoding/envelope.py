@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import re
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from amili_async._decoding.drift import DriftBuffer, DriftReporter
+from amili_async._decoding.drift import DriftReporter, Findings
 from amili_async._decoding.failures import READING_ERRORS, decode_error
 from amili_async._decoding.lenient import Members
-from amili_async.models import Model, Summary
+from amili_async._decoding.places import Places
+from amili_async._decoding.shapes import Decoder, Shapes
+from amili_async.models import Received, Summary
 
 
-class _One(Model, frozen=True, kw_only=True):
+class One(Received, frozen=True, kw_only=True):
+    """The body of an answer that holds one object."""
+
     summary: Summary | None = None
     data: msgspec.Raw
 
 
-class _Many(Model, frozen=True, kw_only=True):
+class Many(Received, frozen=True, kw_only=True):
+    """The body of a list."""
+
     summary: Summary | None = None
     data: list[msgspec.Raw] | None
 
 
-FIRST_ROW_WITHIN = 2**16
-"""The bytes within which the end of the first row is looked for."""
-
-# Anchored, and with no brace inside the summary: what it matches is the page's own beginning and nothing within a text.
-_FIRST_ROW = re.compile(rb'\s*\{\s*(?:"summary"\s*:\s*(?:\{[^{}]*\}|null)\s*,\s*)?"data"\s*:\s*\[\s*')
-_scanner = json.JSONDecoder()
-_one = msgspec.json.Decoder(_One)
-_many = msgspec.json.Decoder(_Many)
-
-
-E = TypeVar("E", _One, _Many)
+E = TypeVar("E", One, Many)
 
 
 class SplitPage(NamedTuple):
@@ -44,51 +38,57 @@ class SplitPage(NamedTuple):
     rows: list[msgspec.Raw]
 
 
-def unwrap_one(body: bytes | bytearray, note: DriftReporter | None) -> msgspec.Raw:
-    """Return the ``data`` of an answer, whatever it is."""
-    return _open(_one, body, note).data
+class Envelopes:
+    """Opens the envelopes of one reader's answers."""
+
+    def __init__(self, shapes: Shapes) -> None:
+        self._one = _Envelope(One, shapes)
+        self._many = _Envelope(Many, shapes)
+
+    def one(self, body: bytes | bytearray, note: DriftReporter | None) -> msgspec.Raw:
+        """Return the ``data`` of an answer, whatever it is."""
+        return self._one.open(body, note).data
+
+    def many(self, body: bytes | bytearray, note: DriftReporter | None) -> SplitPage:
+        """Return the rows of an answer. ``null`` is taken as none, unless the summary tells of a failure."""
+        page = self._many.open(body, note)
+        if page.data is not None:
+            return SplitPage(page.summary, page.data)
+        status = page.summary.status if page.summary else None
+        if status not in {None, "SUCCESS"}:
+            raise decode_error(body, msgspec.ValidationError("Expected `array`, got `null` - at `$.data`"))
+        if note is not None:
+            note("leniency", "$.data", "null taken as an empty list")
+        return SplitPage(page.summary, [])
 
 
-def unwrap_list(body: bytes | bytearray, note: DriftReporter | None) -> SplitPage:
-    """Return the rows of an answer. ``null`` is taken as none, unless the summary tells of a failure."""
-    page = _open(_many, body, note)
-    if page.data is not None:
-        return SplitPage(page.summary, page.data)
-    status = page.summary.status if page.summary else None
-    if status not in {None, "SUCCESS"}:
-        raise decode_error(body, msgspec.ValidationError("Expected `array`, got `null` - at `$.data`"))
-    if note is not None:
-        note("leniency", "$.data", "null taken as an empty list")
-    return SplitPage(page.summary, [])
+class _Envelope(Generic[E]):
+    def __init__(self, kind: type[E], shapes: Shapes) -> None:
+        self._shapes = shapes
+        self._strict: Decoder[E] = Decoder(shapes, lambda: shapes.of(kind))
+        self._members = Members(kind)
+        self._places = Places(kind)
 
-
-def first_row(body: bytes | bytearray) -> bytes | msgspec.Raw:
-    """Return the JSON of the first row of a page that is known to have one.
-
-    As a rule the page need not be gone through for that: most of the time of `unwrap_list` is in the rows behind.
-    """
-    found = _FIRST_ROW.match(body)
-    if found is not None:
-        text = body[found.end() : found.end() + FIRST_ROW_WITHIN].decode("utf-8", "replace")
+    def open(self, body: bytes | bytearray, note: DriftReporter | None) -> E:
+        found: E
         try:
-            _, end = _scanner.raw_decode(text)
-        except (ValueError, RecursionError):
-            pass  # a long row, or one nested deeply
-        else:
-            return text[:end].encode()
-    return unwrap_list(body, None).rows[0]
-
-
-def _open(decoder: msgspec.json.Decoder[E], body: bytes | bytearray, note: DriftReporter | None) -> E:
-    try:
-        return decoder.decode(body)
-    except msgspec.ValidationError as strict:
-        kept = DriftBuffer()
-        try:
-            found = decoder.decode(Members(decoder.type).coerce(body, "$", kept))
+            found = self._strict.decode(body)
+        except msgspec.ValidationError as strict:
+            met = Findings()
+            try:
+                found = self._members.read(body, "$", met)
+            except READING_ERRORS as error:
+                raise decode_error(body, error) from strict
+            self._shapes.learn(met)
+            met.tell(note)
+            return found
         except READING_ERRORS as error:
-            raise decode_error(body, error) from strict
-        kept.pass_on(note)
+            raise decode_error(body, error) from None
+        if note is not None:
+            self._places.report((found,), note)
         return found
-    except READING_ERRORS as error:
-        raise decode_error(body, error) from None
+
+
+def unwrap_one(body: bytes | bytearray) -> msgspec.Raw:
+    """Return the ``data`` of an answer, whatever it is, learning nothing."""
+    return Envelopes(Shapes()).one(body, None)

@@ -1,299 +1,342 @@
-"""What may stand at each place of a row: to bend what does not fit, and to find what no model names.
+"""What may stand at each place of a row: to read what almost fits, and to keep what no model names.
 
-A shape is made of a type's annotations, and works on JSON text: what it does not bend stays byte for byte. It is used
-only where the strict reading failed, or where somebody listens for drift, so it may be slow.
+Each place reads strictly where it can, so that only what does not fit is taken apart. It is used where the strict
+reading of a whole page or row failed, so it may be slow. What it met on the way is in its `Findings`.
 """
 
 from __future__ import annotations
 
 import types
+from contextlib import suppress
 from datetime import date, datetime
+from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
-from amili_async._decoding.drift import DriftBuffer, DriftReporter
-from amili_async.models import OpenEnum
+from amili_async._decoding.drift import Findings
+from amili_async._decoding.failures import READING_ERRORS, validation_detail
+from amili_async._decoding.places import Places
+from amili_async.models import Extra, Received
+from amili_async.models._inputs import MAX_EXPONENT, is_bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from msgspec.structs import FieldInfo
 
 JSON = bytes | bytearray | msgspec.Raw
 
 _values = msgspec.json.Decoder()
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _arrays = msgspec.json.Decoder(list[msgspec.Raw])
+_texts = msgspec.json.Decoder(str)
 _encode = msgspec.json.encode
 
 
+class Coerced(NamedTuple):
+    """Other JSON that says the same, and how it came to that."""
+
+    json: bytes
+    what: str
+
+
 class Coercer:
-    """A place where only one reading makes sense: nothing to bend, nothing to find."""
+    """A place where only one reading makes sense."""
 
     def __init__(self, annotation: object) -> None:
-        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(annotation)
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(annotation, float_hook=Decimal)
 
-    def fits(self, raw: JSON) -> bool:
-        """Return whether the JSON can be read as it is."""
+    def read(self, raw: JSON, path: str, found: Findings) -> Any:
+        """Return what stands here: as it is, else coerced.
+
+        Raises:
+            msgspec.ValidationError: it does not fit. The path in its text begins here.
+        """
         try:
-            self._decoder.decode(raw)
+            return self._decoder.decode(raw)
         except msgspec.ValidationError:
-            return False
-        return True
+            for coerced in self.coerce(bytes(raw)):
+                with suppress(msgspec.DecodeError):
+                    value = self._decoder.decode(coerced.json)
+                    found.drift("leniency", path, coerced.what)
+                    return value
+            raise
 
-    def coerce(self, raw: JSON, path: str, note: DriftReporter) -> JSON:  # noqa: ARG002  # what other shapes need
-        """Return JSON that can be read, if there is a way; else what came, which then fails with msgspec's reason."""
-        return raw
-
-    def report_unknown_fields(self, raw: JSON, path: str, note: DriftReporter) -> None:
-        """Report the members that no model names."""
-
-    def report_unknown_values(self, value: object, path: str, note: DriftReporter) -> None:
-        """Report the values that no enum lists."""
-
-    @property
-    def open(self) -> bool:
-        """Whether an open enum may stand here or below."""
-        return False
+    def coerce(self, raw: bytes) -> list[Coerced]:  # noqa: ARG002  # what other places need
+        """Return what to read in place of JSON that does not fit."""
+        return []
 
 
 class Text(Coercer):
-    """A text, or an enum of texts."""
+    """A text, or an enum of texts: the digits of a number are taken as one, and the two words."""
 
-    def __init__(self, annotation: object, kind: type) -> None:
-        super().__init__(annotation)
-        self._open = issubclass(kind, OpenEnum)
-
-    def coerce(self, raw: JSON, path: str, note: DriftReporter) -> JSON:
-        """Take the digits of a number as the text, and the two words."""
-        scalar = bytes(raw)
-        if scalar[:1] not in b"-0123456789tf":
-            return raw
-        note("leniency", path, "true or false taken as text" if scalar[:1] in b"tf" else "a number taken as text")
-        return b'"' + scalar + b'"'
-
-    def report_unknown_values(self, value: object, path: str, note: DriftReporter) -> None:
-        """Report a value that the enum does not list."""
-        if isinstance(value, OpenEnum) and not value.known:
-            note("value", path, value)
-
-    @property
-    def open(self) -> bool:
-        """Whether this is an open enum."""
-        return self._open
+    def coerce(self, raw: bytes) -> list[Coerced]:
+        """Put it in quotes."""
+        if raw[:1] not in b"-0123456789tf":
+            return []
+        what = "true or false taken as text" if raw[:1] in b"tf" else "a number taken as text"
+        return [Coerced(b'"' + raw + b'"', what)]
 
 
 class Moment(Coercer):
-    """A date with a time and a zone."""
+    """A date with a time and a zone: what has no zone is taken as UTC, and a mere date as its first moment."""
 
-    def coerce(self, raw: JSON, path: str, note: DriftReporter) -> JSON:
-        """Take what has no zone as UTC, and a mere date as its first moment."""
+    def coerce(self, raw: bytes) -> list[Coerced]:
+        """Add what is missing."""
         text = _values.decode(raw)
-        for missing, what in (("Z", "a time without a zone"), ("T00:00:00Z", "a date")):
-            bent = _encode(f"{text}{missing}")
-            if self.fits(bent):
-                note("leniency", path, f"{what} taken as UTC")
-                return bent
-        return raw
+        missing = (("Z", "a time without a zone taken as UTC"), ("T00:00:00Z", "a date taken as UTC"))
+        return [Coerced(_encode(f"{text}{end}"), what) for end, what in missing]
 
 
 class Day(Coercer):
-    """A date."""
+    """A date: a moment is taken as its date."""
 
-    def coerce(self, raw: JSON, path: str, note: DriftReporter) -> JSON:
-        """Take a moment as its date."""
+    def coerce(self, raw: bytes) -> list[Coerced]:
+        """Leave the time out."""
         day, separator, _ = str(_values.decode(raw)).partition("T")
-        bent = _encode(day)
-        if not (separator and self.fits(bent)):
-            return raw
-        note("leniency", path, "a time taken as its date")
-        return bent
+        return [Coerced(_encode(day), "a time taken as its date")] if separator else []
 
 
 class Bool(Coercer):
-    """True or false."""
+    """True or false: 0, 1 and the two words as text are taken as well."""
 
-    def coerce(self, raw: JSON, path: str, note: DriftReporter) -> JSON:
-        """Take 0, 1 and the two words as text."""
-        bent = {b"0": b"false", b"1": b"true", b'"false"': b"false", b'"true"': b"true"}.get(bytes(raw).lower())
-        if bent is None:
-            return raw
-        note("leniency", path, "a number or text taken as true or false")
-        return bent
+    def coerce(self, raw: bytes) -> list[Coerced]:
+        """Write the word."""
+        word = {b"0": b"false", b"1": b"true", b'"false"': b"false", b'"true"': b"true"}.get(raw.lower())
+        return [] if word is None else [Coerced(word, "a number or text taken as true or false")]
 
 
 class Number(Coercer):
-    """A whole or floating number."""
+    """A whole or floating number: the digits in a text are taken as one."""
 
-    def coerce(self, raw: JSON, path: str, note: DriftReporter) -> JSON:
-        """Take the digits in a text."""
+    def coerce(self, raw: bytes) -> list[Coerced]:
+        """Leave the quotes out."""
         text = _values.decode(raw)
-        bent = text.encode() if isinstance(text, str) else b""
-        try:
-            if not self.fits(bent):
-                return raw
-        except msgspec.DecodeError:
-            return raw
-        note("leniency", path, "a text taken as a number")
-        return bent
+        return [Coerced(text.encode(), "a text taken as a number")] if isinstance(text, str) else []
+
+
+class Amount(Coercer):
+    """An amount or a rate, whose digits stand near the point: ``1e999999999`` written out is a gigabyte."""
+
+    def read(self, raw: JSON, path: str, found: Findings) -> Any:
+        """Return the amount, exactly."""
+        return _bounded(super().read(raw, path, found))
+
+
+def _bounded(value: Any) -> Any:
+    if isinstance(value, Decimal) and not is_bounded(value):
+        raise msgspec.ValidationError(f"Expected `decimal` within {MAX_EXPONENT} places of the point")
+    return value
 
 
 class Choice(Coercer):
-    """One of several shapes, or null."""
+    """One of several things, or null."""
 
-    def __init__(self, annotation: object, shapes: tuple[Coercer, ...]) -> None:
+    def __init__(self, annotation: object, options: tuple[Coercer, ...]) -> None:
         super().__init__(annotation)
-        self._shapes = shapes
+        self._options = options
+        self._with_amount = any(isinstance(option, Amount) for option in options)
 
-    def coerce(self, raw: JSON, path: str, note: DriftReporter) -> JSON:
-        """Bend as the first shape that makes it fit."""
-        for shape in self._shapes:
-            kept = DriftBuffer()
-            bent = shape.coerce(raw, path, kept)
-            if self.fits(bent):
-                kept.pass_on(note)
-                return bent
-        return raw
-
-    def report_unknown_fields(self, raw: JSON, path: str, note: DriftReporter) -> None:
-        """Look below the shape that fits."""
-        for shape in self._shapes:
-            if shape.fits(raw):
-                shape.report_unknown_fields(raw, path, note)
-                return
-
-    def report_unknown_values(self, value: object, path: str, note: DriftReporter) -> None:
-        """Look below all that the value may be."""
-        for shape in self._shapes:
-            shape.report_unknown_values(value, path, note)
-
-    @property
-    def open(self) -> bool:
-        """Whether one of the shapes does."""
-        return any(shape.open for shape in self._shapes)
+    def read(self, raw: JSON, path: str, found: Findings) -> Any:
+        """Return what the first option makes of it that can."""
+        try:
+            value = super().read(raw, path, found)
+        except msgspec.ValidationError:
+            for option in self._options:
+                met = Findings()
+                with suppress(*READING_ERRORS):
+                    value = option.read(raw, path, met)
+                    found.take(met)
+                    return value
+            raise
+        return _bounded(value) if self._with_amount else value
 
 
 class Items(Coercer):
     """An array."""
 
-    def __init__(self, annotation: object, item: Coercer) -> None:
+    def __init__(self, annotation: Any, item: Coercer) -> None:
         super().__init__(annotation)
+        self._make: Any = get_origin(annotation)
         self._item = item
 
-    def coerce(self, raw: JSON, path: str, note: DriftReporter) -> JSON:
-        """Bend each item that does not fit."""
+    def read(self, raw: JSON, path: str, found: Findings) -> Any:
+        """Return the items, each as it stands where it can be read so."""
         try:
-            items = _arrays.decode(raw)
-        except msgspec.ValidationError:
-            return raw
-        bent = [item if self._item.fits(item) else self._item.coerce(item, f"{path}[...]", note) for item in items]
-        return b"[" + b",".join(map(bytes, bent)) + b"]"
+            return super().read(raw, path, found)
+        except msgspec.DecodeError as strict:
+            items = _taken_apart(_arrays, raw, strict)
+        return self._make(self.read_all(items, path, found))
 
-    def report_unknown_fields(self, raw: JSON, path: str, note: DriftReporter) -> None:
-        """Look into each item."""
-        for item in items_in(raw):
-            self._item.report_unknown_fields(item, f"{path}[...]", note)
+    def read_all(self, items: Sequence[msgspec.Raw], path: str, found: Findings) -> list[Any]:
+        """Return what each item says."""
+        read: list[Any] = []
+        for index, item in enumerate(items):
+            try:
+                read.append(self._item.read(item, f"{path}[...]", found))
+            except READING_ERRORS as error:
+                raise below(f"[{index}]", error) from None
+        return read
 
-    def report_unknown_values(self, value: object, path: str, note: DriftReporter) -> None:
-        """Look into each item."""
-        if self._item.open:
-            for item in items_of(value):
-                self._item.report_unknown_values(item, f"{path}[...]", note)
 
-    @property
-    def open(self) -> bool:
-        """Whether its items do."""
-        return self._item.open
+class Named(Coercer):
+    """An object whose members' names are data."""
+
+    def __init__(self, annotation: Any, member: Coercer) -> None:
+        super().__init__(annotation)
+        self._member = member
+
+    def read(self, raw: JSON, path: str, found: Findings) -> Any:
+        """Return the members, each as it stands where it can be read so."""
+        try:
+            return super().read(raw, path, found)
+        except msgspec.DecodeError as strict:
+            members = _taken_apart(_objects, raw, strict)
+        try:
+            return {name: self._member.read(value, f"{path}[...]", found) for name, value in members.items()}
+        except READING_ERRORS as error:
+            raise below("[...]", error) from None
 
 
 class Members(Coercer):
-    """An object that a struct describes. ``special`` gives the shapes that the annotations do not tell."""
+    """An object that a struct describes. ``special`` gives what the annotations of some fields do not tell."""
 
-    def __init__(self, annotation: Any, special: dict[str, Coercer] | None = None) -> None:
+    def __init__(self, annotation: Any, special: Mapping[str, Coercer] | None = None) -> None:
         super().__init__(annotation)
-        special = special or {}
-        self._tag: str | None = (get_origin(annotation) or annotation).__struct_config__.tag_field
-        self._fields = {
-            field.encode_name: (field, special.get(field.name) or shape_of(field.type))
-            for field in msgspec.structs.fields(annotation)
+        model: Any = get_origin(annotation) or annotation
+        self._annotation = annotation
+        self._special = special or {}
+        self._model: type[msgspec.Struct] = model
+        self._keeps: type[Received] | None = model if issubclass(model, Received) else None
+        self._tag: tuple[str | None, object] = (model.__struct_config__.tag_field, model.__struct_config__.tag)
+
+    @cached_property  # a model may hold objects of its own kind
+    def _fields(self) -> dict[str, tuple[FieldInfo, Coercer]]:
+        return {
+            field.encode_name: (field, self._special.get(field.name) or coercer_of(field.type))
+            for field in msgspec.structs.fields(self._annotation)
+            if self._keeps is None or field.name != "extra"
         }
-        self._open_fields = [(field, shape) for field, shape in self._fields.values() if shape.open]
 
-    def coerce(self, raw: JSON, path: str, note: DriftReporter) -> JSON:
-        """Bend each member that does not fit; leave out a null or an empty object that stands for one."""
+    @cached_property
+    def _places(self) -> Places:
+        return Places(self._annotation)
+
+    def read(self, raw: JSON, path: str, found: Findings) -> Any:
+        """Return the object, each member as it stands where it can be read so, what no field names in ``extra``."""
         try:
-            members: dict[str, JSON] = {**_objects.decode(raw)}
-        except msgspec.ValidationError:
-            return raw
-        for name, (field, shape) in self._fields.items():
-            found = members.get(name)
-            if found is None or shape.fits(found):
+            whole = super().read(raw, path, found)
+            self._places.check_amounts((whole,))
+        except msgspec.DecodeError as strict:
+            members = _taken_apart(_objects, raw, strict)
+            if not self._may_be(members):
+                raise
+            return self.made_of(members, path, found)
+        return whole
+
+    def made_of(self, members: Mapping[str, msgspec.Raw], path: str, found: Findings) -> Any:
+        """Return the object with these members."""
+        values: dict[str, object] = {}
+        unknown: dict[str, object] = {}
+        nulls: list[str] = []
+        for name, raw in members.items():
+            if name not in self._fields:
+                if name != self._tag[0]:
+                    unknown[name] = msgspec.Raw(_own(raw)) if self._keeps else raw
                 continue
-            empty = "".join(bytes(found).decode().split())
-            if not field.required and empty in {"null", "{}"}:
-                del members[name]
-                note("leniency", f"{path}.{name}", f"{empty} taken as absent")
-            else:
-                members[name] = shape.coerce(found, f"{path}.{name}", note)
-        return b"{" + b",".join(_encode(name) + b":" + bytes(value) for name, value in members.items()) + b"}"
+            field, coercer = self._fields[name]
+            try:
+                values[field.name] = coercer.read(raw, f"{path}.{name}", found)
+            except READING_ERRORS as error:
+                empty = "".join(bytes(raw).decode("utf-8", "replace").split())
+                if field.required or empty not in {"null", "{}"}:
+                    raise below(f".{name}", error) from None
+                if empty == "null":
+                    nulls.append(name)
+                if empty != "null" or field.default is not None:
+                    found.drift("leniency", f"{path}.{name}", f"{empty} taken as absent")
+        return self._make(values, unknown, nulls, path, found)
 
-    def report_unknown_fields(self, raw: JSON, path: str, note: DriftReporter) -> None:
-        """Report the members that the struct does not name, and look into the others."""
+    def _make(
+        self, values: dict[str, object], unknown: dict[str, object], nulls: list[str], path: str, found: Findings
+    ) -> Any:
+        for name, (field, _) in self._fields.items():
+            if field.required and field.name not in values:
+                raise msgspec.ValidationError(f"Object missing required field `{name}`")
+        for name in unknown:
+            found.drift("member", f"{path}.{name[:MAX_SHOWN]}", name)
+        if self._keeps is not None and (unknown or nulls):
+            for name in unknown:
+                found.member(self._keeps, name)
+            for name in nulls:
+                found.null(self._keeps, self._fields[name][0].name)
+            values["extra"] = Extra(unknown, nulls)
         try:
-            members = _objects.decode(raw)
-        except msgspec.ValidationError:
-            return
-        for name, value in members.items():
-            if name in self._fields:
-                self._fields[name][1].report_unknown_fields(value, f"{path}.{name}", note)
-            elif name != self._tag:
-                note("member", f"{path}.{name[:64]}", name)
+            return self._model(**values)
+        except ValueError as error:  # of a `__post_init__`
+            raise msgspec.ValidationError(str(error)) from None
 
-    def report_unknown_values(self, value: object, path: str, note: DriftReporter) -> None:
-        """Look into the members that may hold an enum."""
-        if isinstance(value, msgspec.Struct):
-            for field, shape in self._open_fields:
-                shape.report_unknown_values(getattr(value, field.name, None), f"{path}.{field.encode_name}", note)
-
-    @property
-    def open(self) -> bool:
-        """Whether one of the members does."""
-        return bool(self._open_fields)
+    def _may_be(self, members: Mapping[str, msgspec.Raw]) -> bool:
+        """Return whether the tag, if there is one that is a text, is this struct's own."""
+        name, own = self._tag
+        if name is None or name not in members:
+            return True
+        with suppress(msgspec.ValidationError):
+            return _texts.decode(members[name]) == own
+        return True
 
 
-def items_in(raw: JSON) -> list[msgspec.Raw]:
-    """Return the JSON of each item of an array; nothing for any other JSON."""
+MAX_SHOWN = 64
+"""The characters of a member's name that a path shows, at most."""
+
+
+def _own(raw: msgspec.Raw) -> str:
+    """Return JSON as text of its own, which does not keep the page alive."""
+    return bytes(raw).decode()
+
+
+T = TypeVar("T")
+
+
+def _taken_apart(decoder: msgspec.json.Decoder[T], raw: JSON, strict: msgspec.DecodeError) -> T:
+    """Return the parts of an array or an object; of anything else, why it does not fit."""
     try:
-        return _arrays.decode(raw)
+        return decoder.decode(raw)
     except msgspec.ValidationError:
-        return []
+        raise strict from None
 
 
-def items_of(value: Any) -> Sequence[object]:
-    """Return what an array was decoded to; nothing for any other value."""
-    return value if type(value) in {tuple, list} else ()
+def below(step: str, error: Exception) -> msgspec.ValidationError:
+    """Return the error of something that stands further down, with the way there in its path."""
+    path, reason = validation_detail(error)
+    return msgspec.ValidationError(f"{reason} - at `${step}{path[1:]}`")
 
 
-def shape_of(annotation: Any) -> Coercer:
-    """Return the shape of an annotation; a plain one for what msgspec reads in one way only."""
+def coercer_of(annotation: Any) -> Coercer:
+    """Return what may stand where an annotation says."""
     bare = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
-    origin = get_origin(bare)
+    origin, inner = get_origin(bare), get_args(bare)
     if origin in {Union, types.UnionType}:
-        return Choice(annotation, tuple(shape_of(one) for one in get_args(bare) if one is not type(None)))
+        return Choice(annotation, tuple(coercer_of(one) for one in inner if one is not type(None)))
     if origin in {tuple, list}:
-        inner = [one for one in get_args(bare) if one is not Ellipsis]
-        return Items(annotation, shape_of(inner[0])) if len(inner) == 1 else Coercer(annotation)
+        items = [one for one in inner if one is not Ellipsis]
+        return Items(bare, coercer_of(items[0])) if len(items) == 1 else Coercer(annotation)
+    if origin is dict and inner[0] is str:
+        return Named(annotation, coercer_of(inner[1]))
     kind: Any = origin or bare
     if not isinstance(kind, type):
         return Coercer(annotation)
-    if issubclass(kind, msgspec.Struct):
+    if issubclass(kind, msgspec.Struct) and not kind.__struct_config__.array_like:
         return Members(annotation)
     return _scalar(annotation, kind)
 
 
 def _scalar(annotation: object, kind: Any) -> Coercer:
     if issubclass(kind, str):
-        return Text(annotation, kind)
+        return Text(annotation)
     if issubclass(kind, Enum):
         return Coercer(annotation)
     if issubclass(kind, datetime):
@@ -302,4 +345,6 @@ def _scalar(annotation: object, kind: Any) -> Coercer:
         return Day(annotation)
     if issubclass(kind, bool):
         return Bool(annotation)
+    if issubclass(kind, Decimal):
+        return Amount(annotation)
     return Number(annotation) if issubclass(kind, int | float) else Coercer(annotation)

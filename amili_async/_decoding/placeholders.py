@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from amili_async._upstream.msgspec import set_frozen
-from amili_async.models import UnknownEntry
+from amili_async._upstream.msgspec import setter_of
+from amili_async.models import Batch, UnknownEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from amili_async.models import Batch
+_set_succeeded = setter_of(Batch, "succeeded")
 
 MAX_LEARNT = 64
 """The unknown tags that are learnt, at most: a server that makes up tags must not fill the memory."""
@@ -47,6 +47,11 @@ class Placeholders:
             self.tags[learnt.kind] = tag
         return bool(chosen)
 
+    @property
+    def full(self) -> bool:
+        """Whether no more are learnt."""
+        return len(self._learnt) == MAX_LEARNT
+
     def latest(self) -> list[object]:
         """Return what was made last, to be compared with later on."""
         return [learnt.latest[0] for learnt in self._learnt]
@@ -66,7 +71,7 @@ class Placeholders:
         for index, kind in enumerate(map(type, entries)):
             if kind in tags:
                 entries[index] = UnknownEntry(type=tags[kind], raw=bytes(raws[index]))
-        set_frozen(row, "succeeded", tuple(entries))
+        _set_succeeded(row, tuple(entries))
 
     def fill(self, row: Batch, jsons: Iterator[bytes]) -> None:
         """Put unknown entries where the placeholders of a batch stand, with the next of these as their JSON."""
@@ -75,7 +80,7 @@ class Placeholders:
             UnknownEntry(type=tags[type(entry)], raw=next(jsons)) if type(entry) in tags else entry
             for entry in row.succeeded
         )
-        set_frozen(row, "succeeded", tuple(entries))
+        _set_succeeded(row, tuple(entries))
 
 
 def _learn(tag: str) -> _Learnt:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_origin
 
 import msgspec
 
 from amili_async._decoding.batches import BatchRows
-from amili_async._decoding.envelope import SplitPage, first_row, unwrap_list, unwrap_one
+from amili_async._decoding.envelope import Envelopes, SplitPage
 from amili_async._decoding.failures import READING_ERRORS, decode_error, validation_detail
-from amili_async._decoding.rows import ListRows, OpenRows, PlainRows, Rows
+from amili_async._decoding.rows import ListRows, OpenRows, Rows, TypedRows
+from amili_async._decoding.shapes import Shapes
 from amili_async.events import Drift, DriftKind, QuarantinedRow
 from amili_async.models import Batch, RawValue, SucceededEntry, Summary
 from amili_async.models._entries import types_by_tag
-from amili_async.models._open_enum import misses
 
 if TYPE_CHECKING:
     from amili_async._decoding.drift import DriftReporter
@@ -41,14 +41,16 @@ class DecodedPage(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 class Reader(Generic[T]):
     """Reads answers that hold objects of one type. Cheap to make: decoders are built when they are first used.
 
-    ``entry_types`` are what batches may hold beside the documented type. A ``drift`` of ``None`` means that nobody
-    listens, and nothing is looked for.
+    It learns what it meets beside what is documented, and reads that as fast from then on. ``entry_types`` are what
+    batches may hold beside the documented type. A ``drift`` of ``None`` means that nobody listens.
     """
 
     def __init__(self, row_type: type[T], *, entry_types: Sequence[type[SucceededEntry]] = ()) -> None:
         types_by_tag(entry_types)
         self._row_type = row_type
         self._entry_types = tuple(entry_types)
+        self._shapes = Shapes()
+        self._envelopes = Envelopes(self._shapes)
 
     @cached_property
     def _rows(self) -> Rows[Any]:
@@ -56,13 +58,13 @@ class Reader(Generic[T]):
         return self._rows_of(self._row_type)
 
     def _rows_of(self, row_type: Any) -> Rows[Any]:
-        if row_type is Batch:
-            return BatchRows(self._entry_types)
+        if isinstance(row_type, type) and issubclass(row_type, Batch):
+            return BatchRows(row_type, self._entry_types, self._shapes)
         if row_type is RawValue:
-            return OpenRows()
-        if get_origin(row_type) is list:
+            return OpenRows(self._shapes)
+        if get_origin(row_type) is list and get_args(row_type):
             return ListRows(self._rows_of(get_args(row_type)[0]))
-        return PlainRows(row_type)
+        return TypedRows(row_type, self._shapes)
 
     def one(self, body: bytes | bytearray, drift: DriftSink | None) -> T:
         """Return the ``data`` of an answer that holds one object.
@@ -70,7 +72,7 @@ class Reader(Generic[T]):
         Raises:
             DecodeError: no envelope, or ``data`` is not what was asked for.
         """
-        return self._single(body, unwrap_one(body, _noting(drift, "$")), drift, "$.data")
+        return self._single(body, self._envelopes.one(body, _noting(drift, "$")), drift, "$.data")
 
     def bare(self, body: bytes | bytearray, drift: DriftSink | None) -> T:
         """Return the whole of an answer that comes without an envelope.
@@ -80,66 +82,72 @@ class Reader(Generic[T]):
         """
         return self._single(body, body, drift, "$")
 
+    def whole(self, body: bytes | bytearray, drift: DriftSink | None) -> DecodedPage[T] | None:
+        """Return a list, decoded in one pass; nothing where that cannot be, and its rows have to be read one by one."""
+        try:
+            page = self._rows.page(body, _noting(drift, "$.data[...]"))
+        except READING_ERRORS:
+            return None
+        return DecodedPage(summary=page.summary, rows=page.data)
+
     def page(self, body: bytes | bytearray, drift: DriftSink | None) -> DecodedPage[T]:
         """Return a list, decoded in one pass; row by row where that fails.
 
         Raises:
             DecodeError: no envelope, or ``data`` is no list. A row that does not fit is a `QuarantinedRow` instead.
         """
-        note = _noting(drift, "$.data[...]")
-        before = misses.latest
-        try:
-            summary, rows = self._rows.page(body, note)
-        except READING_ERRORS:
-            return self._by_row(body, drift)
-        if note is not None and rows:
-            self._rows.shape.report_unknown_fields(first_row(body), "$", note)
-            if misses.latest is not before:
-                for row in rows:
-                    self._rows.shape.report_unknown_values(row, "$", note)
-        return DecodedPage(summary=summary, rows=rows)
+        page = self.whole(body, drift)
+        if page is not None:
+            return page
+        split = self.split(body, drift)
+        rows = [self.row(raw, index, drift) for index, raw in enumerate(split.rows)]
+        quarantined = sum(isinstance(row, QuarantinedRow) for row in rows)
+        return DecodedPage(summary=split.summary, rows=rows, quarantined=quarantined)
 
-    def split(self, body: bytes | bytearray) -> SplitPage:
+    def split(self, body: bytes | bytearray, drift: DriftSink | None = None) -> SplitPage:
         """Return a list as the JSON of its rows, undecoded.
 
         Raises:
             DecodeError: no envelope, or ``data`` is no list.
         """
-        return unwrap_list(body, None)
+        return self._envelopes.many(body, _noting(drift, "$"))
 
     def row(self, raw: msgspec.Raw | bytes, index: int, drift: DriftSink | None) -> T | QuarantinedRow:
         """Return one row of a list: read strictly, else leniently, else set aside with its JSON."""
+        row: T
         try:
-            return self._read(raw, _noting(drift, "$.data[...]"), strangers=index == 0)
+            row = self._rows.row(raw, _noting(drift, "$.data[...]"))
         except READING_ERRORS as error:
             path, reason = validation_detail(error)
             return QuarantinedRow(index=index, path=path, reason=reason, raw=bytes(raw))
-
-    def _by_row(self, body: bytes | bytearray, drift: DriftSink | None) -> DecodedPage[T]:
-        split = unwrap_list(body, _noting(drift, "$"))
-        rows = [self.row(raw, index, drift) for index, raw in enumerate(split.rows)]
-        quarantined = sum(isinstance(row, QuarantinedRow) for row in rows)
-        return DecodedPage(summary=split.summary, rows=rows, quarantined=quarantined)
+        return row
 
     def _single(self, body: bytes | bytearray, raw: JSON, drift: DriftSink | None, within: str) -> T:
-        try:
-            return self._read(raw, _noting(drift, within), strangers=True)
-        except READING_ERRORS as error:
-            raise decode_error(body, error, within=within) from None
-
-    def _read(self, raw: JSON, note: DriftReporter | None, *, strangers: bool) -> T:
-        before = misses.latest
         row: T
         try:
-            row = self._rows.row(raw, note)
-        except msgspec.ValidationError:
-            row = self._rows.bent(raw, note)
-        if note is not None:
-            if strangers:
-                self._rows.shape.report_unknown_fields(raw, "$", note)
-            if misses.latest is not before:
-                self._rows.shape.report_unknown_values(row, "$", note)
+            row = self._rows.row(raw, _noting(drift, within))
+        except READING_ERRORS as error:
+            raise decode_error(body, error, within=within) from None
         return row
+
+
+def decode(data: bytes | bytearray | str, type: type[T], *, entry_types: Sequence[type[SucceededEntry]] = ()) -> T:
+    """Return what JSON holds that Amili wrote, or `encode`: a model, or a ``list`` of them.
+
+    It reads as the client does: leniently where it must, and with what no field names in ``extra``. Batches may hold
+    the entry types that are given here.
+
+    Raises:
+        DecodeError: it is not of this type, or no JSON.
+    """
+    body = data.encode() if isinstance(data, str) else data
+    read: T = _reader_of(type, tuple(entry_types)).bare(body, None)  # type: ignore[arg-type]  # a class can be hashed
+    return read
+
+
+@lru_cache(maxsize=64)
+def _reader_of(type: Any, entry_types: tuple[Any, ...]) -> Reader[Any]:
+    return Reader(type, entry_types=entry_types)
 
 
 def _noting(drift: DriftSink | None, within: str) -> DriftReporter | None:

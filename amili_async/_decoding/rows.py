@@ -3,130 +3,184 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from amili_async._decoding.drift import DriftBuffer, DriftReporter
-from amili_async._decoding.lenient import JSON, Coercer, Items, shape_of
-from amili_async.models import Model, RawValue, Summary
+from amili_async._decoding.drift import DriftReporter, Findings
+from amili_async._decoding.failures import READING_ERRORS
+from amili_async._decoding.lenient import JSON, Coercer, below, coercer_of
+from amili_async._decoding.places import Places
+from amili_async._decoding.shapes import Decoder, Shapes, is_untyped
+from amili_async.models import RawValue, Received, Summary
+from amili_async.models._open_enum import misses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from amili_async.events import DriftKind
 
 T = TypeVar("T")
 
 
-class PageBody(Model, Generic[T], frozen=True, kw_only=True):
-    """The body of a list."""
+class PageBody(Received, frozen=True, kw_only=True):
+    """The body of a list; what ``data`` holds is given when it is decoded."""
 
     summary: Summary | None = None
-    data: list[T]
+    data: list[Any]
 
 
 class Rows(ABC, Generic[T]):
-    """How rows of one type are decoded. What does not fit raises ``msgspec.ValidationError``.
+    """How rows of one type are decoded, and what is learnt of them.
 
-    ``note`` is told of leniencies and of unknown types of entry; nobody listens where it is ``None``.
+    ``note`` is told of drift; nobody listens where it is ``None``.
     """
 
-    @cached_property
-    def shape(self) -> Coercer:
-        """What may stand where in such a row."""
-        return self.make_shape()
+    def __init__(self, shapes: Shapes) -> None:
+        self.shapes = shapes
 
     @abstractmethod
-    def make_shape(self) -> Coercer:
-        """Return what may stand where in such a row."""
+    def page(self, body: bytes | bytearray, note: DriftReporter | None) -> PageBody:
+        """Return a whole page, read strictly in one pass.
 
-    @abstractmethod
-    def page(self, body: bytes | bytearray, note: DriftReporter | None) -> tuple[Summary | None, list[T]]:
-        """Return a whole page in one pass."""
+        Raises:
+            msgspec.DecodeError: it is not quite as documented or learnt; what else `READING_ERRORS` names.
+        """
 
     @abstractmethod
     def row(self, raw: JSON, note: DriftReporter | None) -> T:
-        """Return one row, read strictly."""
+        """Return one row: read strictly, else leniently.
 
-    @abstractmethod
-    def bent(self, raw: JSON, note: DriftReporter | None) -> T:
-        """Return one row, read leniently."""
+        Raises:
+            msgspec.DecodeError: no reading makes sense of it; what else `READING_ERRORS` names.
+        """
 
 
-class PlainRows(Rows[T]):
-    """Rows whose type says all that there is to say: every row but a batch."""
+class TypedRows(Rows[T]):
+    """Rows of which a type says what they hold."""
 
-    def __init__(self, row_type: type[T]) -> None:
-        self._row_type = row_type
-        self._row = msgspec.json.Decoder(row_type)
+    def __init__(self, row_type: Any, shapes: Shapes, *, holding: Sequence[type] = ()) -> None:
+        super().__init__(shapes)
+        self._type = row_type
+        self.places = Places(row_type, self.given())
+        self._exact = any(map(is_untyped, (row_type, *holding)))
+        self._page: Decoder[PageBody] = self.decoder(lambda: self.page_of(shapes.of(row_type)))
+        self._row: Decoder[T] = self.decoder(lambda: shapes.of(row_type))
+
+    def given(self) -> dict[str, object]:
+        """Return annotations of fields that say more than the row type's own."""
+        return {}
+
+    def decoder(self, make: Callable[[], object]) -> Decoder[Any]:
+        """Return a strict decoder for something that such rows are a part of."""
+        return Decoder(self.shapes, make, exact=self._exact)
 
     @cached_property
-    def _page(self) -> msgspec.json.Decoder[PageBody[T]]:
-        page: Any = PageBody
-        return msgspec.json.Decoder(page[self._row_type])
+    def coercer(self) -> Coercer:
+        """What may stand where in such a row."""
+        return coercer_of(self._type)
 
-    def make_shape(self) -> Coercer:
-        """Return what the type's annotations say."""
-        return shape_of(self._row_type)
+    def page_of(self, row: object) -> type[Received]:
+        """Return the type of a page of rows."""
+        return self.shapes.struct(PageBody, {"data": list[Any] if row is Any else list[row]})  # type: ignore[valid-type]  # made at run time
 
-    def page(self, body: bytes | bytearray, note: DriftReporter | None) -> tuple[Summary | None, list[T]]:  # noqa: ARG002  # a plain row has no entries
-        """Return a whole page in one pass."""
-        page = self._page.decode(body)
-        return page.summary, page.data
+    def strict_page(self, body: bytes | bytearray, note: DriftReporter | None) -> PageBody:  # noqa: ARG002  # what batches need
+        """Return a whole page, whatever there is to look for in it."""
+        return self._page.decode(body)
 
-    def row(self, raw: JSON, note: DriftReporter | None) -> T:  # noqa: ARG002  # a plain row has no entries
-        """Return one row, read strictly."""
+    def strict_row(self, raw: JSON, note: DriftReporter | None) -> T:  # noqa: ARG002  # what batches need
+        """Return one row, whatever there is to look for in it."""
         return self._row.decode(raw)
 
-    def bent(self, raw: JSON, note: DriftReporter | None) -> T:
-        """Return one row, read leniently."""
-        kept = DriftBuffer()
-        row = self._row.decode(self.shape.coerce(raw, "$", kept))
-        kept.pass_on(note)
+    def page(self, body: bytes | bytearray, note: DriftReporter | None) -> PageBody:
+        """Return a whole page, read strictly in one pass."""
+        before = misses.latest
+        page = self.strict_page(body, note)
+        self._look_at(page.data, before, note)
+        if note is not None:
+            _envelope.report((page,), note)
+        return page
+
+    def row(self, raw: JSON, note: DriftReporter | None) -> T:
+        """Return one row: read strictly, else leniently."""
+        before = misses.latest
+        try:
+            row = self.strict_row(raw, note)
+            self._look_at((row,), before, note)
+        except READING_ERRORS:
+            found = Findings()
+            row = self.coercer.read(raw, "$", found)
+            self.learn(found)
+            found.tell(note)
+            self._look_at((row,), before, note)
+            if found.members or found.nulls:
+                # What was learnt of this row holds for it first: it is to be like those behind it.
+                with suppress(*READING_ERRORS):
+                    row = self.strict_row(raw, None)
         return row
+
+    def learn(self, found: Findings) -> None:
+        """Learn from a row that was read leniently."""
+        self.shapes.learn(found)
+
+    def _look_at(self, rows: Any, before: object, note: DriftReporter | None) -> None:
+        self.places.check_amounts(rows)
+        if misses.latest is not before:
+            self.shapes.learn_values(self.places.enums)
+        if note is not None:
+            self.places.report(rows, note)
+
+
+_envelope = Places(PageBody)
 
 
 class OpenRows(Rows[RawValue]):
     """Rows of which nothing is known but that they are JSON."""
 
-    def make_shape(self) -> Coercer:
-        """Return the shape that anything has."""
-        return Coercer(msgspec.Raw)
-
-    def page(self, body: bytes | bytearray, note: DriftReporter | None) -> tuple[Summary | None, list[RawValue]]:  # noqa: ARG002  # there is nothing to tell
+    def page(self, body: bytes | bytearray, note: DriftReporter | None) -> PageBody:  # noqa: ARG002  # there is nothing to tell
         """Return a whole page in one pass."""
-        page = _raw_rows.decode(body)
-        return page.summary, [RawValue(raw=bytes(raw)) for raw in page.data]
+        page = _raw_page.decode(body)
+        return PageBody(summary=page.summary, data=[self.row(raw, None) for raw in page.data])
 
     def row(self, raw: JSON, note: DriftReporter | None) -> RawValue:  # noqa: ARG002  # there is nothing to tell
         """Return one row, copied."""
         return RawValue(raw=bytes(raw))
-
-    def bent(self, raw: JSON, note: DriftReporter | None) -> RawValue:
-        """Return one row, copied."""
-        return self.row(raw, note)
 
 
 class ListRows(Rows[list[T]]):
     """Lists of rows: what a user's own request may ask for as ``list[Batch]``."""
 
     def __init__(self, rows: Rows[T]) -> None:
+        super().__init__(rows.shapes)
         self._rows = rows
 
-    def make_shape(self) -> Coercer:
-        """Return an array of what the rows are."""
-        return Items(list[msgspec.Raw], self._rows.shape)
-
-    def page(self, body: bytes | bytearray, note: DriftReporter | None) -> tuple[Summary | None, list[list[T]]]:
+    def page(self, body: bytes | bytearray, note: DriftReporter | None) -> PageBody:
         """Return a page of lists."""
-        page = _raw_rows.decode(body)
-        return page.summary, [self.row(raw, note) for raw in page.data]
+        page = _raw_page.decode(body)
+        return PageBody(summary=page.summary, data=[self.row(raw, note) for raw in page.data])
 
     def row(self, raw: JSON, note: DriftReporter | None) -> list[T]:
-        """Return one list, read strictly."""
-        return [self._rows.row(one, note) for one in _raws.decode(raw)]
+        """Return one list, each of its rows read strictly or leniently."""
 
-    def bent(self, raw: JSON, note: DriftReporter | None) -> list[T]:
-        """Return one list, read leniently."""
-        return [self._rows.bent(one, note) for one in _raws.decode(raw)]
+        def note_below(kind: DriftKind, path: str, found: str) -> None:
+            if note is not None:
+                note(kind, f"$[...]{path[1:]}", found)
+
+        rows: list[T] = []
+        for index, one in enumerate(_raws.decode(raw)):
+            try:
+                rows.append(self._rows.row(one, None if note is None else note_below))
+            except READING_ERRORS as error:
+                raise below(f"[{index}]", error) from None
+        return rows
+
+
+class _RawPage(msgspec.Struct):
+    data: list[msgspec.Raw]
+    summary: Summary | None = None
 
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
-_raw_rows: msgspec.json.Decoder[PageBody[msgspec.Raw]] = msgspec.json.Decoder(PageBody[msgspec.Raw])
+_raw_page = msgspec.json.Decoder(_RawPage)

@@ -9,7 +9,7 @@ import typer
 from amili_async.cli._client_context import opened
 from amili_async.cli._console import say, write_fields, write_json
 from amili_async.cli._options import All, AsJson, CursorText, Limit, OrganizationId, PageSize
-from amili_async.cli._results import Listing, show_one
+from amili_async.cli._results import Listing, further_members, show_one
 from amili_async.cli._running import DONE, FAILED, command_line, run
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def wait_for_batch(
 
 
 def _fields(batch: Batch) -> Iterator[tuple[str, object]]:
-    """Yield what is shown of a batch: its members, then a line for each of its objects, as JSON."""
+    """Yield what is shown of a batch: its members, then a line for each of its objects, and the reasons of failures."""
     from amili_async import encode  # noqa: PLC0415  # only where there is a batch
 
     yield "batch", batch.batch_id
@@ -119,5 +119,6 @@ def _fields(batch: Batch) -> Iterator[tuple[str, object]]:
     yield "finished", batch.finished_at
     for entry in batch.succeeded:
         yield "succeeded", encode(entry).decode()
-    for failed in batch.failed:
-        yield "failed", failed.raw.decode()
+    for line in batch.failures():
+        yield "failed", line
+    yield from further_members(batch)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from amili_async import AmiliClient, Page, Pager
-    from amili_async.models import Model
+    from amili_async.models import Received
 
 T = TypeVar("T")
 
@@ -156,11 +156,20 @@ def show_one(
     run(work)
 
 
-def members(model: Model) -> Iterator[tuple[str, object]]:
-    """Yield the members of an object by their names on the wire; one that has members itself as JSON."""
+def members(model: Received) -> Iterator[tuple[str, object]]:
+    """Yield the members of an object by their names on the wire, those without a field last; objects as JSON."""
     from amili_async import encode  # noqa: PLC0415  # only where there is an object
     from amili_async.models import Model  # noqa: PLC0415  # the same
 
-    for field in msgspec.structs.fields(model):
+    for field in msgspec.structs.fields(type(model).plain):
         value: object = getattr(model, field.name)
-        yield field.encode_name, encode(value).decode() if isinstance(value, Model) else value
+        if field.name != "extra":
+            yield field.encode_name, encode(value).decode() if isinstance(value, Model) else value
+    yield from further_members(model)
+
+
+def further_members(model: Received) -> Iterator[tuple[str, object]]:
+    """Yield the members of an object that no field names."""
+    encoder = msgspec.json.Encoder(decimal_format="number")
+    for name, value in model.extra.items():
+        yield name, encoder.encode(value).decode() if isinstance(value, dict | list) else value

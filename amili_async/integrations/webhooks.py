@@ -39,7 +39,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple, Never, Protocol, Self, TypeAlias, TypedDict, runtime_checkable
 
 from amili_async._call.hooks import Hooks
-from amili_async._decoding.drift import DriftBuffer
+from amili_async._decoding.drift import Findings
 from amili_async.errors import ConfigurationError, DecodeError, WebhookVerificationError
 from amili_async.events import Drift, DriftKind, QuarantinedRow
 from amili_async.webhooks import Event, UnknownEvent
@@ -381,9 +381,9 @@ class WebhookReceiver:
         except Exception:
             logger.exception("webhook refused: verifying it failed")
             return WebhookResponse(401)
-        drift = DriftBuffer()
+        found = Findings()
         try:
-            event = read_event(body, headers, drift)
+            event = read_event(body, headers, found.drift)
         except DecodeError as error:
             name = header(headers, EVENT_HEADER) or ""
             return UnknownEvent(name=name, raw=bytes(body), problem=f"{error.message} at $")
@@ -393,8 +393,8 @@ class WebhookReceiver:
             logger.warning("webhook refused: its timeStamp is too long ago, or ahead")
             return WebhookResponse(401)
         if isinstance(event, UnknownEvent) and event.problem is None:
-            drift("type", "$.type", _shown(event.name))
-        drift.pass_on(self._drift_of(event))
+            found.drift("type", "$.type", _shown(event.name))
+        found.tell(self._drift_of(event))
         return event
 
     def _drift_of(self, event: AnyEvent) -> Callable[[DriftKind, str, str], None]:

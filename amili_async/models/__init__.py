@@ -17,10 +17,12 @@ from amili_async.models._batches import Batch, BatchState, BatchType, LegacyErro
 from amili_async.models._cases import Case, CaseInvoice, CaseStatus, CaseSubStatus, Debtor, DebtorType
 from amili_async.models._entries import FailedEntry, InvoiceSuccess, SucceededEntry, UnknownEntry
 from amili_async.models._envelope import Accepted, RawValue, Summary
+from amili_async.models._extra import Extra
 from amili_async.models._inputs import DateLike
-from amili_async.models._invoices import Creditor, Invoice, InvoiceStatus, InvoiceType, NewInvoice
+from amili_async.models._invoices import Creditor, Currency, Invoice, InvoiceStatus, InvoiceType, NewInvoice
 from amili_async.models._open_enum import OpenEnum
 from amili_async.models._payments import NewCorrection, NewPayment, PaymentType
+from amili_async.models._received import Received
 from amili_async.models._settlements import CollectionType, Settlement
 
 __all__ = [
@@ -41,9 +43,11 @@ __all__ = [
     "CaseSubStatus",
     "CollectionType",
     "Creditor",
+    "Currency",
     "DateLike",
     "Debtor",
     "DebtorType",
+    "Extra",
     "FailedEntry",
     "Invoice",
     "InvoiceStatus",
@@ -59,6 +63,7 @@ __all__ = [
     "OpenEnum",
     "PaymentType",
     "RawValue",
+    "Received",
     "Settlement",
     "SucceededEntry",
     "Summary",

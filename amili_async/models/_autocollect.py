@@ -1,36 +1,80 @@
 """AutoCollect's batch: the older API's one object, all in lower case on the wire.
 
 Members are documented by name only (D), their kinds are inferred (I); dates are the text that Amili wrote.
-``settlement`` is cut off on the public page.
+``settlement`` is cut off on the public page. What was read is written as it came, kinds of values and nulls included:
+`autocollect.get_batch` and `autocollect.send_batch` are the two halves of one exchange.
 """
 
-from decimal import Decimal
-from typing import ClassVar, TypeAlias
+from contextlib import suppress
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import msgspec
+from msgspec import UNSET
 
-from amili_async.models._base import Model, NumberText, StringifiedInts, lower
+from amili_async.models._base import lower
+from amili_async.models._extra import value_of
+from amili_async.models._inputs import is_bounded
+from amili_async.models._received import NOT_SENT, Maybe, NumberText, Received, show
 
-Scalar: TypeAlias = str | int | float | bool | None
-"""A member of which not even the kind is known."""
+if TYPE_CHECKING:
+    OpenValue: TypeAlias = str | int | Decimal | bool | list[object] | dict[str, object] | None
+    Amount: TypeAlias = Decimal | None
+    ABSENT: Any = None
+else:
+    # Kept as they came, null told apart from absent; what users see of them is made when they look.
+    OpenValue = Amount = object
+    ABSENT = UNSET
 
 
-class AutoCollectContact(Model, frozen=True, kw_only=True, gc=False, rename=lower):
+class _Object(Received, frozen=True, kw_only=True, rename=lower):
+    """An object with members of which not even the kind is known, and with amounts: numbers, or text."""
+
+    open_values: ClassVar[tuple[str, ...]] = ()
+    amounts: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name in vars(cls).get("open_values", ()):
+            show(cls, name, value_of)
+        for name in vars(cls).get("amounts", ()):
+            show(cls, name, _amount)
+
+    def __post_init__(self) -> None:
+        for name in self.amounts:
+            try:
+                getattr(self, name)
+            except ValueError:
+                raise ValueError(f"Expected an amount in {name}") from None
+
+
+def _amount(value: Any) -> Decimal | None:
+    if value is UNSET or value is None:
+        return None
+    if isinstance(value, str | int | Decimal) and not isinstance(value, bool):
+        with suppress(InvalidOperation):
+            found = Decimal(value)
+            if is_bounded(found):
+                return found
+    raise ValueError
+
+
+class AutoCollectContact(Received, frozen=True, kw_only=True, gc=False, rename=lower):
     """A person at a creditor. ``repr`` shows nothing of them."""
 
     private: ClassVar[frozenset[str]] = frozenset({"full_name", "work_phone", "email"})
 
-    full_name: str | None = None
-    work_phone: str | None = None
-    email: str | None = None
-    is_invoice_query: bool | None = None
-    is_remittance_report: bool | None = None
-    is_order_confirmation: bool | None = None
-    is_collection_list: bool | None = None
-    is_web: bool | None = None
+    full_name: Maybe[str] = None
+    work_phone: Maybe[str] = None
+    email: Maybe[str] = None
+    is_invoice_query: Maybe[bool] = None
+    is_remittance_report: Maybe[bool] = None
+    is_order_confirmation: Maybe[bool] = None
+    is_collection_list: Maybe[bool] = None
+    is_web: Maybe[bool] = None
 
 
-class AutoCollectCreditor(StringifiedInts, frozen=True, kw_only=True, gc=False, rename=lower):
+class AutoCollectCreditor(_Object, frozen=True, kw_only=True):
     """A creditor."""
 
     private: ClassVar[frozenset[str]] = frozenset({"full_name", "street", "city", "zip_code", "bank_account_no"})
@@ -42,58 +86,65 @@ class AutoCollectCreditor(StringifiedInts, frozen=True, kw_only=True, gc=False, 
         "source_id",
         "last_settlement_id",
     )
+    open_values: ClassVar[tuple[str, ...]] = (
+        "vat_type",
+        "reminder_flow",
+        "debt_collection_transfer",
+        "invoice_archive",
+    )
 
-    id_number: NumberText | None = None
-    parent_id_number: NumberText | None = None
-    only_debt_collection: bool | None = None
-    vat_type: Scalar = None
-    full_name: str | None = None
-    street: str | None = None
-    city: str | None = None
-    zip_code: NumberText | None = None
-    country_code: str | None = None
-    bank_account_no: NumberText | None = None
-    contact: AutoCollectContact | None = None
-    case_handler: AutoCollectContact | None = None
-    source_id: NumberText | None = None
-    reminder_flow: Scalar = None
-    debt_collection_transfer: Scalar = None
-    invoice_archive: Scalar = None
-    has_foreign_debtors: bool | None = None
-    has_foreign_currency: bool | None = None
-    disabled: bool | None = None
-    last_settlement_id: NumberText | None = None
+    id_number: Maybe[NumberText] = None
+    parent_id_number: Maybe[NumberText] = None
+    only_debt_collection: Maybe[bool] = None
+    vat_type: OpenValue = ABSENT
+    full_name: Maybe[str] = None
+    street: Maybe[str] = None
+    city: Maybe[str] = None
+    zip_code: Maybe[NumberText] = None
+    country_code: Maybe[str] = None
+    bank_account_no: Maybe[NumberText] = None
+    contact: Maybe[AutoCollectContact] = None
+    case_handler: Maybe[AutoCollectContact] = None
+    source_id: Maybe[NumberText] = None
+    reminder_flow: OpenValue = ABSENT
+    debt_collection_transfer: OpenValue = ABSENT
+    invoice_archive: OpenValue = ABSENT
+    has_foreign_debtors: Maybe[bool] = None
+    has_foreign_currency: Maybe[bool] = None
+    disabled: Maybe[bool] = None
+    last_settlement_id: Maybe[NumberText] = None
 
 
-class AutoCollectEvent(StringifiedInts, frozen=True, kw_only=True, gc=False, rename=lower):
+class AutoCollectEvent(Received, frozen=True, kw_only=True, gc=False, rename=lower):
     """Something that happened in a case."""
 
     private: ClassVar[frozenset[str]] = frozenset({"message", "subject"})
     numbers: ClassVar[tuple[str, ...]] = ("conversation_id", "attachment_id")
 
-    type: str | None = None
-    logged_at: str | None = None
-    message: str | None = None
-    subject: str | None = None
-    conversation_id: NumberText | None = None
-    attachment_id: NumberText | None = None
+    type: Maybe[str] = None
+    logged_at: Maybe[str] = None
+    message: Maybe[str] = None
+    subject: Maybe[str] = None
+    conversation_id: Maybe[NumberText] = None
+    attachment_id: Maybe[NumberText] = None
     """What ``autocollect.attachment`` takes."""
 
 
-class AutoCollectPaymentDetails(StringifiedInts, frozen=True, kw_only=True, gc=False):
+class AutoCollectPaymentDetails(_Object, frozen=True, kw_only=True, rename="camel"):
     """How a case is to be paid; the one object of AutoCollect that is camelCase."""
 
     private: ClassVar[frozenset[str]] = frozenset({"kid", "bank_account"})
     numbers: ClassVar[tuple[str, ...]] = ("kid", "bank_account")
+    amounts: ClassVar[tuple[str, ...]] = ("payment_value",)
 
-    payment_value: Decimal | None = None
-    currency: str | None = None
-    kid: NumberText | None = None
-    bank_account: NumberText | None = None
-    due_date: str | None = None
+    payment_value: Amount = ABSENT
+    currency: Maybe[str] = None
+    kid: Maybe[NumberText] = None
+    bank_account: Maybe[NumberText] = None
+    due_date: Maybe[str] = None
 
 
-class AutoCollectCase(StringifiedInts, frozen=True, kw_only=True, gc=False, rename=lower):
+class AutoCollectCase(_Object, frozen=True, kw_only=True):
     """A case. Amounts are in major units of the currency."""
 
     private: ClassVar[frozenset[str]] = frozenset({"customer_ref", "customer_name"})
@@ -104,39 +155,46 @@ class AutoCollectCase(StringifiedInts, frozen=True, kw_only=True, gc=False, rena
         "case_number",
         "status_statuscode",
     )
+    open_values: ClassVar[tuple[str, ...]] = ("reminders", "debt_collection_list")
+    amounts: ClassVar[tuple[str, ...]] = (
+        *("original_sum", "paid_sum", "remaining_sum"),
+        *("original_principal", "paid_principal", "remaining_principal"),
+        *("original_fee", "paid_fee", "remaining_fee"),
+        *("original_interest", "paid_interest", "remaining_interest"),
+    )
 
-    customer_ref: NumberText | None = None
-    customer_name: str | None = None
-    ledger_ref: NumberText | None = None
-    reference_number: NumberText | None = None
-    case_number: NumberText | None = None
-    currency_code: str | None = None
-    reg_date: str | None = None
-    closure_date: str | None = None
-    is_debt_collection: bool | None = None
-    bill_date: str | None = None
-    due_date: str | None = None
-    original_sum: Decimal | None = None
-    paid_sum: Decimal | None = None
-    remaining_sum: Decimal | None = None
-    original_principal: Decimal | None = None
-    paid_principal: Decimal | None = None
-    remaining_principal: Decimal | None = None
-    original_fee: Decimal | None = None
-    paid_fee: Decimal | None = None
-    remaining_fee: Decimal | None = None
-    original_interest: Decimal | None = None
-    paid_interest: Decimal | None = None
-    remaining_interest: Decimal | None = None
-    service_description: str | None = msgspec.field(default=None, name="service_description")
-    status_statuscode: NumberText | None = msgspec.field(default=None, name="status_statuscode")
-    reminders: Scalar = None
-    debt_collection_list: Scalar = None
-    history: tuple[AutoCollectEvent, ...] = ()
-    payment_details: AutoCollectPaymentDetails | None = msgspec.field(default=None, name="paymentDetails")
+    customer_ref: Maybe[NumberText] = None
+    customer_name: Maybe[str] = None
+    ledger_ref: Maybe[NumberText] = None
+    reference_number: Maybe[NumberText] = None
+    case_number: Maybe[NumberText] = None
+    currency_code: Maybe[str] = None
+    reg_date: Maybe[str] = None
+    closure_date: Maybe[str] = None
+    is_debt_collection: Maybe[bool] = None
+    bill_date: Maybe[str] = None
+    due_date: Maybe[str] = None
+    original_sum: Amount = ABSENT
+    paid_sum: Amount = ABSENT
+    remaining_sum: Amount = ABSENT
+    original_principal: Amount = ABSENT
+    paid_principal: Amount = ABSENT
+    remaining_principal: Amount = ABSENT
+    original_fee: Amount = ABSENT
+    paid_fee: Amount = ABSENT
+    remaining_fee: Amount = ABSENT
+    original_interest: Amount = ABSENT
+    paid_interest: Amount = ABSENT
+    remaining_interest: Amount = ABSENT
+    service_description: Maybe[str] = msgspec.field(default=None, name="service_description")
+    status_statuscode: Maybe[NumberText] = msgspec.field(default=None, name="status_statuscode")
+    reminders: OpenValue = ABSENT
+    debt_collection_list: OpenValue = ABSENT
+    history: tuple[AutoCollectEvent, ...] = NOT_SENT
+    payment_details: Maybe[AutoCollectPaymentDetails] = msgspec.field(default=None, name="paymentDetails")
 
 
-class AutoCollectSettlement(StringifiedInts, frozen=True, kw_only=True, gc=False, rename=lower):
+class AutoCollectSettlement(Received, frozen=True, kw_only=True, gc=False, rename=lower):
     """A settlement, as far as the public page goes."""
 
     private: ClassVar[frozenset[str]] = frozenset({"customer_ref"})
@@ -148,20 +206,20 @@ class AutoCollectSettlement(StringifiedInts, frozen=True, kw_only=True, gc=False
         "case_number",
     )
 
-    creditor_id: NumberText | None = None
-    customer_ref: NumberText | None = None
-    ledger_ref: NumberText | None = None
-    reference_number: NumberText | None = None
-    case_number: NumberText | None = None
+    creditor_id: Maybe[NumberText] = None
+    customer_ref: Maybe[NumberText] = None
+    ledger_ref: Maybe[NumberText] = None
+    reference_number: Maybe[NumberText] = None
+    case_number: Maybe[NumberText] = None
 
 
-class AutoCollectBatch(StringifiedInts, frozen=True, kw_only=True, gc=False, rename=lower):
+class AutoCollectBatch(Received, frozen=True, kw_only=True, rename=lower):
     """What ``autocollect.get_batch`` returns and ``autocollect.send_batch`` takes."""
 
     numbers: ClassVar[tuple[str, ...]] = ("batch_id",)
 
-    batch_id: NumberText | None = None
-    offline: bool | None = None
-    creditors: tuple[AutoCollectCreditor, ...] = msgspec.field(default=(), name="creditor")
-    cases: tuple[AutoCollectCase, ...] = msgspec.field(default=(), name="case")
-    settlements: tuple[AutoCollectSettlement, ...] = msgspec.field(default=(), name="settlement")
+    batch_id: Maybe[NumberText] = None
+    offline: Maybe[bool] = None
+    creditors: tuple[AutoCollectCreditor, ...] = msgspec.field(default=NOT_SENT, name="creditor")
+    cases: tuple[AutoCollectCase, ...] = msgspec.field(default=NOT_SENT, name="case")
+    settlements: tuple[AutoCollectSettlement, ...] = msgspec.field(default=NOT_SENT, name="settlement")

@@ -4,18 +4,16 @@ The annotations of models are read when a class is made, so no module with a mod
 names `amili_async.models` as its module, where the names in them are not to be found.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, ClassVar
 
 import msgspec
 
-from amili_async._upstream.msgspec import set_frozen
+from amili_async.models._extra import Extra
 
-if TYPE_CHECKING:
-    NumberText = str
-else:
-    # Read as either; `StringifiedInts` makes it the one type that users see.
-    NumberText = int | str
+EXTRA = "(extra)"
+"""What msgspec takes for the wire's name of the field ``extra``; no such member is ever written."""
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -27,6 +25,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     private: ClassVar[frozenset[str]] = frozenset()
     """The members that hold personal data or bytes as received, which ``repr`` does not show."""
 
+    direct: ClassVar[bool] = False
+    """Whether msgspec may try to write it as its fields stand, and gives up where that would not be all."""
+
     def to_builtins(self) -> object:
         """Return what stands for this model in JSON; what holds raw parts or extra members overrides it."""
         return self
@@ -34,7 +35,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     def __rich_repr__(self) -> list[tuple[str, object]]:
         values = ((field, getattr(self, field.name)) for field in msgspec.structs.fields(type(self)))
         return [
-            (field.name, _Hidden() if field.name in self.private else value)
+            (field.name, Hidden() if field.name in self.private else value)
             for field, value in values
             if field.required or value != field.default
         ]
@@ -44,21 +45,11 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
         return f"{type(self).__name__}({shown})"
 
 
-class _Hidden:
+class Hidden:
+    """What ``repr`` shows of a value that it must not show."""
+
     def __repr__(self) -> str:
         return "..."
-
-
-class StringifiedInts(Model, frozen=True, kw_only=True):
-    """A model with members of `NumberText`, named in ``numbers``."""
-
-    numbers: ClassVar[tuple[str, ...]] = ()
-
-    def __post_init__(self) -> None:
-        for name in self.numbers:
-            value: object = getattr(self, name)
-            if isinstance(value, int):
-                set_frozen(self, name, str(value))
 
 
 def lower(name: str) -> str:
@@ -69,19 +60,41 @@ def lower(name: str) -> str:
 def encode(model: Model | Sequence[Model]) -> bytes:
     """Return the JSON that stands for a model, or for several, on the wire.
 
-    Members at their default are left out, money is written as the digits of its `Decimal`, and what a model keeps raw
-    is written byte for byte. What this writes decodes to an equal value; only what stood in ``extra`` has no field to
-    come back to, so msgspec refuses it there (to keep such an object, pickle it).
+    What was absent is left out, money is written as the digits of its `Decimal`, what a model keeps raw byte for byte,
+    and ``extra`` among the members. What this writes `decode` reads to an equal value.
     """
-    if isinstance(model, Model):
-        return _encoder.encode(model.to_builtins())
-    return _encoder.encode([one.to_builtins() for one in model])
+    if model.direct if isinstance(model, Model) else all(one.direct for one in model):
+        with suppress(_NotDirectError):
+            found = _encoder.encode(model)
+            # Of a plain dict that a caller gave as `extra` msgspec does not ask: it writes it under its own name.
+            if _EXTRA not in found:
+                return found
+    return _encoder.encode(written(model))
 
 
-def members_of(model: Model) -> dict[str, object]:
-    """Return a model's members, by their names on the wire, without those at their default."""
-    return dict(_members.decode(_encoder.encode(model)))
+def written(value: Any) -> Any:
+    """Return what stands for a value in JSON, models at any depth included."""
+    if isinstance(value, Model):
+        built = value.to_builtins()
+        return value if built is value else written(built)
+    if isinstance(value, Extra):
+        return value.members
+    if isinstance(value, Mapping):
+        return {name: written(member) for name, member in value.items()}  # pyright: ignore[reportUnknownVariableType]  # of any kind
+    if isinstance(value, list | tuple):
+        return [written(item) for item in value]  # pyright: ignore[reportUnknownVariableType]  # of any kind
+    return value
 
 
-_encoder = msgspec.json.Encoder(decimal_format="number")
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+class _NotDirectError(Exception):
+    """A struct that is not written as its fields stand was met."""
+
+
+def _refuse(value: object) -> object:
+    if isinstance(value, Extra):
+        raise _NotDirectError
+    raise NotImplementedError(f"a {type(value).__name__} cannot be written as JSON")
+
+
+_EXTRA = f'"{EXTRA}"'.encode()
+_encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=_refuse)

@@ -5,8 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
-from amili_async.models._base import Model, lower, members_of
+from amili_async.models._base import lower
 from amili_async.models._open_enum import OpenEnum
+from amili_async.models._received import NOT_SENT, Maybe, NumberText, Received
+
+MAX_LINE = 300
+"""The characters of a line of `Batch.failures`, at most."""
 
 
 class BatchState(OpenEnum):
@@ -19,8 +23,8 @@ class BatchState(OpenEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether nothing will change any more."""
-        return self in _TERMINAL
+        """Whether nothing will change any more; ``Success`` is final as ``SUCCESS`` is."""
+        return self.upper() in _TERMINAL
 
 
 _TERMINAL = frozenset({BatchState.SUCCESS, BatchState.PARTIAL, BatchState.FAILED})
@@ -28,37 +32,49 @@ _NEITHER = BatchState("UNKNOWN")
 
 
 class BatchType(OpenEnum):
-    """What a batch holds (D: ``NONE``, ``INVOICE``; the others are expected)."""
+    """What a batch holds (D: ``NONE``, ``INVOICE``; I: ``PAYMENT``, ``CORRECTION``)."""
 
     NONE = "NONE"
     INVOICE = "INVOICE"
+    PAYMENT = "PAYMENT"
+    CORRECTION = "CORRECTION"
 
 
-class LegacyError(Model, frozen=True, kw_only=True, gc=False, rename=lower):
+class LegacyError(Received, frozen=True, kw_only=True, gc=False, rename=lower):
     """What was wrong with one object of a batch (D, get-all-batches-3939027e0)."""
 
     private: ClassVar[frozenset[str]] = frozenset({"message"})
 
-    object_name: str | None = None
-    object_index: int | None = None
-    message: str | None = None
+    object_name: Maybe[str] = None
+    object_index: Maybe[int] = None
+    message: Maybe[str] = None
 
 
-class LegacyResponse(Model, frozen=True, kw_only=True, gc=False, rename=lower):
+class LegacyResponse(Received, frozen=True, kw_only=True, gc=False, rename=lower):
     """What became of one object of a batch (D, get-all-batches-3939027e0)."""
 
-    object_name: str | None = None
-    object_index: int | None = None
-    ledger_ref: str | None = None
-    status_statuscode: str | None = msgspec.field(default=None, name="status_statuscode")
+    numbers: ClassVar[tuple[str, ...]] = ("status_statuscode",)
+
+    object_name: Maybe[str] = None
+    object_index: Maybe[int] = None
+    ledger_ref: Maybe[str] = None
+    status_statuscode: Maybe[NumberText] = msgspec.field(default=None, name="status_statuscode")
+    """Anything but zero tells of a failure (I)."""
 
 
-class LegacyStatus(Model, frozen=True, kw_only=True, gc=False, rename=lower):
+class LegacyStatus(Received, frozen=True, kw_only=True, gc=False, rename=lower):
     """The status of a batch as an object (D for batches; I for the answer to AutoCollect's ``send_batch``)."""
 
-    status_code: int | None = None
-    errors: tuple[LegacyError, ...] = ()
-    responses: tuple[LegacyResponse, ...] = ()
+    status_code: Maybe[int] = None
+    """Anything but zero tells of a failure (I)."""
+    errors: tuple[LegacyError, ...] = NOT_SENT
+    responses: tuple[LegacyResponse, ...] = NOT_SENT
+
+    @property
+    def went_wrong(self) -> bool:
+        """Whether anything in it tells of a failure (I)."""
+        codes = (self.status_code, *(response.status_statuscode for response in self.responses))
+        return bool(self.errors) or any(code is not None and str(code).strip("0 ") for code in codes)
 
 
 if TYPE_CHECKING:
@@ -76,34 +92,46 @@ else:
     _ByEntry = Generic[Succeeded, Failed]
 
 
-class Batch(Model, _ByEntry, frozen=True, kw_only=True, gc=False):
+class Batch(Received, _ByEntry, frozen=True, kw_only=True, gc=False):
     """What a write became. Both shapes of the API, ``status`` as text and as an object, are this one type.
 
     Documented (D): get-all-batches-3939027e0, getbatchbyid-4148060e0.
     """
 
     batch_id: str
-    type: BatchType | None = None
-    status: BatchState | LegacyStatus | None = None
+    type: Maybe[BatchType] = None
+    status: Maybe[BatchState | LegacyStatus] = None
     """As received: text today, an object in the oldest generation. `state` is the same for both."""
-    created_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    finished_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    created_at: Maybe[Annotated[datetime, msgspec.Meta(tz=True)]] = None
+    finished_at: Maybe[Annotated[datetime, msgspec.Meta(tz=True)]] = None
     """Absent while the batch is queued (I)."""
-    organization_id: str | None = None
-    created_by: str | None = None
-    succeeded: tuple[Succeeded, ...] = ()
-    failed: tuple[Failed, ...] = ()
+    organization_id: Maybe[str] = None
+    created_by: Maybe[str] = None
+    succeeded: tuple[Succeeded, ...] = NOT_SENT
+    failed: tuple[Failed, ...] = NOT_SENT
+
+    if not TYPE_CHECKING:
+
+        def __init_subclass__(cls) -> None:
+            super().__init_subclass__()
+            if "__orig_bases__" not in vars(cls):
+                # What a user derives from `Batch` holds entries of any kind too.
+                cls.__parameters__ = (Succeeded, Failed)
+                cls.__orig_bases__ = tuple(
+                    base[Succeeded, Failed] if issubclass(base, Batch) else base for base in cls.__bases__
+                )
 
     @property
     def state(self) -> BatchState:
         """How far the batch is: the text itself; made of the outcome where the status is an object (I)."""
-        if isinstance(self.status, BatchState):
-            return self.status
-        if self.status is None:
+        status = self.status
+        if isinstance(status, BatchState):
+            return status if status.known else BatchState.__members__.get(status.upper(), status)
+        if status is None:
             return _NEITHER
         if self.finished_at is None:
             return BatchState.QUEUED
-        if not (self.failed or self.status.errors):
+        if not (self.failed or status.went_wrong):
             return BatchState.SUCCESS
         return BatchState.PARTIAL if self.succeeded else BatchState.FAILED
 
@@ -112,19 +140,36 @@ class Batch(Model, _ByEntry, frozen=True, kw_only=True, gc=False):
         """The status object of the oldest generation; ``None`` where the status is text."""
         return self.status if isinstance(self.status, LegacyStatus) else None
 
-    def to_builtins(self) -> object:
-        """Return the members, with unknown and failed entries as received."""
-        if not (self.succeeded or self.failed):
-            return self
-        members = members_of(msgspec.structs.replace(self, succeeded=(), failed=()))
-        if self.succeeded:
-            members["succeeded"] = [entry.to_builtins() for entry in self.succeeded]
-        if self.failed:
-            members["failed"] = [entry.to_builtins() for entry in self.failed]
-        return members
+    def failures(self) -> list[str]:
+        """Return what is known of each failure, a line each: of the entries in ``failed``, then of the legacy status.
+
+        A line is the object's number and the reason; where no reason can be made out, the entry's JSON.
+
+        The lines may name people, as `AmiliError.detail` may: no ``repr`` and no log of this package holds them.
+        """
+        errors = self.legacy_status.errors if self.legacy_status else ()
+        return [
+            *(_line(entry.reference, entry.message or _as_json(entry)) for entry in self.failed),
+            *(_line(_place(error), error.message) for error in errors),
+        ]
 
 
-def batch_of(succeeded: object, failed: object) -> Any:
+def _as_json(entry: "FailedEntry") -> str | None:
+    return None if entry.raw in {b"null", b"{}", b'""'} else entry.raw.decode("utf-8", "replace")
+
+
+def _place(error: LegacyError) -> str | None:
+    parts = [str(part) for part in (error.object_name, error.object_index) if part is not None]
+    return " ".join(parts) or None
+
+
+def _line(reference: str | None, message: str | None) -> str:
+    line = ": ".join(filter(None, (reference, message or "no reason given")))
+    line = " ".join("".join(char if char.isprintable() else " " for char in line).split())
+    return line if len(line) <= MAX_LINE else f"{line[: MAX_LINE - 1]}…"
+
+
+def batch_of(succeeded: object, failed: object, kind: type[Batch] = Batch) -> Any:
     """Return the type that batches with such entries are decoded as; what comes out is a plain `Batch`."""
-    generic: Any = Batch
+    generic: Any = kind
     return generic[succeeded, failed]

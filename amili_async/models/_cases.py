@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from amili_async.models._base import NumberText, StringifiedInts
-from amili_async.models._invoices import InvoiceType
+from amili_async.models._invoices import Currency, InvoiceType
 from amili_async.models._open_enum import OpenEnum
+from amili_async.models._received import NOT_SENT, Maybe, NumberText, Received
 
 
 class CaseStatus(OpenEnum):
@@ -30,29 +30,29 @@ class DebtorType(OpenEnum):
     PRIVATE = "PRIVATE"
 
 
-class CaseInvoice(StringifiedInts, frozen=True, kw_only=True, gc=False):
+class CaseInvoice(Received, frozen=True, kw_only=True, gc=False):
     """An invoice within a case (D). Amounts are in major units of the currency."""
 
     numbers: ClassVar[tuple[str, ...]] = ("invoice_number",)
 
-    invoice_id: str | None = None
-    invoice_number: NumberText | None = None
-    case_id: str | None = None
-    invoice_date: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    due_date: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    batch_id: str | None = None
-    registered_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    original_amount: Decimal | None = None
-    remaining_amount: Decimal | None = None
-    remaining_principal: Decimal | None = None
-    unique_source_invoice_id: str | None = None
-    paid_amount: Decimal | None = None
-    credited_amount: Decimal | None = None
-    currency: str | None = None
-    """ISO 4217; ``None`` where Amili sends the empty object that its page prints."""
+    invoice_id: Maybe[str] = None
+    invoice_number: Maybe[NumberText] = None
+    case_id: Maybe[str] = None
+    invoice_date: Maybe[Annotated[datetime, msgspec.Meta(tz=True)]] = None
+    due_date: Maybe[Annotated[datetime, msgspec.Meta(tz=True)]] = None
+    batch_id: Maybe[str] = None
+    registered_at: Maybe[Annotated[datetime, msgspec.Meta(tz=True)]] = None
+    original_amount: Maybe[Decimal] = None
+    remaining_amount: Maybe[Decimal] = None
+    remaining_principal: Maybe[Decimal] = None
+    unique_source_invoice_id: Maybe[str] = None
+    paid_amount: Maybe[Decimal] = None
+    credited_amount: Maybe[Decimal] = None
+    currency: Maybe[str | Currency] = None
+    """ISO 4217; or an object, as the page prints it."""
 
 
-class Debtor(StringifiedInts, frozen=True, kw_only=True, gc=False):
+class Debtor(Received, frozen=True, kw_only=True, gc=False):
     """Who owes (D up to ``full_name``, where the public page is cut off). ``repr`` shows no names."""
 
     private: ClassVar[frozenset[str]] = frozenset(
@@ -60,33 +60,33 @@ class Debtor(StringifiedInts, frozen=True, kw_only=True, gc=False):
     )
     numbers: ClassVar[tuple[str, ...]] = ("debtor_number", "customer_number")
 
-    debtor_id: str | None = None
-    type: DebtorType | None = None
-    debtor_number: NumberText | None = None
-    customer_number: NumberText | None = None
-    first_name: str | None = None
-    last_name: str | None = None
-    full_name: str | None = None
+    debtor_id: Maybe[str] = None
+    type: Maybe[DebtorType] = None
+    debtor_number: Maybe[NumberText] = None
+    customer_number: Maybe[NumberText] = None
+    first_name: Maybe[str] = None
+    last_name: Maybe[str] = None
+    full_name: Maybe[str] = None
 
 
-class Case(StringifiedInts, frozen=True, kw_only=True, gc=False):
+class Case(Received, frozen=True, kw_only=True, gc=False):
     """A case. Documented (D): getcasesbyorganization-4326442e0, cut off within ``debtors``."""
 
     private: ClassVar[frozenset[str]] = frozenset({"description", "case_token"})
     numbers: ClassVar[tuple[str, ...]] = ("case_number", "creditor_number")
 
     case_id: str
-    case_number: NumberText | None = None
+    case_number: Maybe[NumberText] = None
     """Text, though lists send a number: webhooks and settlements name the same case as text."""
-    organization_id: str | None = None
-    creditor_id: str | None = None
-    creditor_number: NumberText | None = None
-    status: CaseStatus | None = None
-    sub_status: CaseSubStatus | None = None
-    type: InvoiceType | None = None
-    description: str | None = None
-    registered_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    closed_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    case_token: str | None = None
-    invoices: tuple[CaseInvoice, ...] = ()
-    debtors: tuple[Debtor, ...] = ()
+    organization_id: Maybe[str] = None
+    creditor_id: Maybe[str] = None
+    creditor_number: Maybe[NumberText] = None
+    status: Maybe[CaseStatus] = None
+    sub_status: Maybe[CaseSubStatus] = None
+    type: Maybe[InvoiceType] = None
+    description: Maybe[str] = None
+    registered_at: Maybe[Annotated[datetime, msgspec.Meta(tz=True)]] = None
+    closed_at: Maybe[Annotated[datetime, msgspec.Meta(tz=True)]] = None
+    case_token: Maybe[str] = None
+    invoices: tuple[CaseInvoice, ...] = NOT_SENT
+    debtors: tuple[Debtor, ...] = NOT_SENT

@@ -1,12 +1,11 @@
 """The entries of a batch: what succeeded, told apart by ``$type``, and what failed."""
 
-from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from collections.abc import Iterable
 
 import msgspec
 
 from amili_async.errors import ConfigurationError
-from amili_async.models._base import Model
+from amili_async.models._received import Maybe, Received, Whole
 
 _MESSAGES = ("message", "errorMessage", "error", "reason", "detail", "description", "title")
 _REFERENCES = (
@@ -21,7 +20,7 @@ _REFERENCES = (
 )
 
 
-class SucceededEntry(Model, frozen=True, kw_only=True, tag_field="$type"):
+class SucceededEntry(Received, frozen=True, kw_only=True, tag_field="$type"):
     """The base of the entries in ``Batch.succeeded``.
 
     Subclass it, with a ``tag``, to teach a client another type::
@@ -39,55 +38,46 @@ class InvoiceSuccess(SucceededEntry, tag="invoiceSuccess", frozen=True, kw_only=
     """An invoice that Amili took: the one documented type of entry (D, get-all-batches-3939027e0)."""
 
     invoice_id: str
-    invoice_number: str | None = None
-    case_id: str | None = None
+    invoice_number: Maybe[str] = None
+    case_id: Maybe[str] = None
 
 
-class UnknownEntry(SucceededEntry, frozen=True, kw_only=True, gc=False):
+class UnknownEntry(SucceededEntry, Whole, frozen=True, kw_only=True, gc=False, omit_defaults=False):
     """An entry of a type that this client was not taught, whole."""
-
-    private: ClassVar[frozenset[str]] = frozenset({"raw"})
 
     type: str | None = None
     """Its ``$type``; ``None`` where it has none and fits no known type."""
-    raw: bytes
-    """Its JSON, byte for byte."""
-
-    def to_builtins(self) -> object:
-        """Return the JSON as received."""
-        return msgspec.Raw(self.raw)
 
 
-class FailedEntry(Model, frozen=True, kw_only=True, gc=False):
-    """What became of an object that Amili refused. Its shape is not documented (U); ``null`` and ``{}`` occur."""
+class FailedEntry(Whole, frozen=True, gc=False):
+    """What became of an object that Amili refused. Its shape is not documented (U); ``null`` and ``{}`` occur.
 
-    private: ClassVar[frozenset[str]] = frozenset({"raw", "message", "reference"})
+    Its parts may name people: ``repr`` shows none of them, `Batch.failures` and the properties do.
+    """
 
-    raw: bytes
-    """Its JSON, byte for byte."""
-    message: str | None = None
-    """The first text among the members that usually hold one, such as ``message`` (U)."""
-    reference: str | None = None
-    """Which object it was: the first of ``invoiceNumber``, ``uniqueSourceInvoiceId``, ``reference`` … (U)."""
+    @property
+    def message(self) -> str | None:
+        """The text itself, or the first text among the members that usually hold one, such as ``message`` (U)."""
+        value = self._value()
+        return value if isinstance(value, str) else _first(value, _MESSAGES)
 
-    def to_builtins(self) -> object:
-        """Return the JSON as received."""
-        return msgspec.Raw(self.raw)
+    @property
+    def reference(self) -> str | None:
+        """Which object it was: the first of ``invoiceNumber``, ``uniqueSourceInvoiceId``, ``reference`` … (U)."""
+        return _first(self._value(), _REFERENCES)
+
+    def _value(self) -> object:
+        return msgspec.json.decode(self.raw)
+
+    def __repr__(self) -> str:
+        return "FailedEntry(null)" if self.raw == b"null" else "FailedEntry(see message, reference, raw)"
 
 
-def read_failed(raw: bytes) -> FailedEntry:
-    """Return what can be made of an entry of ``failed``, whatever its JSON is."""
-    members: dict[str, object] | list[object] | str | float | bool | None = msgspec.json.decode(raw)
-    if isinstance(members, str):
-        return FailedEntry(raw=raw, message=members)
+def _first(members: object, names: tuple[str, ...]) -> str | None:
     if not isinstance(members, dict):
-        return FailedEntry(raw=raw)
-    return FailedEntry(raw=raw, message=_first(members, _MESSAGES), reference=_first(members, _REFERENCES))
-
-
-def _first(members: Mapping[str, object], names: tuple[str, ...]) -> str | None:
+        return None
     for name in names:
-        found = members.get(name)
+        found: object = members.get(name)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # JSON
         if isinstance(found, int) and not isinstance(found, bool):
             return str(found)
         if isinstance(found, str) and found:

@@ -1,48 +1,43 @@
 """What an answer holds beside rows: its summary, the batch that a write became, a value of no documented shape."""
 
 from decimal import Decimal
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import msgspec
 
-from amili_async.models._base import Model
+from amili_async.models._received import Maybe, Received, Whole
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _envelope = msgspec.json.Decoder(dict[str, object], float_hook=Decimal)
 
 
-class Summary(Model, frozen=True, kw_only=True, gc=False):
+class Summary(Received, frozen=True, kw_only=True, gc=False):
     """What an answer says of itself. Both members may be missing, and so may the summary."""
 
-    status: str | None = None
+    status: Maybe[str] = None
     """``SUCCESS`` is the one value seen."""
-    next_page_token: str | None = None
+    next_page_token: Maybe[str] = None
     """What asks for the next page. Absent, null and empty all mean that there is none."""
 
 
-class AcceptedBody(Model, frozen=True, kw_only=True, gc=False):
+class AcceptedBody(Received, frozen=True, kw_only=True, gc=False):
     """The data of a 202 (D for corrections, I for invoices and payments)."""
 
     batch_id: Annotated[str, msgspec.Meta(min_length=1)]
-    batch_url: str | None = None
+    batch_url: Maybe[str] = None
 
 
-class Accepted(Model, frozen=True, kw_only=True, gc=False):
+class Accepted(Received, frozen=True, kw_only=True, gc=False):
     """A write that Amili took and works on. Pass it to ``batches.wait`` to learn the outcome."""
 
     batch_id: str
-    batch_url: str | None = None
+    batch_url: Maybe[str] = None
     """As Amili wrote it. The client never follows it: its token goes to the API root alone."""
     organization_id: str
 
 
-class RawValue(Model, frozen=True, kw_only=True, gc=False):
+class RawValue(Whole, frozen=True, kw_only=True, gc=False):
     """What Amili answered where no public page says of what shape it is: the bytes, and what they decode to."""
-
-    private: ClassVar[frozenset[str]] = frozenset({"raw"})
-
-    raw: bytes
-    """The answer as received; of a row, its JSON."""
 
     @property
     def text(self) -> str:
@@ -65,7 +60,3 @@ class RawValue(Model, frozen=True, kw_only=True, gc=False):
             return _envelope.decode(self.raw)["data"]
         except (msgspec.ValidationError, KeyError):
             return self.json
-
-    def to_builtins(self) -> object:
-        """Return the JSON as received."""
-        return msgspec.Raw(self.raw)

@@ -83,6 +83,9 @@ def flag(value: object) -> bool:
 
 # Money
 
+MAX_EXPONENT = 30
+"""The places that the first digit of an amount or a rate may be away from the point, read or written."""
+
 
 def amount(value: object) -> Decimal:
     """Return an amount in major units, as the digits that will be sent."""
@@ -95,7 +98,14 @@ def amount(value: object) -> Decimal:
         raise RefusedError(f"must be a decimal.Decimal, not {_kind(value)}")
     if not Decimal(value).is_finite():
         raise RefusedError("must be a finite amount")
+    if not is_bounded(Decimal(value)):
+        raise RefusedError(f"must have its first digit within {MAX_EXPONENT} places of the point")
     return Decimal(value)
+
+
+def is_bounded(value: Decimal) -> bool:
+    """Return whether the first digit is near the point: ``1e999999999`` written out is a gigabyte."""
+    return value.is_finite() and abs(value.adjusted()) <= MAX_EXPONENT
 
 
 def positive_amount(value: object) -> Decimal:

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from amili_async.models._base import Model, NumberText, StringifiedInts
 from amili_async.models._inputs import day_of, one_of
 from amili_async.models._open_enum import OpenEnum
+from amili_async.models._received import Maybe, NumberText, Received
 from amili_async.models._request import AnyText, Day, Flag, PositiveAmount, Request, Text, ruled
 
 
@@ -27,29 +28,47 @@ class InvoiceStatus(OpenEnum):
     OPEN = "OPEN"
 
 
-class Creditor(Model, frozen=True, kw_only=True, gc=False):
+class Currency(Received, frozen=True, kw_only=True, gc=False):
+    """A currency that is sent as an object, ``{}`` on the page of cases: all of its members are in ``extra``."""
+
+
+class Creditor(Received, frozen=True, kw_only=True, gc=False):
     """The organization that an invoice belongs to (D)."""
 
-    id: str | None = None
-    organization_number: str | None = None
-    name: str | None = None
+    id: Maybe[str] = None
+    organization_number: Maybe[str] = None
+    name: Maybe[str] = None
 
 
-class Invoice(StringifiedInts, frozen=True, kw_only=True, gc=False):
+class Invoice(Received, frozen=True, kw_only=True, gc=False):
     """An invoice as Amili has it. Documented (D) up to ``created_at``, where the public page is cut off.
 
-    Pages: getinvoicesbyorganization-4148068e0, getinvoicebyid-4148069e0.
+    The members after it are those of an invoice within a case, taken to be the same here (I); amounts are in major
+    units of the currency. Pages: getinvoicesbyorganization-4148068e0, getinvoicebyid-4148069e0.
     """
 
     numbers: ClassVar[tuple[str, ...]] = ("invoice_number", "collection_case_number")
 
     id: str
-    organization: Creditor | None = None
-    invoice_number: NumberText | None = None
-    collection_case_number: NumberText | None = None
-    type: InvoiceType | None = None
-    status: InvoiceStatus | None = None
-    created_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    organization: Maybe[Creditor] = None
+    invoice_number: Maybe[NumberText] = None
+    collection_case_number: Maybe[NumberText] = None
+    type: Maybe[InvoiceType] = None
+    status: Maybe[InvoiceStatus] = None
+    created_at: Maybe[Annotated[datetime, msgspec.Meta(tz=True)]] = None
+    case_id: Maybe[str] = None
+    batch_id: Maybe[str] = None
+    unique_source_invoice_id: Maybe[str] = None
+    invoice_date: Maybe[Annotated[datetime, msgspec.Meta(tz=True)]] = None
+    due_date: Maybe[Annotated[datetime, msgspec.Meta(tz=True)]] = None
+    registered_at: Maybe[Annotated[datetime, msgspec.Meta(tz=True)]] = None
+    original_amount: Maybe[Decimal] = None
+    remaining_amount: Maybe[Decimal] = None
+    remaining_principal: Maybe[Decimal] = None
+    paid_amount: Maybe[Decimal] = None
+    credited_amount: Maybe[Decimal] = None
+    currency: Maybe[str | Currency] = None
+    """ISO 4217; or an object."""
 
 
 if TYPE_CHECKING:

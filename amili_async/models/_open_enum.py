@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MAX_KEPT = 256
 """The unknown values of one enum that are kept as shared members, at most; further ones are made anew each time."""
@@ -56,6 +59,11 @@ class OpenEnum(StrEnum):
     def known(self) -> bool:
         """Whether this value is one of those listed in the class."""
         return self._name_ in type(self).__members__
+
+
+def kept_values(kind: type[OpenEnum]) -> Mapping[str, OpenEnum]:
+    """Return the unknown values of an enum that were met and are kept, with their members."""
+    return _kept.get(kind, {})
 
 
 _kept: dict[type[OpenEnum], dict[str, OpenEnum]] = {}

@@ -4,8 +4,8 @@ from datetime import date
 from decimal import Decimal
 from typing import ClassVar
 
-from amili_async.models._base import NumberText, StringifiedInts
 from amili_async.models._open_enum import OpenEnum
+from amili_async.models._received import Maybe, NumberText, Received
 
 
 class CollectionType(OpenEnum):
@@ -14,7 +14,7 @@ class CollectionType(OpenEnum):
     REMINDER = "REMINDER"
 
 
-class Settlement(StringifiedInts, frozen=True, kw_only=True, gc=False):
+class Settlement(Received, frozen=True, kw_only=True, gc=False):
     """A settlement. Documented (D) up to ``exchange_rate``, where the public page is cut off.
 
     The members after it are those of the webhook ``SETTLEMENT_CREATED``, taken to be the same here (I). Page:
@@ -23,12 +23,12 @@ class Settlement(StringifiedInts, frozen=True, kw_only=True, gc=False):
 
     numbers: ClassVar[tuple[str, ...]] = ("case_number", "invoice_number")
 
-    case_number: NumberText | None = None
-    collection_type: CollectionType | None = None
-    currency: str | None = None
-    customer_reference: str | None = None
-    exchange_rate: Decimal | None = None
-    settlement_id: str | None = None
-    settlement_date: date | None = None
-    invoice_id: str | None = None
-    invoice_number: NumberText | None = None
+    case_number: Maybe[NumberText] = None
+    collection_type: Maybe[CollectionType] = None
+    currency: Maybe[str] = None
+    customer_reference: Maybe[str] = None
+    exchange_rate: Maybe[Decimal] = None
+    settlement_id: Maybe[str] = None
+    settlement_date: Maybe[date] = None
+    invoice_id: Maybe[str] = None
+    invoice_number: Maybe[NumberText] = None

@@ -171,7 +171,12 @@ class WritingResource(Resource):
                     accepted = reader.bare(body, drift)
                 except DecodeError:
                     raise error from None
-            return Accepted(batch_id=accepted.batch_id, batch_url=accepted.batch_url, organization_id=owner)
+            return Accepted(
+                batch_id=accepted.batch_id,
+                batch_url=accepted.batch_url,
+                organization_id=owner,
+                extra=accepted.extra,
+            )
 
         return read
 

@@ -196,7 +196,7 @@ class Lists(ABC, Generic[M]):
         return said
 
     def _read_one(self, body: Body) -> Row | QuarantinedRow:
-        raw = bytes(unwrap_one(body, None))
+        raw = bytes(unwrap_one(body))
         value = self._reader.row(raw, 0, None)
         return value if isinstance(value, QuarantinedRow) else self.row(value, raw)
 

@@ -6,14 +6,16 @@ this module does not turn annotations into text.
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from functools import cache
 from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import structs
 
-from amili_async._decoding.drift import DriftBuffer, DriftReporter
+from amili_async._decoding.drift import DriftReporter, Findings
 from amili_async._decoding.failures import validation_detail
-from amili_async._decoding.lenient import shape_of
+from amili_async._decoding.lenient import coercer_of
+from amili_async._decoding.places import Places
 from amili_async.models import BatchState, Model
 from amili_async.webhooks._envelope import (
     EVENT_HEADER,
@@ -143,10 +145,11 @@ class UnknownEvent(Event, frozen=True, kw_only=True):
 
 AnyEvent: TypeAlias = BatchCompleted | SettlementCreated | CaseCreated | CaseUpdated | UnknownEvent
 
+_coercer_of = cache(coercer_of)
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
-class _Data(msgspec.Struct, rename="camel"):
+class _Data(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     organization_id: str | None = None
     org_id: str | None = None
 
@@ -238,13 +241,9 @@ def read_event(body: bytes, headers: Mapping[str, str], note: DriftReporter | No
 
 
 def _known_event(known: _Known, raw: bytes, common: dict[str, Any], note: DriftReporter | None) -> AnyEvent:
-    shape, drift = shape_of(known.data), DriftBuffer()
-    try:
-        data = msgspec.json.decode(raw, type=known.data)
-    except msgspec.ValidationError:
-        data = msgspec.json.decode(shape.coerce(raw, "$.data", drift), type=known.data)
-    shape.report_unknown_fields(raw, "$.data", drift)
-    shape.report_unknown_values(data, "$.data", drift)
+    found = Findings()
+    data: _Data = _coercer_of(known.data).read(raw, "$.data", found)
+    Places(known.data).report((data,), found.drift, "$.data")
     values = {name: value for name, value in structs.asdict(data).items() if value is not None}
     organization_id = values.pop("organization_id", None) or values.get("org_id")
     values.pop("org_id", None)
@@ -253,7 +252,7 @@ def _known_event(known: _Known, raw: bytes, common: dict[str, Any], note: DriftR
     named = {field.encode_name for field in structs.fields(known.data)}
     extra = {name: open_value(value) for name, value in members_in(raw).items() if name not in named}
     event = known.event(**common, organization_id=organization_id, extra=extra, **values)
-    drift.pass_on(note)
+    found.tell(note)
     return event
 
 

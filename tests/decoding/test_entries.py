@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 import pytest
 
-from amili_async import InvoiceSuccess, OpenEnum, SucceededEntry, UnknownEntry
-from amili_async._decoding.entries import Entries, EntryReader
+from amili_async import FailedEntry, InvoiceSuccess, OpenEnum, SucceededEntry, UnknownEntry
+from amili_async._decoding.drift import Findings
+from amili_async._decoding.entries import Entries, EntryReader, Failures
 from amili_async.models._entries import types_by_tag
-from tests.support.recorded_drift import RecordedDrift
 
 
 class Kind(OpenEnum):
@@ -26,17 +28,17 @@ class Correction(SucceededEntry, tag="correction", frozen=True, kw_only=True):
     amount: int | None = None
 
 
-class DriftReporter(SucceededEntry, tag="note", frozen=True, kw_only=True):
+class Note(SucceededEntry, tag="note", frozen=True, kw_only=True):
     text: str = ""
 
 
-READER = EntryReader(types_by_tag((Payment, Correction, DriftReporter)))
+READER = EntryReader(types_by_tag((Payment, Correction, Note)))
 
 
-def read(*raws: bytes) -> tuple[tuple[SucceededEntry, ...], RecordedDrift]:
-    drift = RecordedDrift()
-    entries = READER.read_all(tuple(msgspec.Raw(raw) for raw in raws), drift)
-    return entries, drift
+def read(*raws: bytes) -> tuple[tuple[SucceededEntry, ...], list[tuple[str, str, str]]]:
+    found = Findings()
+    entries = Entries(READER).read(b"[" + b",".join(raws) + b"]", "$.succeeded", found)
+    return entries, [(kind, path, what) for kind, path, what in found.drifts]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,7 @@ def read(*raws: bytes) -> tuple[tuple[SucceededEntry, ...], RecordedDrift]:
     [
         b'{"$type":"payment","invoiceId":"i","paymentId":"p"}',
         b'{"invoiceId":"i","paymentId":"p","$type":"payment"}',
-        b'{"invoiceId":"i","$type":"\\u0070ayment","paymentId":"p","new":1}',
+        b'{"invoiceId":"i","$type":"\\u0070ayment","paymentId":"p"}',
     ],
 )
 def test_the_tag_decides_wherever_it_stands(raw: bytes) -> None:
@@ -92,17 +94,35 @@ def test_anything_else_is_unknown_and_kept(raw: bytes, tag: str | None) -> None:
     assert drift == [("type", "$.succeeded[...].$type", found)]
 
 
-def test_an_entry_is_bent_where_it_almost_fits() -> None:
+def test_an_entry_is_coerced_where_it_almost_fits() -> None:
     entries, drift = read(b'{"$type":"payment","invoiceId":1,"paymentId":"p"}')
     assert entries == (Payment(invoice_id="1", payment_id="p"),)
     assert drift == [("leniency", "$.succeeded[...].invoiceId", "a number taken as text")]
 
 
-def test_an_entry_of_a_known_tag_that_does_not_fit_makes_the_batch_invalid() -> None:
-    with pytest.raises(msgspec.ValidationError, match=r"missing required field `paymentId` - at `\$\.succeeded\[1\]`$"):
+def test_an_entry_of_a_known_tag_that_does_not_fit_is_an_error_that_names_it() -> None:
+    with pytest.raises(msgspec.ValidationError, match=r"missing required field `paymentId` - at `\$\[1\]`$"):
         read(b'{"$type":"note"}', b'{"$type":"payment","invoiceId":"i"}')
-    with pytest.raises(msgspec.ValidationError, match=r"Expected `str`, got `array` - at `\$\.succeeded\[0\]\.text`$"):
+    with pytest.raises(msgspec.ValidationError, match=r"Expected `str`, got `array` - at `\$\[0\]\.text`$"):
         read(b'{"$type":"note","text":[]}')
+
+
+def test_what_no_field_names_is_kept_with_the_entry() -> None:
+    entries, drifts = read(
+        b'{"$type":"note","a":1}', b'{"$type":"new","b":1}', b'{"invoiceId":"i","c":1.0}', b'{"d":1}', b"null"
+    )
+    assert entries[0] == Note(extra={"a": 1})
+    assert entries[2] == Correction(invoice_id="i", extra={"c": Decimal("1.0")})
+    assert [drift for drift in drifts if drift[0] == "member"] == [
+        ("member", "$.succeeded[...].a", "a"),
+        ("member", "$.succeeded[...].c", "c"),
+    ]
+
+
+def test_the_tags_that_nobody_taught_are_found() -> None:
+    found = Findings()
+    Entries(READER).read(b'[{"$type":"new"},{"$type":"note"},{"$type":"newer"},{"$type":"new"},{}]', "$", found)
+    assert [*found.tags] == ["new", "newer"]
 
 
 @pytest.mark.parametrize(
@@ -119,29 +139,10 @@ def test_a_type_is_possible_where_its_required_members_occur(data: bytes, types:
     assert READER.possible(msgspec.Raw(data)) == types
 
 
-def test_members_are_looked_for_in_entries_of_known_types_alone() -> None:
-    drift = RecordedDrift()
-    raw = b'[{"$type":"note","a":1},{"$type":"new","b":1},{"invoiceId":"i","c":1},{"d":1},null]'
-    Entries(READER).report_unknown_fields(raw, "$.succeeded", drift)
-    assert drift == [("member", "$.succeeded[...].a", "a"), ("member", "$.succeeded[...].c", "c")]
-
-
-def test_unknown_values_are_looked_for_in_entries_of_known_types() -> None:
-    drift = RecordedDrift()
-    entries = (
-        UnknownEntry(type="new", raw=b"{}"),
-        Payment(invoice_id="i", payment_id="p", kind=Kind("WHOLE")),
-        Payment(invoice_id="i", payment_id="p", kind=Kind.PART),
-        InvoiceSuccess(invoice_id="i"),
-    )
-    Entries(READER).report_unknown_values(entries, "$.succeeded", drift)
-    assert drift == [("value", "$.succeeded[...].kind", "WHOLE")]
-    assert Entries(READER).open
-
-
-def test_types_without_enums_are_not_looked_into() -> None:
-    drift = RecordedDrift()
-    entries = Entries(EntryReader(types_by_tag(())))
-    assert not entries.open
-    entries.report_unknown_values((InvoiceSuccess(invoice_id="i"),), "$.succeeded", drift)
-    assert drift == []
+def test_failed_entries_are_whole_and_do_not_keep_the_page_alive() -> None:
+    body = bytearray(b'[null,{ "message": "no" }]')
+    failed = Failures().read(body, "$.failed", Findings())
+    body[:] = b" " * len(body)
+    assert failed == (FailedEntry(b"null"), FailedEntry(b'{ "message": "no" }'))
+    with pytest.raises(msgspec.ValidationError, match="Expected `array`"):
+        Failures().read(b"{}", "$.failed", Findings())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import re
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -12,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amili_async._decoding.drift import DriftBuffer
-from amili_async._decoding.lenient import shape_of
-from amili_async.models import OpenEnum
-from tests.support.recorded_drift import RecordedDrift
+from amili_async import encode
+from amili_async._decoding.drift import Findings
+from amili_async._decoding.lenient import coercer_of
+from amili_async.models import OpenEnum, Received
+from amili_async.models._received import NOT_SENT, Maybe
 
 Aware = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -49,15 +52,16 @@ class Row(msgspec.Struct, rename="camel"):
     closed: Closed | None = None
     literal: Literal["A"] | None = None
     anything: Any = None
+    named: dict[str, Inner] = {}  # msgspec makes a new one each time
 
 
-SHAPE = shape_of(Row)
+ROW = coercer_of(Row)
 
 
-def bent(members: str) -> tuple[Row, RecordedDrift]:
-    drift = RecordedDrift()
-    raw = f'{{"rowId":"r",{members}}}'.encode()
-    return msgspec.json.decode(bytes(SHAPE.coerce(raw, "$", drift)), type=Row), drift
+def read(members: str) -> tuple[Row, list[tuple[str, str, str]]]:
+    found = Findings()
+    row: Row = ROW.read(f'{{"rowId":"r",{members}}}'.encode(), "$", found)
+    return row, [(kind, path, what) for kind, path, what in found.drifts]
 
 
 @pytest.mark.parametrize(
@@ -95,8 +99,8 @@ def bent(members: str) -> tuple[Row, RecordedDrift]:
         ('"either":7', "either", "7", "$.either", "a number taken as text"),
     ],
 )
-def test_what_almost_fits_is_bent_and_told(members: str, name: str, value: object, path: str, what: str) -> None:
-    row, drifts = bent(members)
+def test_what_almost_fits_is_coerced_and_told(members: str, name: str, value: object, path: str, what: str) -> None:
+    row, drifts = read(members)
     assert getattr(row, name) == value
     assert drifts == [("leniency", path, what)]
 
@@ -127,22 +131,55 @@ def test_what_almost_fits_is_bent_and_told(members: str, name: str, value: objec
         ('"literal":1', "Expected `str | null`, got `int`"),
     ],
 )
-def test_what_does_not_fit_stays_as_it_is_and_is_not_told(members: str, reason: str) -> None:
-    kept = DriftBuffer()
-    raw = f'{{"rowId":"r",{members}}}'.encode()
+def test_what_does_not_fit_is_an_error_that_names_the_place_and_is_not_told(members: str, reason: str) -> None:
+    found = Findings()
     with pytest.raises(msgspec.ValidationError, match=reason.replace(" | ", r" \| ")):
-        msgspec.json.decode(bytes(SHAPE.coerce(raw, "$", kept)), type=Row)
+        ROW.read(f'{{"rowId":"r",{members}}}'.encode(), "$", found)
+    assert not found.drifts
 
 
-def test_what_is_no_object_stays_as_it_is() -> None:
-    assert SHAPE.coerce(b"[1]", "$", DriftBuffer()) == b"[1]"
+@pytest.mark.parametrize(
+    ("members", "path"),
+    [
+        ('"at":5', "$.at"),
+        ('"inner":{"aText":[]}', "$.inner.aText"),
+        ('"inners":[{},{"aText":[]}]', "$.inners[1].aText"),
+        ('"named":{"x":{"aText":[]}}', "$.named[...].aText"),
+    ],
+)
+def test_the_way_to_what_does_not_fit_is_told(members: str, path: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=re.escape(f" - at `{path}`") + "$"):
+        read(members)
 
 
-def test_all_else_stays_byte_for_byte() -> None:
-    raw = b'{"rowId":5,"amount":1.50,"anything":{ "x" : [1e3,  "\\u00e6"] },"new":  null}'
-    assert SHAPE.coerce(raw, "$", DriftBuffer()) == (
-        b'{"rowId":"5","amount":1.50,"anything":{ "x" : [1e3,  "\\u00e6"] },"new":null}'
-    )
+@pytest.mark.parametrize("raw", [b"[1]", b"null", b'"x"'])
+def test_what_is_no_object_is_an_error(raw: bytes) -> None:
+    with pytest.raises(msgspec.ValidationError, match="Expected `object`"):
+        ROW.read(raw, "$", Findings())
+
+
+def test_all_else_is_as_it_came() -> None:
+    row, drifts = read('"rowId":5,"amount":1.50,"anything":{ "x" : [1e3,  "\\u00e6"] }')
+    assert (row.row_id, str(row.amount), row.anything) == ("5", "1.50", {"x": [Decimal("1e3"), "æ"]})
+    assert [path for _, path, _ in drifts] == ["$.rowId"]
+
+
+def test_objects_whose_names_are_data_are_read_each_by_itself() -> None:
+    row, drifts = read('"named":{"x":{"aText":1},"y":{}}')
+    assert row.named == {"x": Inner(a_text="1"), "y": Inner()}
+    assert drifts == [("leniency", "$.named[...].aText", "a number taken as text")]
+
+
+@pytest.mark.parametrize("digits", ["1e31", "1e-31", "1e999999999", "0e99", "-1e40", "1" + "0" * 31])
+def test_an_amount_with_its_digits_far_from_the_point_does_not_fit(digits: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=r"`decimal` within 30 places of the point - at `\$.amount`$"):
+        read(f'"amount":{digits}')
+
+
+@pytest.mark.parametrize("digits", ["1e30", "1e-30", "-4500.00", "0", "0.10", "1234567890.123456789012345678901"])
+def test_any_other_amount_is_read_digit_for_digit(digits: str) -> None:
+    row, _ = read(f'"rowId":1,"amount":{digits}')
+    assert row.amount == Decimal(digits)
 
 
 NAMES = ["rowId", "at", "inner", "aText", "x"]
@@ -156,84 +193,97 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_any_json_is_bent_into_json_and_looked_through(value: object) -> None:
-    raw = msgspec.json.encode(value)
-    drift = RecordedDrift()
-    msgspec.json.decode(bytes(SHAPE.coerce(raw, "$", drift)))
-    SHAPE.report_unknown_fields(raw, "$", drift)
+def test_any_json_is_read_or_an_error(value: object) -> None:
+    with suppress(msgspec.ValidationError):
+        assert isinstance(ROW.read(msgspec.json.encode(value), "$", Findings()), Row)
 
 
 @given(JSON)
-def test_what_fits_needs_no_bending(value: object) -> None:
+def test_what_fits_is_read_as_it_stands(value: object) -> None:
     raw = msgspec.json.encode(value)
-    if SHAPE.fits(raw):
-        drift = RecordedDrift()
-        assert msgspec.json.decode(bytes(SHAPE.coerce(raw, "$", drift))) == msgspec.json.decode(raw)
-        assert drift == []
+    with suppress(msgspec.ValidationError):
+        strict = msgspec.json.decode(raw, type=Row)
+        found = Findings()
+        assert ROW.read(raw, "$", found) == strict
+        assert not found.drifts
+
+
+class Kept(Received, frozen=True, kw_only=True):
+    """An object that keeps what no field names."""
+
+    at: Maybe[Aware] = None
+    kept: Maybe[Kept] = None
+    several: tuple[Kept, ...] = NOT_SENT
+    count: int = 0
+
+
+KEPT = coercer_of(Kept)
 
 
 @pytest.mark.parametrize(
     ("members", "strangers"),
     [
-        ('"at":null', []),
         ('"new":1', [("$.new", "new")]),
-        ('"inner":{"aText":"","b":{"c":1}},"d":1', [("$.inner.b", "b"), ("$.d", "d")]),
-        ('"inners":[{"b":1},{"c":1}]', [("$.inners[...].b", "b"), ("$.inners[...].c", "c")]),
-        ('"either":{"b":1}', [("$.either.b", "b")]),
-        ('"either":"RED","pair":[1,2],"inner":null', []),
-        ('"anything":{"b":1}', []),
-        ('"inners":null', []),
+        ('"kept":{"b":{"c":1}},"d":1', [("$.kept.b", "b"), ("$.d", "d")]),
+        ('"several":[{"b":1},{"c":1}]', [("$.several[...].b", "b"), ("$.several[...].c", "c")]),
+        ('"at":null', []),
     ],
 )
-def test_members_that_no_model_names_are_found_wherever_they_are(
+def test_members_that_no_model_names_are_found_and_kept_wherever_they_are(
     members: str, strangers: list[tuple[str, str]]
 ) -> None:
-    drift = RecordedDrift()
-    SHAPE.report_unknown_fields(f'{{"rowId":"r",{members}}}'.encode(), "$", drift)
-    assert drift == [("member", path, found) for path, found in strangers]
+    found = Findings()
+    raw = f"{{{members}}}".encode()
+    kept = KEPT.read(raw, "$", found)
+    assert found.drifts == [("member", path, name) for path, name in strangers]
+    assert [*found.members.get(Kept, ())] == [name for _, name in strangers]
+    assert msgspec.json.decode(encode(kept)) == msgspec.json.decode(raw)
 
 
-@pytest.mark.parametrize("raw", [b"null", b"[]", b'"x"'])
-def test_what_is_no_object_has_no_members(raw: bytes) -> None:
-    drift = RecordedDrift()
-    SHAPE.report_unknown_fields(raw, "$", drift)
-    assert drift == []
-
-
-def test_values_that_no_enum_lists_are_found_wherever_they_are() -> None:
-    drift = RecordedDrift()
-    row = Row(
-        row_id="r",
-        colour=Colour("TEAL"),
-        either=Inner(colour=Colour("PINK")),
-        inner=Inner(colour=Colour.RED),
-        inners=(Inner(colour=Colour("GREY")), Inner()),
-    )
-    SHAPE.report_unknown_values(row, "$", drift)
-    assert sorted(drift) == [
-        ("value", "$.colour", "TEAL"),
-        ("value", "$.either.colour", "PINK"),
-        ("value", "$.inners[...].colour", "GREY"),
+def test_null_where_a_member_is_optional_is_as_documented_and_kept() -> None:
+    found = Findings()
+    kept = KEPT.read(b'{"at":null,"kept":null,"several":null,"count":null}', "$", found)
+    assert (kept.at, kept.kept, kept.several, kept.count) == (None, None, (), 0)
+    assert [*found.nulls[Kept]] == ["at", "kept", "several", "count"]
+    assert found.drifts == [
+        ("leniency", "$.several", "null taken as absent"),
+        ("leniency", "$.count", "null taken as absent"),
     ]
+    assert msgspec.json.decode(encode(kept)) == {"at": None, "kept": None, "several": None, "count": None}
 
 
-def test_values_are_looked_for_only_where_enums_may_be() -> None:
-    assert SHAPE.open
-    assert shape_of(list[Inner]).open
-    assert not shape_of(list[str]).open
-    assert not shape_of(Closed).open
-    assert not shape_of(dict[str, str]).open
-
-
-def test_a_place_that_holds_no_enum_has_no_unknown_values() -> None:
-    drift = RecordedDrift()
-    shape_of(list[str]).report_unknown_values(["x"], "$", drift)
-    shape_of(int).report_unknown_values(5, "$", drift)
-    SHAPE.report_unknown_values(None, "$", drift)
-    assert drift == []
+def test_of_a_user_s_own_struct_unknown_members_are_told() -> None:
+    row, drifts = read('"rowId":5,"new":1')
+    assert row == Row(row_id="5")
+    assert drifts == [("leniency", "$.rowId", "a number taken as text"), ("member", "$.new", "new")]
 
 
 def test_a_long_name_is_cut() -> None:
-    drift = RecordedDrift()
-    SHAPE.report_unknown_fields(b'{"' + b"x" * 1000 + b'": 1}', "$", drift)
-    assert drift[0][1] == "$." + "x" * 64
+    found = Findings()
+    KEPT.read(b'{"' + b"x" * 1000 + b'": 1}', "$", found)
+    assert found.drifts[0].path == "$." + "x" * 64
+
+
+def test_what_is_kept_does_not_keep_the_page_alive() -> None:
+    body = bytearray(b'{"new":[1,2]}')
+    kept = KEPT.read(body, "$", Findings())
+    body[:] = b" " * len(body)
+    assert kept.extra == {"new": [1, 2]}
+
+
+def test_an_unknown_member_that_is_no_text_is_an_error() -> None:
+    with pytest.raises(UnicodeDecodeError):
+        KEPT.read(b'{"new":"\xff"}', "$", Findings())
+
+
+def test_what_a_struct_says_of_itself_is_an_error_like_any_other() -> None:
+    class Even(msgspec.Struct):
+        number: int
+        text: str = ""
+
+        def __post_init__(self) -> None:
+            if self.number % 2:
+                raise ValueError("Expected an even number")
+
+    with pytest.raises(msgspec.ValidationError, match="Expected an even number"):
+        coercer_of(Even).read(b'{"number":1,"text":5}', "$", Findings())

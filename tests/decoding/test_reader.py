@@ -25,7 +25,7 @@ from amili_async import (
     UnknownEntry,
 )
 from amili_async._decoding import DecodedPage, Reader
-from amili_async._decoding.batches import BatchRows
+from amili_async._decoding.places import Places
 from amili_async._decoding.reader import MAX_FOUND
 
 
@@ -94,7 +94,7 @@ def test_a_row_that_is_no_text_loses_no_other() -> None:
     page = Reader(Batch).page(b'{"data": [{"batchId": "\xff"}, {"batchId": "1"}]}', None)
     assert page.quarantined == 1
     assert page.rows[0] == QuarantinedRow(
-        index=0, path="$", reason="the value does not fit", raw=b'{"batchId": "\xff"}'
+        index=0, path="$.batchId", reason="the value does not fit", raw=b'{"batchId": "\xff"}'
     )
     assert page.rows[1] == Batch(batch_id="1")
 
@@ -204,9 +204,30 @@ def test_a_page_as_documented_is_no_drift() -> None:
     assert drift_of(body_of(GOOD, {"batchId": "2", "succeeded": [{"$type": "invoiceSuccess", "invoiceId": "i"}]})) == []
 
 
-def test_unknown_members_are_looked_for_in_the_first_row() -> None:
-    assert drift_of(body_of({**GOOD, "new": 1}, {**GOOD, "other": 1})) == [MEMBER]
-    assert drift_of(body_of(GOOD, {**GOOD, "new": 1})) == []
+OTHER = Drift(kind="member", path="$.data[...].other", found="other")
+
+
+def test_unknown_members_are_told_of_every_row() -> None:
+    assert drift_of(body_of({**GOOD, "new": 1}, {**GOOD, "other": 1})) == [MEMBER, OTHER]
+    assert drift_of(body_of(*[GOOD] * 50, {**GOOD, "new": 1})) == [MEMBER]
+    entry = {"$type": "invoiceSuccess", "invoiceId": "i", "new": 1}
+    assert drift_of(body_of(GOOD, {**GOOD, "succeeded": [entry]})) == [
+        Drift(kind="member", path="$.data[...].succeeded[...].new", found="new")
+    ]
+
+
+def test_unknown_members_are_told_on_each_page_and_only_where_they_are() -> None:
+    reader = Reader(Batch)
+    reader.page(body_of({**GOOD, "new": 1, "other": 1}), None)
+    for rows, told in (
+        ([{**GOOD, "new": 1}], [MEMBER]),
+        ([GOOD, {**GOOD, "other": 1}], [OTHER]),
+        ([GOOD], []),
+        ([GOOD, {**GOOD, "new": None}], [MEMBER]),
+    ):
+        drifts: list[Drift] = []
+        reader.page(body_of(*rows), drifts.append)
+        assert drifts == told
 
 
 def test_unknown_values_are_looked_for_in_every_row() -> None:
@@ -232,7 +253,7 @@ def test_leniencies_are_told_with_the_rest_row_by_row() -> None:
         {**GOOD, "type": "NEW", "succeeded": [{"$type": "new"}], "other": 1},
     )
     drifts = drift_of(body_of(*rows))
-    assert drifts == [NUMBER, MEMBER, TAG, VALUE]
+    assert drifts == [NUMBER, MEMBER, TAG, OTHER, VALUE]
     reader, told = Reader(Batch), list[Drift]()
     for index, raw in enumerate(reader.split(body_of(*rows)).rows):
         reader.row(raw, index, told.append)
@@ -267,13 +288,13 @@ def test_what_was_found_is_cut() -> None:
     assert drift.found == "x" * MAX_FOUND
 
 
-def fail(_: object) -> None:
+def fail(*_: object) -> None:
     pytest.fail("looked for drift")
 
 
 def test_where_nobody_listens_nothing_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     reader = Reader(Batch)
-    monkeypatch.setattr(BatchRows, "make_shape", fail)
+    monkeypatch.setattr(Places, "report", fail)
     reader.page(body_of({**GOOD, "new": 1, "type": "NEW", "succeeded": [{"$type": "new"}]}), None)
     reader.row(b'{"batchId": "1", "new": 1}', 0, None)
 

@@ -21,7 +21,7 @@ from amili_async._protocol.options import Options
 from amili_async._protocol.requests import join
 from amili_async._routes import ROUTES
 from amili_async.events import Drift, QuarantinedRow
-from amili_async.models import Batch, Case, Invoice, Model, RawValue, Settlement
+from amili_async.models import Batch, Case, Invoice, RawValue, Received, Settlement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ T = TypeVar("T")
 BODY = b'{"summary":{"nextPageToken":"abc"},"data":[{"n":1},{"n":2}]}'
 
 
-class Row(Model, frozen=True, kw_only=True):
+class Row(Received, frozen=True, kw_only=True):
     n: int
 
 
@@ -191,7 +191,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("operation", "row", "raw"), ROWS, ids=[operation for operation, _, _ in ROWS])
-def test_a_row_is_known_again_by_its_id_decoded_or_not(operation: str, row: Model, raw: bytes) -> None:
+def test_a_row_is_known_again_by_its_id_decoded_or_not(operation: str, row: Received, raw: bytes) -> None:
     listing: PageFetcher[Any] = a_listing(ScriptedTransport(), operation=operation)
     quarantined = QuarantinedRow(index=0, path="$", reason="no", raw=raw)
     known = listing.row_hash(row)

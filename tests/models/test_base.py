@@ -24,7 +24,8 @@ from amili_async import (
     UnknownEntry,
 )
 from amili_async.models import Model
-from amili_async.models._base import StringifiedInts, lower
+from amili_async.models._base import lower
+from amili_async.models._received import Received, Whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,7 @@ def test_there_are_models() -> None:
 @pytest.mark.parametrize("kind", MODELS, ids=lambda kind: kind.__qualname__)
 def test_every_model_is_frozen_and_leaves_defaults_out(kind: type[Model]) -> None:
     assert kind.__struct_config__.frozen
-    assert kind.__struct_config__.omit_defaults
+    assert kind.__struct_config__.omit_defaults or issubclass(kind, Whole)
     assert all(field.name in kind.__struct_fields__ for field in msgspec.structs.fields(kind))
     assert kind.private <= {*kind.__struct_fields__, "description", "extra"}
 
@@ -67,7 +68,7 @@ def test_no_model_is_hidden_from_the_garbage_collector_that_could_hold_a_cycle(k
 
 def test_a_model_takes_no_positional_arguments() -> None:
     with pytest.raises(TypeError):
-        Accepted("batch")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # what it refuses
+        Accepted("batch")  # type: ignore[call-arg,arg-type]  # pyright: ignore[reportCallIssue]  # what it refuses
 
 
 def test_a_model_cannot_be_changed() -> None:
@@ -96,8 +97,8 @@ def test_rich_prints_no_debtor_either() -> None:
 
 
 def test_a_repr_shows_no_bytes_as_received() -> None:
-    assert repr(UnknownEntry(type="t", raw=b"Kari")) == "UnknownEntry(type='t', raw=...)"
-    assert "Kari" not in repr(FailedEntry(raw=b"Kari", message="Kari is unknown", reference="Kari"))
+    assert repr(UnknownEntry(type="t", raw=b"Kari")) == "UnknownEntry(raw=..., type='t')"
+    assert "Kari" not in repr(FailedEntry(raw=b'{"message":"Kari"}'))
 
 
 def test_what_is_sent_shows_no_member_that_the_caller_added() -> None:
@@ -121,8 +122,10 @@ def test_leading_zeros_of_a_text_stay() -> None:
     assert msgspec.json.decode(b'{"caseNumber": "007"}', type=Settlement).case_number == "007"
 
 
-@pytest.mark.parametrize("kind", StringifiedInts.__subclasses__(), ids=lambda kind: kind.__name__)
-def test_every_member_of_this_kind_is_named(kind: type[StringifiedInts]) -> None:
+@pytest.mark.parametrize(
+    "kind", [kind for kind in MODELS if issubclass(kind, Received)], ids=lambda kind: kind.__name__
+)
+def test_every_member_that_may_be_a_number_or_text_is_named(kind: type[Received]) -> None:
     mixed = {field.name for field in msgspec.structs.fields(kind) if "int | str" in str(field.type)}
     assert mixed == set(kind.numbers)
 

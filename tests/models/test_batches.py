@@ -17,6 +17,7 @@ from amili_async import (
     FailedEntry,
     InvoiceSuccess,
     LegacyError,
+    LegacyResponse,
     LegacyStatus,
     SucceededEntry,
     UnknownEntry,
@@ -33,6 +34,10 @@ FAILED = FailedEntry(raw=b"null")
 WRONG = LegacyStatus(status_code=1, errors=(LegacyError(message="no"),))
 
 
+def answered(*codes: str) -> LegacyStatus:
+    return LegacyStatus(responses=tuple(LegacyResponse(status_statuscode=code) for code in codes))
+
+
 @pytest.mark.parametrize(
     ("batch", "state"),
     [
@@ -42,6 +47,14 @@ WRONG = LegacyStatus(status_code=1, errors=(LegacyError(message="no"),))
         (Batch(batch_id="b", succeeded=(ENTRY,), finished_at=MOMENT), "UNKNOWN"),
         (Batch(batch_id="b", status=LegacyStatus()), "QUEUED"),
         (Batch(batch_id="b", status=WRONG, succeeded=(ENTRY,)), "QUEUED"),
+        (Batch(batch_id="b", status=BatchState("Success")), "SUCCESS"),
+        (Batch(batch_id="b", status=BatchState("partial")), "PARTIAL"),
+        (Batch(batch_id="b", status=LegacyStatus(status_code=0), finished_at=MOMENT), "SUCCESS"),
+        (Batch(batch_id="b", status=LegacyStatus(status_code=7), finished_at=MOMENT), "FAILED"),
+        (Batch(batch_id="b", status=LegacyStatus(status_code=7), finished_at=MOMENT, succeeded=(ENTRY,)), "PARTIAL"),
+        (Batch(batch_id="b", status=answered("0"), finished_at=MOMENT), "SUCCESS"),
+        (Batch(batch_id="b", status=answered("0", "3"), finished_at=MOMENT), "FAILED"),
+        (Batch(batch_id="b", status=answered("00", "E12"), finished_at=MOMENT, succeeded=(ENTRY,)), "PARTIAL"),
         (Batch(batch_id="b", status=LegacyStatus(), finished_at=MOMENT), "SUCCESS"),
         (Batch(batch_id="b", status=LegacyStatus(), finished_at=MOMENT, succeeded=(ENTRY,)), "SUCCESS"),
         (Batch(batch_id="b", status=LegacyStatus(), finished_at=MOMENT, failed=(FAILED,)), "FAILED"),
@@ -60,7 +73,17 @@ def test_the_state_is_the_text_or_what_the_outcome_says(batch: Batch, state: str
 
 @pytest.mark.parametrize(
     ("state", "terminal"),
-    [("QUEUED", False), ("SUCCESS", True), ("PARTIAL", True), ("FAILED", True), ("UNKNOWN", False), ("NEW", False)],
+    [
+        ("Success", True),
+        ("failed", True),
+        ("Queued", False),
+        ("QUEUED", False),
+        ("SUCCESS", True),
+        ("PARTIAL", True),
+        ("FAILED", True),
+        ("UNKNOWN", False),
+        ("NEW", False),
+    ],
 )
 def test_only_known_ends_are_ends(state: str, *, terminal: bool) -> None:
     assert BatchState(state).terminal is terminal

@@ -43,7 +43,7 @@ from amili_async import (
     encode,
 )
 from amili_async._decoding import Reader
-from amili_async.models._entries import read_failed
+from amili_async.models._inputs import is_bounded
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 TEXT = st.text(max_size=12)
 MAYBE = st.none() | TEXT
 MOMENT = st.datetimes(timezones=st.just(UTC), min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30))  # noqa: DTZ001  # the zone is the strategy's
-MONEY = st.decimals(allow_nan=False, allow_infinity=False) | st.decimals(
+MONEY = st.decimals(allow_nan=False, allow_infinity=False).filter(is_bounded) | st.decimals(
     min_value=-(10**9), max_value=10**9, places=2, allow_nan=False
 )
 
@@ -71,7 +71,7 @@ def unknown(tag: str, number: int) -> UnknownEntry:
 
 UNKNOWN = st.builds(unknown, TEXT.filter(lambda tag: tag != "invoiceSuccess"), st.integers())
 KNOWN = st.builds(InvoiceSuccess, invoice_id=TEXT, invoice_number=MAYBE, case_id=MAYBE)
-FAILED = st.sampled_from([b"null", b"{ }", b'{"message": "no",  "id": 4}', b'"text"', b"[1,\n2]"]).map(read_failed)
+FAILED = st.sampled_from([b"null", b"{ }", b'{"message": "no",  "id": 4}', b'"text"', b"[1,\n2]"]).map(FailedEntry)
 BATCH = st.builds(
     Batch,
     batch_id=TEXT,
@@ -171,7 +171,7 @@ def test_money_is_written_as_its_digits(amount: Decimal) -> None:
 def test_an_unknown_value_a_raw_part_and_money_survive_byte_for_byte() -> None:
     body = b'{"batchId":"b","type":"NEW","status":"SEEN","succeeded":[{ "$type" : "new", "sum": 1.50 }],"failed":[ ]}'
     batch = Reader(Batch).bare(body, None)
-    assert encode(batch) == body.replace(b',"failed":[ ]', b"")
+    assert encode(batch) == body.replace(b"[ ]", b"[]")
     case = b'{"caseId":"c","status":"NEW","invoices":[{"originalAmount":4500.00,"paidAmount":0.10}]}'
     assert encode(Reader(Case).bare(case, None)) == case
 
@@ -181,6 +181,6 @@ def test_an_open_value_is_written_as_it_came() -> None:
 
 
 def test_a_failed_entry_inside_a_batch_is_written_as_it_came() -> None:
-    batch = Batch(batch_id="b", failed=(FailedEntry(raw=b'{"message":  "no"}', message="no"),))
+    batch = Batch(batch_id="b", failed=(FailedEntry(b'{"message":  "no"}'),))
     assert encode(batch) == b'{"batchId":"b","failed":[{"message":  "no"}]}'
     assert msgspec.json.decode(encode(batch))["failed"] == [{"message": "no"}]

@@ -71,7 +71,7 @@ def test_extra_members_that_come_as_json_keep_their_digits() -> None:
     assert encode(payment) == b'{"invoiceId":"i","amount":1.10,"fee":0.10,"ids":[12345678901234567890123]}'
 
 
-@given(st.dictionaries(st.text().filter(lambda name: name not in {"amount", "invoiceId", "invoice_id"}), st.integers()))
+@given(st.dictionaries(st.text().map(lambda name: f"x {name}"), st.integers()))
 def test_any_extra_member_is_beside_the_others(extra: dict[str, int]) -> None:
     names = set(NewPayment.__struct_encode_fields__) | set(NewPayment.__struct_fields__)
     extra = {name: value for name, value in extra.items() if name not in names}
@@ -113,8 +113,8 @@ def holding_itself() -> dict[str, object]:
         ({"a": msgspec.UNSET}, "extra.a is UNSET: leave the member out"),
         ({"a": msgspec.Raw(b"{")}, "extra.a is no JSON"),
         (holding_itself(), "is nested more than 100 deep"),
-        ({"case": AutoCollectCase(reminders=1.5)}, "extra.case.reminders is a float"),
-        ({"batch": Batch(batch_id="\udcff", failed=(FailedEntry(raw=b"{}"),))}, "extra.batch holds half"),
+        ({"case": AutoCollectCase(reminders=[1.5])}, r"extra.case.reminders\[0\] is a float"),
+        ({"batch": Batch(batch_id="\udcff", failed=(FailedEntry(raw=b"{}"),))}, "extra.batch.batchId holds half"),
         ([1], "extra must be a dict of members by their names on the wire, not list"),
     ],
 )

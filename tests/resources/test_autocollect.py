@@ -93,7 +93,7 @@ async def test_a_batch_is_sent_with_the_documented_content_type(client: AmiliCli
             {"case": [{"originalsum": 10.5, "paidsum": Decimal("NaN")}]},
             ["batch.case[0].originalsum", "batch.case[0].paidsum"],
         ),
-        (AutoCollectBatch(cases=(AutoCollectCase(reminders=1.5),)), ["batch.case[0].reminders"]),
+        (AutoCollectBatch(cases=(AutoCollectCase(reminders=[1.5]),)), ["batch.case[0].reminders[0]"]),
         (AutoCollectBatch(batch_id="\ud800"), ["batch.batchid"]),
         ({"a": object(), "b": {"c": (float("inf"),)}}, ["batch.a", "batch.b.c[0]"]),
         ([], ["batch"]),

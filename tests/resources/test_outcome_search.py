@@ -238,7 +238,7 @@ async def search(
 async def test_batches_of_a_server_that_does_not_heed_the_filter_by_key_are_not_taken_for_the_write_s() -> None:
     others = [
         Batch(batch_id="b-1", succeeded=(InvoiceSuccess(invoice_id="i", invoice_number="INV-9"),)),
-        Batch(batch_id="b-2", failed=(FailedEntry(raw=b'{"invoiceNumber":"INV-1"}', reference="INV-1"),)),
+        Batch(batch_id="b-2", failed=(FailedEntry(b'{"invoiceNumber":"INV-1"}'),)),
     ]
     with aioresponses() as scripted:
         outcome = await search(scripted, others)

@@ -102,7 +102,8 @@ def leaks(error: BaseException, secrets: dict[str, str]) -> list[str]:
     for way, thing in reachable(error):
         if isinstance(thing, _LIVE):
             found.append(f"{type(thing).__name__} at {way}")
-        text = thing.decode("latin-1") if isinstance(thing, bytes | bytearray) else thing
+        held = bytes(thing) if isinstance(thing, msgspec.Raw) else thing
+        text = held.decode("latin-1") if isinstance(held, bytes | bytearray) else held
         if isinstance(text, str):
             found += [f"{name} at {way}" for name, secret in secrets.items() if secret in text]
     return found
@@ -117,4 +118,6 @@ def printed(error: BaseException) -> list[str]:
 def size(error: BaseException) -> int:
     """Return the bytes that an error keeps, its body included."""
     body = (error.body or b"") if isinstance(error, AmiliError) else b""
-    return len(body) + sum(sys.getsizeof(thing) for _, thing in reachable(error))
+    # Of JSON as it came Python does not know the size.
+    held = (bytes(thing) if isinstance(thing, msgspec.Raw) else thing for _, thing in reachable(error))
+    return len(body) + sum(map(sys.getsizeof, held))

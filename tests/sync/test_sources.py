@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from amili_async import AmiliClient, DecodeError, ForbiddenError
+from amili_async import AmiliClient, DecodeError, ForbiddenError, decode
 from amili_async.events import QuarantinedRow
 from amili_async.models import Case, Invoice, Settlement
 from amili_async.sandbox import Fault, Sandbox
@@ -34,7 +34,7 @@ def sandbox_settings() -> dict[str, object]:
 
 
 def settlement(client: AmiliClient, raw: bytes) -> Row:
-    return SettlementLists(client).row(msgspec.json.decode(raw, type=Settlement), raw)
+    return SettlementLists(client).row(decode(raw, Settlement), raw)
 
 
 async def test_a_batch_is_final_in_a_terminal_state_and_in_no_other(client: AmiliClient) -> None:
@@ -46,7 +46,7 @@ async def test_a_batch_is_final_in_a_terminal_state_and_in_no_other(client: Amil
 
 async def test_an_invoice_is_never_final(client: AmiliClient) -> None:
     raw = b'{"id":"i","status":"CLOSED","createdAt":"2025-03-09T14:30:00Z"}'
-    row = InvoiceLists(client).row(msgspec.json.decode(raw, type=Invoice), raw)
+    row = InvoiceLists(client).row(decode(raw, Invoice), raw)
 
     assert (row.id, row.moment, row.final) == ("i", datetime(2025, 3, 9, 14, 30, tzinfo=UTC), False)
 
@@ -55,7 +55,7 @@ async def test_an_invoice_is_never_final(client: AmiliClient) -> None:
 async def test_a_case_is_final_once_it_is_closed(closed: str, final: object, client: AmiliClient) -> None:
     raw = f'{{"caseId":"c","closedAt":{closed}}}'.encode()
 
-    assert CaseLists(client).row(msgspec.json.decode(raw, type=Case), raw).final is final
+    assert CaseLists(client).row(decode(raw, Case), raw).final is final
 
 
 async def test_a_settlement_goes_by_its_id_and_has_no_moment_as_its_day_is_when_money_counts(

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
+from amili_async import decode, encode
 from amili_async.errors import ConfigurationError, StoreError
 from amili_async.models import Case, Invoice, Settlement
 from amili_async.sync import Checkpoint, LeaseConflict, PageWrite, Row, SqlStore, WriteResult
@@ -166,7 +167,7 @@ async def test_a_batch_that_changed_has_its_entries_of_this_moment_and_no_others
 
 
 def portion_of(resource: str, row_id: str, value: Model) -> PageWrite:
-    row = Row(id=row_id, moment=None, final=True, value=value, raw=msgspec.json.encode(value))
+    row = Row(id=row_id, moment=None, final=True, value=value, raw=encode(value))
     return PageWrite(organization_id="organization", resource=resource, rows=(row,), checkpoint=Checkpoint())
 
 
@@ -174,10 +175,10 @@ async def test_invoices_cases_and_settlements_have_typed_columns(url: str) -> No
     invoice = msgspec.json.decode(
         b'{"id":"i","invoiceNumber":7,"type":"NOTICE","status":"OPEN","createdAt":"2025-03-09T14:30:00Z"}', type=Invoice
     )
-    case = msgspec.json.decode(
+    case = decode(
         b'{"caseId":"c","caseNumber":5000001,"status":"OPEN","subStatus":"WAITING","type":"NOTICE",'
         b'"registeredAt":"2025-03-09T14:30:00Z","closedAt":null,"invoices":[{}],"debtors":[{},{}]}',
-        type=Case,
+        Case,
     )
     settlement = msgspec.json.decode(
         b'{"caseNumber":"5000001","collectionType":"REMINDER","currency":"NOK","exchangeRate":1.10,'

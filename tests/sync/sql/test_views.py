@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amili_async.models._cases import Case
+from amili_async import Case, decode
 from amili_async.sync import Checkpoint, PageWrite, Row, SqlStore
 from amili_async.sync._sql.schema import metadata
 from amili_async.sync._sql.views import VIEWS
@@ -78,7 +78,7 @@ def case(number: int, amounts: Sequence[str], **members: object) -> Row:
     debtors = '[{"debtorId":"d","fullName":"Kari"},{"debtorId":"e"}]'
     usual = msgspec.json.encode({"caseId": f"case {number}", **members}).decode()[1:-1]
     raw = f'{{{usual},"invoices":[{invoices}],"debtors":{debtors}}}'.encode()
-    value = msgspec.json.decode(raw, type=Case)
+    value = decode(raw, Case)
     return Row(id=value.case_id, moment=None, final=False, value=value, raw=raw)
 
 

@@ -1,0 +1,162 @@
+"""Places: where models stand in rows, and what is looked for there once rows were read: amounts, values, members.
+
+Nothing is looked for in rows that have no such place, and drift only where somebody listens.
+"""
+
+from __future__ import annotations
+
+import types
+from decimal import Decimal
+from itertools import chain
+from operator import attrgetter
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Union, get_args, get_origin
+
+import msgspec
+from msgspec import UNSET
+
+from amili_async.models import OpenEnum, Received
+from amili_async.models._inputs import MAX_EXPONENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from amili_async._decoding.drift import DriftReporter
+
+
+class _Field(NamedTuple):
+    name: str
+    wire: str
+    enums: tuple[type[OpenEnum], ...]
+    below: tuple[_Place, ...]
+    """What may stand in it."""
+
+
+class _Place(NamedTuple):
+    """Where objects of one struct stand, in rows or in a field of other objects."""
+
+    path: str
+    """The way there from what holds it: empty, or ``[...]`` for each array on it."""
+    model: type[msgspec.Struct]
+    amounts: tuple[str, ...]
+    fields: tuple[_Field, ...]
+    """Those with an enum, or with further objects."""
+    has_amounts: bool
+    """Whether there are amounts here or below."""
+
+    def objects(self, values: Iterable[Any]) -> list[Any]:
+        for _ in range(self.path.count("[")):
+            values = chain.from_iterable(filter(None, values))
+        return [one for one in values if isinstance(one, self.model)]
+
+
+class Places:
+    """All places in rows of one type."""
+
+    def __init__(self, annotation: Any, given: Mapping[str, object] | None = None) -> None:
+        """Find them in an annotation; ``given`` are annotations of the row's fields that say more than its own."""
+        self._places = tuple(_places_in(annotation, given or {}, frozenset()))
+        self._has_amounts = any(place.has_amounts for place in self._places)
+        self.enums = frozenset(_enums_in(self._places))
+        """The open enums that may stand in such a row."""
+
+    def check_amounts(self, rows: Sequence[object]) -> None:
+        """Look at the amounts of rows.
+
+        Raises:
+            msgspec.ValidationError: one has digits too far from the point.
+        """
+        if self._has_amounts:
+            for place in self._places:
+                _check_amounts(place, rows)
+
+    def report(self, rows: Sequence[object], note: DriftReporter, path: str = "$") -> None:
+        """Tell of the values that no enum lists, and of the members that learnt structs have a place for."""
+        for place in self._places:
+            _report(place, rows, path, note)
+
+
+def _check_amounts(place: _Place, values: Iterable[object]) -> None:
+    objects = place.objects(values)
+    for name in place.amounts:
+        amounts = [amount for amount in map(attrgetter(name), objects) if amount is not None]
+        exponents = list(map(Decimal.adjusted, amounts))
+        if exponents and not (min(exponents) >= -MAX_EXPONENT and max(exponents) <= MAX_EXPONENT):
+            raise msgspec.ValidationError("Expected an amount")
+    for field in place.fields:
+        for below in field.below:
+            if below.has_amounts:
+                _check_amounts(below, map(attrgetter(field.name), objects))
+
+
+def _report(place: _Place, values: Iterable[object], path: str, note: DriftReporter) -> None:
+    objects, path = place.objects(values), path + place.path
+    models: set[type[msgspec.Struct]] = set(map(type, objects))
+    for model in models:
+        _report_members(model, objects, path, note)
+    for field in place.fields:
+        found, below = list(map(attrgetter(field.name), objects)), f"{path}.{field.wire}"
+        if field.enums:
+            for value in sorted({one for one in found if isinstance(one, OpenEnum) and not one.known}):
+                note("value", below, value)
+        for inner in field.below:
+            _report(inner, found, below, note)
+
+
+def _report_members(model: type[msgspec.Struct], objects: Sequence[Any], path: str, note: DriftReporter) -> None:
+    if not issubclass(model, Received) or model is model.plain:
+        return
+    known = frozenset(model.plain.__struct_fields__)
+    for name, wire in zip(model.__struct_fields__, model.__struct_encode_fields__, strict=True):
+        if name not in known and any(type(one) is model and getattr(one, name) is not UNSET for one in objects):
+            note("member", f"{path}.{wire}", wire)
+
+
+def _places_in(annotation: Any, given: Mapping[str, object], above: frozenset[object]) -> Iterator[_Place]:
+    for kind in _options(annotation):
+        inner = _item_of(kind)
+        if inner is not None:
+            yield from (place._replace(path=f"[...]{place.path}") for place in _places_in(inner, given, above))
+        model: Any = get_origin(kind) or kind
+        # What a model holds of its own kind is not looked into.
+        if isinstance(model, type) and issubclass(model, msgspec.Struct) and model not in above:
+            yield _place_of(kind, model, given, above | {model})
+
+
+def _place_of(kind: Any, model: type[msgspec.Struct], given: Mapping[str, object], above: frozenset[object]) -> _Place:
+    amounts: list[str] = []
+    fields: list[_Field] = []
+    for field in msgspec.structs.fields(kind):
+        if field.name == "extra" and issubclass(model, Received):
+            continue
+        options = _options(field.type)
+        if Decimal in options:
+            amounts.append(field.name)
+        enums = tuple(one for one in options if isinstance(one, type) and issubclass(one, OpenEnum))
+        below = tuple(_places_in(given.get(field.name, field.type), {}, above))
+        if enums or below:
+            fields.append(_Field(field.name, field.encode_name, enums, below))
+    has_amounts = bool(amounts) or any(place.has_amounts for field in fields for place in field.below)
+    return _Place("", model, tuple(amounts), tuple(fields), has_amounts)
+
+
+def _options(annotation: Any) -> tuple[Any, ...]:
+    """Return the kinds of which a value with this annotation may be."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _options(inner[0])
+    if origin in {Union, types.UnionType}:
+        return tuple(chain.from_iterable(map(_options, inner)))
+    return (annotation,)
+
+
+def _item_of(kind: Any) -> Any:
+    """Return the annotation of the items of an array; nothing for what is none, or holds items of several kinds."""
+    items = [one for one in get_args(kind) if one is not Ellipsis]
+    return items[0] if get_origin(kind) in {tuple, list} and len(items) == 1 else None
+
+
+def _enums_in(places: Iterable[_Place]) -> Iterator[type[OpenEnum]]:
+    for place in places:
+        for field in place.fields:
+            yield from field.enums
+            yield from _enums_in(field.below)

@@ -30,14 +30,26 @@ if TYPE_CHECKING:
     from amili_async.sync import Progress, SyncReport
 
 
+def set_worker_environment(patch: pytest.MonkeyPatch) -> None:
+    """Put what workers inherit into the environment: the credentials of every sandbox with seed 1."""
+    credentials = Sandbox(seed=1).credentials
+    patch.setenv("AMILI_CLIENT_ID", credentials.client_id)
+    patch.setenv("AMILI_CLIENT_SECRET", credentials.client_secret)
+    patch.setenv("POISON", "poisoned")
+
+
+@pytest.fixture(autouse=True)
+def worker_environment(bare_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a worker that is started again in the middle of a test inherit the same."""
+    assert bare_environment is None
+    set_worker_environment(monkeypatch)
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """Two worker processes, whose environment holds the credentials of every sandbox with seed 1."""
+    """Two worker processes."""
     with pytest.MonkeyPatch.context() as patch:
-        credentials = Sandbox(seed=1).credentials
-        patch.setenv("AMILI_CLIENT_ID", credentials.client_id)
-        patch.setenv("AMILI_CLIENT_SECRET", credentials.client_secret)
-        patch.setenv("POISON", "poisoned")
+        set_worker_environment(patch)
         started: Any = LocalCluster  # typed in parts only
         with started(n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0") as made:
             yield made

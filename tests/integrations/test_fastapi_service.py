@@ -443,3 +443,17 @@ async def test_a_test_may_put_another_client_in_the_place_of_the_apps() -> None:
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as browser:
         assert (await browser.get("/")).status_code == 404
+
+
+async def test_what_is_always_there_on_the_wire_is_always_there_in_an_answer(
+    sandbox: Sandbox, browser: httpx.AsyncClient
+) -> None:
+    async with AmiliClient(sandbox.issue_token(), base_url=sandbox.base_url) as client:
+        batches = await client.batches.list(sandbox.organization_ids[0]).collect()
+    shapes: set[frozenset[str]] = set()
+    for batch in (batches[0], batches[-1], next(one for one in batches if one.failed and not one.succeeded)):
+        answer = (await browser.get(f"{batches_of(sandbox)}/{batch.batch_id}")).json()
+        assert isinstance(answer["succeeded"], list)
+        assert isinstance(answer["failed"], list)
+        shapes.add(frozenset(answer))
+    assert len(shapes) == 1

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from amili_async import AmiliClient, ClientCredentials
 from amili_async.sandbox import Sandbox
 from tests.support.raw_client import RawClient
 
 if TYPE_CHECKING:
     import aiohttp
+
+    from amili_async.events import Drift
+    from amili_async.sandbox._shapes import Generation
 
 
 def luhn(digits: str) -> bool:
@@ -100,6 +104,60 @@ async def test_amounts_add_up(raw: RawClient) -> None:
         open_ = invoice["originalAmount"] - invoice["paidAmount"] - invoice["creditedAmount"]
         assert invoice["remainingAmount"] == pytest.approx(open_)
         assert (invoice["status"] == "CLOSED") == (invoice["remainingAmount"] == 0)
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.drift: list[Drift] = []
+
+    def on_drift(self, record: Drift) -> None:
+        self.drift.append(record)
+
+
+async def read_everything(sandbox: Sandbox) -> list[Drift]:
+    """Call every read that has a model with our client; return the drift that it met."""
+    listener = Listener()
+    async with AmiliClient(
+        ClientCredentials(*sandbox.credentials),
+        base_url=sandbox.base_url,
+        token_url=sandbox.token_url,
+        autocollect_url=sandbox.autocollect_url,
+        hooks=[listener],
+    ) as client:
+        (organization,) = sandbox.organization_ids
+        batches = await client.batches.list(organization).collect()
+        invoices = await client.invoices.list(organization).collect()
+        settlements = await client.settlements.list(organization).collect()
+        await client.cases.list(organization).collect()
+        await client.autocollect.get_batch()
+        await client.invoices.get(organization, invoices[0].id)
+        assert settlements[0].settlement_id is not None
+        await client.settlements.get(organization, settlements[0].settlement_id)
+        if sandbox.generation == "G3":
+            await client.batches.get(organization, batches[0].batch_id)
+        await client.batches.get_by_id(batches[0].batch_id)
+    return listener.drift
+
+
+@pytest.mark.parametrize("generation", ["G1", "G2", "G3"])
+async def test_a_client_that_knows_the_public_pages_meets_no_drift(generation: Generation) -> None:
+    async with Sandbox(organizations=1, batches=80, generation=generation) as sandbox:
+        assert await read_everything(sandbox) == []
+
+
+@pytest.mark.parametrize("generation", ["G1", "G2", "G3"])
+async def test_what_no_page_prints_is_there_on_request(generation: Generation) -> None:
+    async with Sandbox(organizations=1, batches=80, generation=generation, undocumented=True) as sandbox:
+        drift = await read_everything(sandbox)
+    assert {(one.operation, one.kind) for one in drift} >= {
+        ("batches.list", "member"),
+        ("batches.list", "type"),
+        ("invoices.list", "member"),
+        ("cases.list", "member"),
+        ("settlements.list", "member"),
+        ("settlements.get", "member"),
+        ("autocollect.get_batch", "member"),
+    }
 
 
 async def test_events_say_more_on_request() -> None:

@@ -111,7 +111,7 @@ def pack(body: bytes, packing: Packing) -> bytes:
         case "br":
             import brotli  # type: ignore[import-untyped]  # noqa: PLC0415  # of the `speedups` extra, untyped
 
-            return bytes(brotli.compress(body, quality=4))
+            return bytes(brotli.compress(body, quality=4))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]  # untyped
         case "zstd":
             from backports import zstd  # noqa: PLC0415  # of the `speedups` extra
 

@@ -74,27 +74,27 @@ def docs(
 
 def build(folder: Path) -> None:
     """Write the site into a folder."""
-    import pdoc  # noqa: PLC0415  # an extra, and only this command needs it
+    from pdoc import doc, render  # noqa: PLC0415  # an extra, and only this command needs it
 
-    named = {name: _module(name) for name in MODULES}
+    named = {name: module_of(name) for name in MODULES}
     named |= {name: _page(path, name) for path, name in PAGES.items() if (ROOT / path).is_file()}
     site = {"amili_async/README.md": "amili_async", "README.md": "amili_async", **_readmes(), **PAGES}
     there = {path: name for path, name in site.items() if name in named}
-    modules = {name: pdoc.doc.Module(module) for name, module in named.items()}
-    pdoc.render.configure(docformat="google", show_source=False)
+    modules = {name: doc.Module(module) for name, module in named.items()}
+    render.configure(docformat="google", show_source=False)
     for name, module in modules.items():
         named[name].__doc__ = "\n\n".join(
-            linked(text, source, name, there) for source, text in _texts(name, named[name])
+            linked(text, source, name, there) for source, text in texts(name, named[name])
         )
         with warnings.catch_warnings():
             # Names that only type checkers import stay as they are written.
             warnings.filterwarnings("ignore", "Error parsing type annotation")
-            html = pdoc.render.html_module(module, modules)
+            html = render.html_module(module, modules)
         file = folder / _address(name)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(html, "utf-8")
-    (folder / "index.html").write_text(pdoc.render.html_index(modules), "utf-8")
-    (folder / "search.js").write_text(pdoc.render.search_index(modules), "utf-8")
+    (folder / "index.html").write_text(render.html_index(modules), "utf-8")
+    (folder / "search.js").write_text(render.search_index(modules), "utf-8")
 
 
 def linked(text: str, source: str, name: str, there: dict[str, str]) -> str:
@@ -110,7 +110,7 @@ def linked(text: str, source: str, name: str, there: dict[str, str]) -> str:
     return _LINK.sub(replaced, text)
 
 
-def _module(name: str) -> ModuleType:
+def module_of(name: str) -> ModuleType:
     """Return a module with its public names in place, those that are imported when they are used too."""
     module = import_module(name)
     for public in getattr(module, "__all__", ()):
@@ -123,7 +123,7 @@ def _page(path: str, name: str) -> ModuleType:
     return ModuleType(name, (ROOT / path).read_text("utf-8"))
 
 
-def _texts(name: str, module: ModuleType) -> list[tuple[str, str]]:
+def texts(name: str, module: ModuleType) -> list[tuple[str, str]]:
     """Return what stands at the head of a module's page, each with where it lies."""
     if name in PAGES.values():
         (path,) = (path for path, page in PAGES.items() if page == name)

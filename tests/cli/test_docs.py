@@ -62,7 +62,7 @@ def test_links_between_files_become_links_between_pages(source: str, name: str, 
 def test_a_wheel_has_the_front_page_in_its_metadata(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(_docs, "ROOT", tmp_path)
     monkeypatch.setattr(_docs, "PACKAGE", tmp_path / "amili_async")
-    ((source, text),) = _docs._texts("amili_async", _docs._module("amili_async"))
+    ((source, text),) = _docs.texts("amili_async", _docs.module_of("amili_async"))
     assert source == "README.md"
     assert "# amili_async" in text
 

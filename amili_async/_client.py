@@ -118,6 +118,8 @@ class AmiliClient:
         ConfigurationError: an argument that cannot be right, by its name; nothing is sent.
     """
 
+    __module__ = "amili_async"  # where it is imported from
+
     def __init__(
         self,
         auth: TokenProvider | str | tuple[str, str] | Callable[[], Awaitable[str]],

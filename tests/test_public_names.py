@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import pickle
 import subprocess
 import sys
 from importlib import import_module
@@ -138,3 +139,17 @@ def test_a_name_that_is_none_is_an_attribute_error() -> None:
 def test_the_module_lists_its_names() -> None:
     assert {*amili_async.__all__} <= {*dir(amili_async)}
     assert dir(amili_async) == sorted(dir(amili_async))
+
+
+@pytest.mark.parametrize("name", ["AmiliClient", "RetryPolicy", "Timeout"])
+def test_a_class_of_the_front_door_says_where_it_is_imported_from(name: str) -> None:
+    kind = getattr(amili_async, name)
+    assert kind.__module__ == "amili_async"
+    assert pickle.loads(pickle.dumps(kind)) is kind  # noqa: S301  # our own bytes
+
+
+def test_settings_travel_by_their_public_names() -> None:
+    for setting in (amili_async.RetryPolicy(attempts=2), amili_async.Timeout(3.0, 1.0)):
+        sent = pickle.dumps(setting)
+        assert b"_protocol" not in sent
+        assert pickle.loads(sent) == setting  # noqa: S301  # our own bytes

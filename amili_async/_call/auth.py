@@ -18,6 +18,7 @@ import msgspec
 
 from amili_async import _clock as clock
 from amili_async._call.token_cache import TokenCache
+from amili_async._http.failures import own_cause
 from amili_async._protocol.grants import read_grant, sendable
 from amili_async._protocol.retry import RetryPolicy, backoff_delays
 from amili_async.errors import (
@@ -392,8 +393,8 @@ class CallableToken:
             token = await self._source()
         except TokenError:
             raise
-        except Exception as error:
-            raise TokenError(f"the token callable failed with {type(error).__name__}") from error
+        except Exception as error:  # noqa: BLE001  # a caller's own code may raise anything
+            raise TokenError(f"the token callable failed with {type(error).__name__}") from own_cause(error)
         if not sendable(token):
             raise TokenError("the token callable returned no text that a header can carry")
         return token

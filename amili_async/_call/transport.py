@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from amili_async._call.auth import StaticToken
 from amili_async._call.timeouts import TimeoutScheduler
+from amili_async._http.failures import own_cause
 from amili_async._protocol.call_state import AttemptFailure, CallState
 from amili_async._protocol.grants import no_grant, refused_grant
 from amili_async._protocol.outcomes import (
@@ -312,8 +313,8 @@ class Transport:
             state.bearer = await self._provider.token(self._request_token)
         except AmiliError:
             raise
-        except Exception as error:
-            raise TokenError(f"the token provider failed with {type(error).__name__}") from error
+        except Exception as error:  # noqa: BLE001  # a caller's own code may raise anything
+            raise TokenError(f"the token provider failed with {type(error).__name__}") from own_cause(error)
         finally:
             waited = self.clock.monotonic() - begun
             state.waits["token"] += waited

@@ -134,6 +134,11 @@ def _broke(problem: Exception) -> str:
     return type(problem).__name__
 
 
+def own_cause(problem: Exception) -> Exception:
+    """Return what a caller's own code raised, or a stand-in where it is aiohttp's and holds what was sent."""
+    return plain_cause(problem) if isinstance(problem, aiohttp.ClientError) else problem
+
+
 def plain_cause(problem: Exception) -> Exception:
     """Return an error's stand-in that is of plain values: the system's own error, or a name of what aiohttp raised."""
     system = problem.os_error if isinstance(problem, aiohttp.ClientConnectorError) else problem

@@ -39,6 +39,8 @@ class Timeout(msgspec.Struct, frozen=True):
     a free one, DNS, TCP and TLS.
     """
 
+    __module__ = "amili_async"  # where it is imported from
+
     total: float = 30.0
     connect: float = 5.0
 

@@ -37,6 +37,8 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         ConfigurationError: a value that cannot be right; the message names it.
     """
 
+    __module__ = "amili_async"  # where it is imported from
+
     attempts: int = 3
     """Requests of one call, the first included; 1 repeats nothing. The replay after a 401 does not count."""
     trust_idempotency_key: bool = False

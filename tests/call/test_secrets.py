@@ -12,7 +12,10 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
+import aiohttp
 import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from amili_async import AmiliClient, AmiliError, ClientCredentials, NewInvoice, RetryPolicy
 from amili_async.errors import (
@@ -21,6 +24,7 @@ from amili_async.errors import (
     DecodeError,
     OutcomeUnknownError,
     RateLimitedError,
+    TokenError,
 )
 from amili_async.sandbox import Fault, Sandbox
 from amili_async.sandbox._faults import Kind
@@ -315,6 +319,31 @@ async def test_what_a_token_callable_raises_is_the_cause_without_our_variables(s
     assert error is not None
     assert isinstance(error.__cause__, OwnError)
     assert leaks(error, Secrets()) == []
+
+
+class Provider:
+    """A provider of a caller's own, which asks with aiohttp."""
+
+    async def token(self, _exchange: object, /) -> str:
+        headers = CIMultiDictProxy(CIMultiDict({"Authorization": f"Basic {PASSWORD}"}))
+        url = URL("https://auth.example/?secret=" + QUERY)
+        raise aiohttp.ClientResponseError(aiohttp.RequestInfo(url, "POST", headers, url), (), status=500)
+
+    def reject(self, token: str, /) -> None: ...
+
+
+async def test_what_aiohttp_raised_in_a_callers_own_code_is_named_and_nothing_more(sandbox: Sandbox) -> None:
+    own = Provider()
+
+    async def source() -> str:
+        return await own.token(None)
+
+    for auth in (own, source):
+        async with AmiliClient(auth, base_url=sandbox.base_url) as client:
+            error = await failed(write, client)
+        assert isinstance(error, TokenError)
+        assert repr(error.__cause__) == "ClientError('ClientResponseError')"
+        assert leaks(error, Secrets()) == []
 
 
 async def test_the_frames_of_a_callers_own_callback_keep_their_variables(

@@ -120,7 +120,7 @@ async def surroundings(
 @pytest.mark.parametrize("block", SNIPPETS, ids=str)
 async def test_a_snippet_runs_as_it_stands(block: Block, surroundings: dict[str, object]) -> None:
     code = "\n" * block.line + block.code
-    compiled = compile(code, str(block.page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    compiled = compile(code, str(block.page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     running: object = eval(compiled, surroundings)  # noqa: S307  # the pages are ours
     if inspect.isawaitable(running):
         await running

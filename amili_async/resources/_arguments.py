@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from amili_async.errors import InvalidArgumentError
 from amili_async.models import _inputs as inputs
+
+if TYPE_CHECKING:
+    from amili_async.models import Received
+
+M = TypeVar("M")
 
 
 def count(value: object, name: str, *, least: int) -> int | None:
@@ -26,6 +32,26 @@ def whole(value: object, name: str, *, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise InvalidArgumentError(f"{name} must be a whole number of at least {least}, not {value!r}")
     return value
+
+
+def model_of(given: type[M] | None, documented: type[Received]) -> type[M]:
+    """Return the class that rows are read as: the documented one, or a subclass of it with further members.
+
+    Raises:
+        InvalidArgumentError: it is no subclass.
+    """
+    model: Any = documented if given is None else given
+    if not _is_kind_of(model, documented):
+        name = documented.__name__
+        raise InvalidArgumentError(
+            f"model must be a subclass of {name}: class My{name}({name}, frozen=True, kw_only=True): ..."
+        )
+    found: type[M] = model
+    return found
+
+
+def _is_kind_of(model: object, documented: type[Received]) -> bool:
+    return isinstance(model, type) and issubclass(model, documented)
 
 
 def text(value: object, name: str) -> str | None:

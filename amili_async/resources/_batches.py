@@ -12,7 +12,7 @@ from amili_async._protocol.options import seconds
 from amili_async.errors import APIError, InvalidArgumentError, NotFoundError
 from amili_async.models import Batch, BatchState, BatchType, OpenEnum
 from amili_async.models._inputs import choice
-from amili_async.resources._arguments import number, text
+from amili_async.resources._arguments import model_of, number, text
 from amili_async.resources._base import Resource
 from amili_async.resources._polling import all_of, batch_and_organization, is_unknown_here, watched
 from amili_async.resources._streaming import Stream
@@ -20,12 +20,16 @@ from amili_async.resources._streaming import Stream
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
+    from typing_extensions import TypeVar
+
     from amili_async._cursor import Cursor
     from amili_async._lists.pager import Pager
     from amili_async._protocol.options import OnInvalid
     from amili_async._protocol.requests import Identifier
     from amili_async.models import Accepted
     from amili_async.resources._operation_client import Query
+
+    BatchT = TypeVar("BatchT", bound=Batch, default=Batch)
 
 
 class SortDirection(OpenEnum):
@@ -53,7 +57,8 @@ class Batches(Resource):
         cursor: Cursor | None = None,
         prefetch: bool = True,
         on_invalid: OnInvalid | None = None,
-    ) -> Pager[Batch]:
+        model: type[BatchT] | None = None,
+    ) -> Pager[BatchT]:
         """Return a pager over an organization's batches.
 
         Documented (D): getbatchesbyorganization-4148061e0; ``subject_id`` and ``idempotency_key`` since G3, the values
@@ -72,6 +77,7 @@ class Batches(Resource):
             cursor: go on where an earlier walk with the same filters stood.
             prefetch: request the next page while this one is worked on.
             on_invalid: ``"raise"`` (the default), ``"skip"``, or a function that takes the `QuarantinedRow`.
+            model: a subclass of `Batch` with further members, to read the rows as.
 
         Raises:
             InvalidArgumentError: an argument that cannot be right, by its name.
@@ -88,7 +94,7 @@ class Batches(Resource):
         return self._caller.pager(
             "batches.list",
             organization_id,
-            row_type=Batch,
+            row_type=model_of(model, Batch),
             query=query,
             page_token=page_token,
             limit=limit,
@@ -109,7 +115,8 @@ class Batches(Resource):
         cursor: Cursor | None = None,
         prefetch: bool = True,
         on_invalid: OnInvalid | None = None,
-    ) -> Pager[Batch]:
+        model: type[BatchT] | None = None,
+    ) -> Pager[BatchT]:
         """Return a pager over the batches of all organizations. Only G1 servers have it; options as for `list`.
 
         Documented (D): get-all-batches-3939027e0.
@@ -121,7 +128,7 @@ class Batches(Resource):
         query = _filters(state=state, type=type, page_size=page_size, sort=sort)
         return self._caller.pager(
             "batches.list_all",
-            row_type=Batch,
+            row_type=model_of(model, Batch),
             query=query,
             page_token=page_token,
             limit=limit,
@@ -130,7 +137,9 @@ class Batches(Resource):
             on_invalid=on_invalid,
         )
 
-    async def get(self, organization_id: Identifier, batch_id: Identifier) -> Batch:
+    async def get(
+        self, organization_id: Identifier, batch_id: Identifier, *, model: type[BatchT] | None = None
+    ) -> BatchT:
         """Return one batch with its outcome so far.
 
         Safe to repeat, so it is retried on timeouts and 5xx. Documented (D): getbatchbyid-4148060e0; G3 only, see
@@ -141,9 +150,9 @@ class Batches(Resource):
             DecodeError: the answer is not a batch; its bytes are on the error.
             AmiliError: refused, not answered or too late, as any read may be.
         """
-        return await self._caller.get("batches.get", organization_id, batch_id, type=Batch)
+        return await self._caller.get("batches.get", organization_id, batch_id, type=model_of(model, Batch))
 
-    async def get_by_id(self, batch_id: Identifier) -> Batch:
+    async def get_by_id(self, batch_id: Identifier, *, model: type[BatchT] | None = None) -> BatchT:
         """Return one batch by its id alone.
 
         Documented (D) and marked "Legacy (To be removed)": get-batch-by-id-3939029e0. Retried like `get`.
@@ -153,7 +162,7 @@ class Batches(Resource):
             DecodeError: the answer is not a batch; its bytes are on the error.
             AmiliError: refused, not answered or too late, as any read may be.
         """
-        return await self._caller.get("batches.get_by_id", batch_id, type=Batch)
+        return await self._caller.get("batches.get_by_id", batch_id, type=model_of(model, Batch))
 
     def stream(
         self,

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from amili_async.models import Case, CaseStatus, InvoiceType
 from amili_async.models._inputs import choice
-from amili_async.resources._arguments import number, span, text, text_or_number
+from amili_async.resources._arguments import model_of, number, span, text, text_or_number
 from amili_async.resources._base import WritingResource
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Coroutine, Iterable
+
+    from typing_extensions import TypeVar
 
     from amili_async._cursor import Cursor
     from amili_async._lists.pager import Pager
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from amili_async.models import Accepted, DateLike
     from amili_async.resources._operation_client import Query
     from amili_async.resources._streaming import Stream
+
+    CaseT = TypeVar("CaseT", bound=Case, default=Case)
 
 
 class Cases(WritingResource):
@@ -48,7 +52,8 @@ class Cases(WritingResource):
         cursor: Cursor | None = None,
         prefetch: bool = True,
         on_invalid: OnInvalid | None = None,
-    ) -> Pager[Case]:
+        model: type[CaseT] | None = None,
+    ) -> Pager[CaseT]:
         """Return a pager over an organization's cases.
 
         Documented (D): getcasesbyorganization-4326442e0. Each page is a read, so it is retried on timeouts and 5xx.
@@ -72,7 +77,7 @@ class Cases(WritingResource):
         return self._caller.pager(
             "cases.list",
             organization_id,
-            row_type=Case,
+            row_type=model_of(model, Case),
             query=query,
             page_token=page_token,
             limit=limit,

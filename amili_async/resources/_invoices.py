@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from amili_async.models import Invoice, InvoiceStatus, InvoiceType, NewInvoice, RawValue
 from amili_async.models._inputs import choice
-from amili_async.resources._arguments import span, text, text_or_number
+from amili_async.resources._arguments import model_of, span, text, text_or_number
 from amili_async.resources._base import RECOVERY_HINT, WritingResource, body_of
 from amili_async.resources._downloads import save, target_of
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Sequence
     from os import PathLike
     from pathlib import Path
+
+    from typing_extensions import TypeVar
 
     from amili_async._cursor import Cursor
     from amili_async._lists.pager import Pager
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from amili_async.resources._operation_client import Query
     from amili_async.resources._outcome_search import WriteOutcome
     from amili_async.resources._streaming import Stream
+
+    InvoiceT = TypeVar("InvoiceT", bound=Invoice, default=Invoice)
 
 _ACTION_RECIPE = "invoices.get(organization_id, invoice_id) shows the invoice's status"
 
@@ -134,7 +138,8 @@ class Invoices(WritingResource):
         cursor: Cursor | None = None,
         prefetch: bool = True,
         on_invalid: OnInvalid | None = None,
-    ) -> Pager[Invoice]:
+        model: type[InvoiceT] | None = None,
+    ) -> Pager[InvoiceT]:
         """Return a pager over an organization's invoices.
 
         Documented (D): getinvoicesbyorganization-4148068e0; it names no page size. Each page is a read, so it is
@@ -154,6 +159,7 @@ class Invoices(WritingResource):
             cursor: go on where an earlier walk with the same filters stood.
             prefetch: request the next page while this one is worked on.
             on_invalid: what becomes of rows that cannot be read.
+            model: a subclass of `Invoice` with further members, to read the rows as.
 
         Raises:
             InvalidArgumentError: an argument that cannot be right, such as a datetime without a zone.
@@ -171,7 +177,7 @@ class Invoices(WritingResource):
         return self._caller.pager(
             "invoices.list",
             organization_id,
-            row_type=Invoice,
+            row_type=model_of(model, Invoice),
             query=query,
             page_token=page_token,
             limit=limit,
@@ -210,7 +216,9 @@ class Invoices(WritingResource):
             on_invalid=on_invalid,
         )
 
-    async def get(self, organization_id: Identifier, invoice_id: Identifier) -> Invoice:
+    async def get(
+        self, organization_id: Identifier, invoice_id: Identifier, *, model: type[InvoiceT] | None = None
+    ) -> InvoiceT:
         """Return one invoice.
 
         Safe to repeat, so it is retried on timeouts and 5xx. Documented (D): getinvoicebyid-4148069e0.
@@ -220,7 +228,7 @@ class Invoices(WritingResource):
             DecodeError: the answer is not an invoice; its bytes are on the error.
             AmiliError: refused, not answered or too late, as any read may be.
         """
-        return await self._caller.get("invoices.get", organization_id, invoice_id, type=Invoice)
+        return await self._caller.get("invoices.get", organization_id, invoice_id, type=model_of(model, Invoice))
 
     def payments(self, organization_id: Identifier, invoice_id: Identifier) -> Pager[RawValue]:
         """Return a pager over the payments of an invoice, of a shape that is not documented. G1 only.

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from amili_async.models import Settlement
-from amili_async.resources._arguments import number, span
+from amili_async.resources._arguments import model_of, number, span
 from amili_async.resources._base import Resource
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable
+
+    from typing_extensions import TypeVar
 
     from amili_async._cursor import Cursor
     from amili_async._lists.pager import Pager
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from amili_async.models import DateLike
     from amili_async.resources._operation_client import Query
     from amili_async.resources._streaming import Stream
+
+    SettlementT = TypeVar("SettlementT", bound=Settlement, default=Settlement)
 
 
 _TOKEN_NAME = "pageToken"  # noqa: S105  # a query name; no other list spells it like this
@@ -38,7 +42,8 @@ class Settlements(Resource):
         cursor: Cursor | None = None,
         prefetch: bool = True,
         on_invalid: OnInvalid | None = None,
-    ) -> Pager[Settlement]:
+        model: type[SettlementT] | None = None,
+    ) -> Pager[SettlementT]:
         """Return a pager over an organization's settlements, of a span of days or of all time.
 
         Documented (D): getsettlements-4148071e0. Each page is a read, so it is retried on timeouts and 5xx. Dates are a
@@ -52,7 +57,7 @@ class Settlements(Resource):
         return self._caller.pager(
             "settlements.list",
             organization_id,
-            row_type=Settlement,
+            row_type=model_of(model, Settlement),
             query=query,
             token_name=_TOKEN_NAME,
             page_token=page_token,
@@ -88,7 +93,9 @@ class Settlements(Resource):
             on_invalid=on_invalid,
         )
 
-    async def get(self, organization_id: Identifier, settlement_id: Identifier) -> Settlement:
+    async def get(
+        self, organization_id: Identifier, settlement_id: Identifier, *, model: type[SettlementT] | None = None
+    ) -> SettlementT:
         """Return one settlement.
 
         Safe to repeat, so it is retried on timeouts and 5xx. Documented (D): getsettlement-on-id-4148072e0.
@@ -98,7 +105,9 @@ class Settlements(Resource):
             DecodeError: the answer is not a settlement; its bytes are on the error.
             AmiliError: refused, not answered or too late, as any read may be.
         """
-        return await self._caller.get("settlements.get", organization_id, settlement_id, type=Settlement)
+        return await self._caller.get(
+            "settlements.get", organization_id, settlement_id, type=model_of(model, Settlement)
+        )
 
 
 def _filters(*, from_date: object, to_date: object, page_size: object) -> Query:

@@ -94,6 +94,23 @@ def test_refused_credentials_fail_their_own_organizations_and_no_other() -> None
     on_virtual_time(work)
 
 
+def test_credentials_that_get_401_from_everybody_are_not_tried_on_all_of_their_organizations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def work(job: Job) -> None:
+        monkeypatch.setattr("amili_async.sync._engine.NOBODY", 2)
+        names = ("two-a", "one", "two-b", "two-c", "two-d")
+        job.server.tokens |= {"one": "token-of-one", "two": "token-of-two"}
+        job.server.unauthorized.update(name for name in names if name != "one")
+
+        report = await job.run(*names, clients=True, concurrency=1)
+
+        assert [failure.organization_id for failure in report.failures] == ["two-a", "two-b", "two-c", "two-d"]
+        assert job.server.count("two-c/batches") == job.server.count("two-d/batches") == 0
+
+    on_virtual_time(work)
+
+
 async def test_a_pool_shares_a_client_among_organizations_with_the_same_credentials() -> None:
     same, other = ClientCredentials("a", "b"), ClientCredentials("c", "d")
     async with ClientPool({"one": same, "two": same, "three": other}, environment="staging") as pool:

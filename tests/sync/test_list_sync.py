@@ -156,6 +156,25 @@ async def test_a_row_that_is_not_there_for_a_moment_is_read_by_the_next_run(monk
     scene.assert_same()
 
 
+async def test_where_every_read_by_id_fails_the_rows_are_asked_for_again_by_the_next_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = Scene(open_rows=(2,))
+    await scene.run()
+    scene.list.finish("row 002")
+
+    async def forbidden(_row_id: str, /) -> Row:
+        raise ForbiddenError("no", status=403)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.list, "refetch", forbidden)
+        with pytest.raises(ForbiddenError):
+            await scene.run()
+
+    await scene.run()
+    scene.assert_same()
+
+
 async def test_where_no_row_can_be_read_by_its_id_the_list_is_read_down_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(open_rows=(2,))
     await scene.run()

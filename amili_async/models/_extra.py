@@ -20,9 +20,9 @@ class Extra(Mapping[str, object]):
     __slots__ = ("members", "nulls")
 
     def __init__(self, members: Mapping[str, object], nulls: Iterable[str] = ()) -> None:
-        self.members = members
+        self.members: Mapping[str, object] = members
         """What is written: some values are still JSON."""
-        self.nulls = frozenset(nulls)
+        self.nulls: frozenset[str] = frozenset(nulls)
         """The members with a field that were null: written as null again, unless the field has another value now."""
 
     def __getitem__(self, name: str) -> object:

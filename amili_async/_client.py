@@ -68,6 +68,7 @@ class ClientSettings(TypedDict, total=False):
     retry: RetryPolicy
     concurrency: int
     max_response_bytes: int
+    max_rows: int
     routes: Mapping[str, str] | None
     entry_types: Sequence[type[SucceededEntry]]
     hooks: Sequence[object]
@@ -100,6 +101,7 @@ class AmiliClient:
         retry: how often and how long, see `RetryPolicy`.
         concurrency: requests in flight at most, of all tasks together.
         max_response_bytes: size of an unpacked answer from which it is refused with `DecodeError`.
+        max_rows: rows of a page from which it is refused with `DecodeError`, before they are built.
         routes: confirmed paths for operations marked U: ``{"cases.pause": "/orgs/{organization_id}/…"}``.
         entry_types: subclasses of `SucceededEntry` to read entries of further ``$type`` with.
         hooks: objects with methods of `amili_async.events.Hook`.
@@ -134,6 +136,7 @@ class AmiliClient:
         retry: RetryPolicy = RetryPolicy(attempts=3),  # noqa: B008  # frozen
         concurrency: int = 16,
         max_response_bytes: int = 64 * 2**20,
+        max_rows: int = 100_000,
         routes: Mapping[str, str] | None = None,
         entry_types: Sequence[type[SucceededEntry]] = (),
         hooks: Sequence[object] = (),
@@ -189,7 +192,8 @@ class AmiliClient:
         )
         self._owns = True
         registry = RouteRegistry(routes, seen=() if profile is None else profile.routes)
-        self._caller = OperationClient(transport, options, registry, Readers(entry_types), profile)
+        readers = Readers(entry_types, whole(max_rows, "max_rows", least=1))
+        self._caller = OperationClient(transport, options, registry, readers, profile)
 
     @cached_property
     def batches(self) -> Batches:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_origin
 import msgspec
 
 from amili_async._decoding.batches import BatchRows
+from amili_async._decoding.bounds import MAX_ROWS, check_rows, check_size
 from amili_async._decoding.envelope import Envelopes, SplitPage
 from amili_async._decoding.failures import READING_ERRORS, decode_error, validation_detail
 from amili_async._decoding.rows import ListRows, OpenRows, Rows, TypedRows
@@ -45,8 +46,11 @@ class Reader(Generic[T]):
     batches may hold beside the documented type. A ``drift`` of ``None`` means that nobody listens.
     """
 
-    def __init__(self, row_type: type[T], *, entry_types: Sequence[type[SucceededEntry]] = ()) -> None:
+    def __init__(
+        self, row_type: type[T], *, entry_types: Sequence[type[SucceededEntry]] = (), max_rows: int = MAX_ROWS
+    ) -> None:
         types_by_tag(entry_types)
+        self._max_rows = max_rows
         self._row_type = row_type
         self._entry_types = tuple(entry_types)
         self._shapes = Shapes()
@@ -83,11 +87,16 @@ class Reader(Generic[T]):
         return self._single(body, body, drift, "$")
 
     def whole(self, body: bytes | bytearray, drift: DriftSink | None) -> DecodedPage[T] | None:
-        """Return a list, decoded in one pass; nothing where that cannot be, and its rows have to be read one by one."""
+        """Return a list, decoded in one pass; nothing where that cannot be, and its rows have to be read one by one.
+
+        Raises:
+            DecodeError: more rows than there may be.
+        """
         try:
             page = self._rows.page(body, _noting(drift, "$.data[...]"))
         except READING_ERRORS:
             return None
+        check_rows(len(page.data), body, self._max_rows)
         return DecodedPage(summary=page.summary, rows=page.data)
 
     def page(self, body: bytes | bytearray, drift: DriftSink | None) -> DecodedPage[T]:
@@ -108,9 +117,19 @@ class Reader(Generic[T]):
         """Return a list as the JSON of its rows, undecoded.
 
         Raises:
-            DecodeError: no envelope, or ``data`` is no list.
+            DecodeError: no envelope, or ``data`` is no list, or one of more rows than there may be.
         """
-        return self._envelopes.many(body, _noting(drift, "$"))
+        check_size(body, self._max_rows)
+        page = self._envelopes.many(body, _noting(drift, "$"))
+        check_rows(len(page.rows), body, self._max_rows)
+        return page
+
+    def several(self, raws: Sequence[msgspec.Raw], drift: DriftSink | None) -> list[T] | None:
+        """Return rows of a list, decoded in one pass; nothing where that cannot be."""
+        try:
+            return self._rows.page(b'{"data":[' + b",".join(raws) + b"]}", _noting(drift, "$.data[...]")).data
+        except READING_ERRORS:
+            return None
 
     def row(self, raw: msgspec.Raw | bytes, index: int, drift: DriftSink | None) -> T | QuarantinedRow:
         """Return one row of a list: read strictly, else leniently, else set aside with its JSON."""

@@ -36,11 +36,17 @@ _IDS = {
 """The member of a list's rows that is their id, here and on the wire. Rows of others are known by all that they are."""
 
 LARGE = 2**20
-"""Bytes from which a page is decoded row by row, so that the event loop never stalls for long."""
+"""Bytes from which a page is decoded in parts, so that the event loop never stalls for long."""
+
+PART = 2**16
+"""Bytes of rows that are decoded in one pass, about."""
+
+LENIENT = 8
+"""How many times as long it takes to read rows one by one."""
 
 
 class FetchedPage(Generic[T]):
-    """A page as it came: read whole, or with rows to be looked at one by one."""
+    """A page as it came: read whole, or with rows to be decoded in parts."""
 
     __slots__ = ("body", "items", "rows", "summary")
 
@@ -50,20 +56,20 @@ class FetchedPage(Generic[T]):
         summary: Summary | None,
         *,
         items: Sequence[T] = (),
-        rows: Sequence[T | QuarantinedRow | msgspec.Raw] | None = None,
+        rows: Sequence[msgspec.Raw] | None = None,
     ) -> None:
         self.body = body
         self.summary = summary
         self.items = items
         """Every row, where all of them could be read in one pass."""
         self.rows = rows
-        """Every row, where some could not be read or none has been decoded; else ``None``."""
+        """The JSON of every row, where they are to be decoded in parts; else ``None``."""
 
     def __len__(self) -> int:
         return len(self.all_rows)
 
     @property
-    def all_rows(self) -> Sequence[T | QuarantinedRow | msgspec.Raw]:
+    def all_rows(self) -> Sequence[T | msgspec.Raw]:
         """Every row, in the order of the wire."""
         return self.items if self.rows is None else self.rows
 
@@ -99,11 +105,20 @@ class PageFetcher(Generic[T]):
         call = Call(route=self.route, method=self.route.method, path=self._path, query=query)
         return self._transport.send(call, self._read, self.options, sent_signal)
 
-    def row(self, row: T | QuarantinedRow | msgspec.Raw, index: int) -> tuple[T | QuarantinedRow, int]:
-        """Return one of a page's rows, decoded, and how many bytes had to be decoded for it."""
-        if isinstance(row, msgspec.Raw):
-            return self.reader.row(row, index, self.drift), memoryview(row).nbytes
-        return row, 0
+    def part(self, rows: Sequence[msgspec.Raw], start: int, most: int) -> tuple[Sequence[T | QuarantinedRow], int]:
+        """Return some of a page's rows from one on, and what they took to decode: the bytes of as many that fit.
+
+        A part ends with the row that makes it longer than ``most`` bytes.
+        """
+        size, end = 0, start
+        while end < len(rows) and size <= most:
+            size += memoryview(rows[end]).nbytes
+            end += 1
+        raws = rows[start:end]
+        whole = self.reader.several(raws, self.drift) if len(raws) > 1 else None
+        if whole is not None:
+            return whole, size
+        return [self.reader.row(raw, start + index, self.drift) for index, raw in enumerate(raws)], size * LENIENT
 
     def row_hash(self, row: T | QuarantinedRow | msgspec.Raw) -> str | UnsetType:
         """Return what tells a row from others, short and without its data; ``UNSET`` for one without an id."""
@@ -115,12 +130,10 @@ class PageFetcher(Generic[T]):
         return self._transport.sent_signal()
 
     def _read(self, body: Body) -> FetchedPage[T]:
-        if len(body) >= LARGE:
-            split = self.reader.split(body)
+        page = self.reader.whole(body, self.drift) if len(body) < LARGE else None
+        if page is None:
+            split = self.reader.split(body, self.drift)
             return FetchedPage(body, split.summary, rows=split.rows)
-        page = self.reader.page(body, self.drift)
-        if page.quarantined:
-            return FetchedPage(body, page.summary, rows=page.rows)
         items: Any = page.rows  # none of them is quarantined, which no type can say
         return FetchedPage(body, page.summary, items=items)
 

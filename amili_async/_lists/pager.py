@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from amili_async._cursor import Cursor
+from amili_async._lists.page_fetcher import PART
 from amili_async._lists.prefetcher import Prefetcher
 from amili_async.errors import AmiliError, ConfigurationError, DecodeError, PaginationLoopError, detach
 from amili_async.events import QuarantinedRow
@@ -277,18 +278,22 @@ class Pager(Generic[T]):
             self._left -= len(items)
         return items
 
-    def _read(self, rows: Sequence[T | QuarantinedRow | msgspec.Raw]) -> Iterator[T | QuarantinedRow]:
+    def _read(self, rows: Sequence[msgspec.Raw]) -> Iterator[T | QuarantinedRow]:
         """Yield what any other page still has to give, decoded row by row."""
-        for index in range(self._row, len(rows)):
-            if self._left == 0:
-                return
-            row, size = self._listing.row(rows[index], index)
+        start = self._row
+        while start < len(rows) and self._left != 0:
+            part, size = self._listing.part(rows, start, min(PART, YIELD_BYTES))
             self._decoded += size
-            if isinstance(row, QuarantinedRow):
-                row = self._set_aside(row)
-            elif self._left is not None:
-                self._left -= 1
-            yield row
+            start += len(part)
+            for row in part:
+                if self._left == 0:
+                    return
+                if isinstance(row, QuarantinedRow):
+                    yield self._set_aside(row)
+                    continue
+                if self._left is not None:
+                    self._left -= 1
+                yield row
 
     def _set_aside(self, row: QuarantinedRow) -> QuarantinedRow:
         """Do with an unreadable row what ``on_invalid`` says."""

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from amili_async._decoding import Reader
+from amili_async._decoding import MAX_ROWS, Reader
 from amili_async._http.endpoints import check_url
 from amili_async._lists.page_fetcher import PageFetcher
 from amili_async._lists.pager import Pager
@@ -55,8 +55,9 @@ Query: TypeAlias = "Sequence[tuple[str, str | None]]"
 class Readers:
     """The readers of one client: one for each type of row, with the entry types that it was taught."""
 
-    def __init__(self, entry_types: Sequence[type[SucceededEntry]]) -> None:
+    def __init__(self, entry_types: Sequence[type[SucceededEntry]], max_rows: int = MAX_ROWS) -> None:
         self._entry_types = tuple(entry_types)
+        self._max_rows = max_rows
         self._readers: dict[object, Reader[Any]] = {}
         Reader(object, entry_types=self._entry_types)  # two types of one tag are refused while the client is made
 
@@ -64,7 +65,7 @@ class Readers:
         """Return the reader for a type of row."""
         reader = self._readers.get(row_type)
         if reader is None:
-            reader = self._readers[row_type] = Reader(row_type, entry_types=self._entry_types)
+            reader = self._readers[row_type] = Reader(row_type, entry_types=self._entry_types, max_rows=self._max_rows)
         return reader
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from amili_async._lists import page_fetcher as listing
 from amili_async._lists import pager as pagination
+from amili_async.sandbox import Fault
+from tests.support.batch_list import LIST
 from tests.support.turns import Heartbeat
 
 if TYPE_CHECKING:
@@ -47,3 +49,14 @@ async def test_a_large_page_holds_what_a_small_one_would(
     assert [page.summary for page in large] == [page.summary for page in small]
     assert [page.raw for page in large] == [page.raw for page in small]
     assert [json.loads(bytes(raw))["batchId"] for page in large for raw in page.raw_items()] == batch_list.rows
+
+
+async def test_other_tasks_have_turns_while_a_page_of_any_size_is_read_leniently(batch_list: BatchList) -> None:
+    rows = [{"batchId": number, "createdBy": "x" * 400} for number in range(1000)]
+    body = json.dumps({"data": rows})
+    assert len(body) < listing.LARGE
+    batch_list.sandbox.faults.add(Fault(LIST, body=body))
+    async with Heartbeat() as heart:
+        beats = [heart.beats async for _ in batch_list.pager(limit=len(rows))]
+    assert len(beats) == len(rows)
+    assert beats[-1] - beats[0] >= len(body) // listing.PART - 1 > 4

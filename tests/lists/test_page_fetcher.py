@@ -16,7 +16,7 @@ from amili_async._call.hooks import Hooks
 from amili_async._call.transport import Transport
 from amili_async._decoding import Reader
 from amili_async._lists import page_fetcher as listing
-from amili_async._lists.page_fetcher import PageFetcher
+from amili_async._lists.page_fetcher import LENIENT, PageFetcher
 from amili_async._protocol.options import Options
 from amili_async._protocol.requests import join
 from amili_async._routes import ROUTES
@@ -124,15 +124,15 @@ async def test_a_fingerprint_stays_what_it_was() -> None:
     assert a_listing(ScriptedTransport()).fingerprint == "bb11c5fbb4c3ace3"
 
 
-@pytest.mark.parametrize(("large", "row_by_row"), [(len(BODY), True), (len(BODY) + 1, False)])
-async def test_a_page_is_decoded_row_by_row_from_a_size_on(
-    monkeypatch: pytest.MonkeyPatch, large: int, *, row_by_row: bool
+@pytest.mark.parametrize(("large", "in_parts"), [(len(BODY), True), (len(BODY) + 1, False)])
+async def test_a_page_is_decoded_in_parts_from_a_size_on(
+    monkeypatch: pytest.MonkeyPatch, large: int, *, in_parts: bool
 ) -> None:
     monkeypatch.setattr(listing, "LARGE", large)
     walked = a_listing(ScriptedTransport())
     page = await walked.fetch(None)
-    assert (page.rows is not None, len(page)) == (row_by_row, 2)
-    rows = page.items if page.rows is None else [walked.row(row, index)[0] for index, row in enumerate(page.rows)]
+    assert (page.rows is not None, len(page)) == (in_parts, 2)
+    rows = page.items if page.rows is None else walked.part(page.rows, 0, 1000)[0]
     assert list(rows) == [Row(n=1), Row(n=2)]
     assert page.body == BODY
     assert page.summary is not None
@@ -143,22 +143,31 @@ async def test_a_page_of_a_megabyte_is_large() -> None:
     assert listing.LARGE == 2**20
 
 
-async def test_a_row_says_how_much_was_decoded_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    walked = a_listing(ScriptedTransport(b'{"data":[{"n":1},{"n":"x"}]}'))
-    assert walked.row(Row(n=1), 0) == (Row(n=1), 0)
-    assert walked.row(msgspec.Raw(b'{"n":1}'), 0) == (Row(n=1), 7)
-    page = await walked.fetch(None)
+def raws(*rows: bytes) -> list[msgspec.Raw]:
+    return [msgspec.Raw(row) for row in rows]
+
+
+def test_a_part_ends_with_the_row_that_makes_it_long_enough_and_says_what_it_took() -> None:
+    walked = a_listing(ScriptedTransport())
+    rows = raws(*(b'{"n":%d}' % number for number in range(5)))
+    assert walked.part(rows, 0, 0) == ([Row(n=0)], 7 * LENIENT)
+    assert walked.part(rows, 1, 7) == ([Row(n=1), Row(n=2)], 14)
+    assert walked.part(rows, 3, 1000) == ([Row(n=3), Row(n=4)], 14)
+
+
+def test_rows_that_do_not_fit_are_read_one_by_one_and_count_for_more() -> None:
+    walked = a_listing(ScriptedTransport())
+    part, size = walked.part(raws(b'{"n":1}', b'{"n":"2"}', b'{"n":"x"}'), 0, 1000)
+    assert list(part[:2]) == [Row(n=1), Row(n=2)]
+    assert isinstance(part[2], QuarantinedRow)
+    assert (part[2].index, part[2].raw) == (2, b'{"n":"x"}')
+    assert size == (7 + 9 + 9) * LENIENT
+
+
+async def test_a_page_that_does_not_fit_is_read_in_parts_whatever_its_size() -> None:
+    page = await a_listing(ScriptedTransport(b'{"data":[{"n":1},{"n":"x"}]}')).fetch(None)
     assert page.rows is not None
-    (good, bad) = page.rows
-    assert walked.row(good, 0) == (Row(n=1), 0)
-    assert isinstance(bad, QuarantinedRow)
-    assert walked.row(bad, 1) == (bad, 0)
-    monkeypatch.setattr(listing, "LARGE", 0)
-    page = await walked.fetch(None)
-    assert page.rows is not None
-    row, size = walked.row(page.rows[1], 1)
-    assert isinstance(row, QuarantinedRow)
-    assert (row.index, row.raw, size) == (1, b'{"n":"x"}', 9)
+    assert [bytes(row) for row in page.rows] == [b'{"n":1}', b'{"n":"x"}']
 
 
 @pytest.mark.parametrize("large", [0, 2**20])
@@ -172,8 +181,7 @@ async def test_drift_says_which_operation_it_was_met_in(monkeypatch: pytest.Monk
 
     walked = a_listing(ScriptedTransport(json.dumps({"data": [{"n": 1, "new": 2}]}).encode(), Hook()))
     page = await walked.fetch(None)
-    for index, row in enumerate(page.rows or ()):
-        walked.row(row, index)
+    walked.part(page.rows or (), 0, 1000)
     assert told == [Drift(operation="settlements.list", kind="member", path="$.data[...].new", found="new")]
 
 

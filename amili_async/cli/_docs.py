@@ -52,7 +52,7 @@ PAGES = {
 PACKAGE = Path(__file__).parents[1]
 ROOT = PACKAGE.parent
 
-_LINK = re.compile(r"\]\((?!\w+://|#)([^)#\s]+)(#[^)\s]*)?\)")
+_LINK = re.compile(r"\]\((?!\w+://|#)([^()\]#\s]+)(#[^()\]\s]*)?\)")
 
 
 def docs(

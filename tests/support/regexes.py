@@ -140,6 +140,11 @@ class _Matcher:
             self.count()
             said = groups.get(value, "\0")
             return self.text.startswith(said, at) and rest(at + len(said))
+        if op in {_constants.ASSERT, _constants.ASSERT_NOT}:
+            direction, inner = value
+            start = at if direction > 0 else at - inner.getwidth()[0]
+            there = start >= 0 and self.run(inner, 0, start, groups, lambda _: True)
+            return there == (op is _constants.ASSERT) and rest(at)
         assert op in _REPEATS, f"no rule for {op}"
         return self.repeat(op, value, at, groups, rest)
 

@@ -23,7 +23,7 @@ class InvalidValueError(StoreError):
     """A store refuses a value, such as a text with a zero character: no other list or row is concerned."""
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One row of a list, read, beside its JSON."""
 
     id: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
@@ -11,7 +11,6 @@ from amili_async.models import (
     Batch,
     Case,
     CaseInvoice,
-    FailedEntry,
     Invoice,
     InvoiceSuccess,
     Settlement,
@@ -96,39 +95,33 @@ def plain(value: str | None) -> str | None:
 def batch_columns(batch: Model, values: Values) -> Columns:
     """Return what ``batch_rows`` says of a batch."""
     assert isinstance(batch, Batch)  # noqa: S101  # rows of this resource are batches
+    moment, kind = values.moment, batch.type
     return (
-        plain(batch.type),
-        plain(batch.state),
-        values.moment(batch.created_at),
-        values.moment(batch.finished_at),
+        None if kind is None else str(kind),
+        str(batch.state),
+        moment(batch.created_at),
+        moment(batch.finished_at),
         batch.created_by,
         len(batch.succeeded),
         len(batch.failed),
     )
 
 
-def entry_columns(key: object, batch: Model, values: Values) -> Iterator[Columns]:
-    """Return the rows of ``batch_entry_rows`` that a batch has."""
+def entry_columns(batch: Model, values: Values) -> Sequence[Columns]:
+    """Return what ``batch_entry_rows`` says of each entry of a batch, after the batch's number."""
     del values  # entries hold texts only
     assert isinstance(batch, Batch)  # noqa: S101  # rows of this resource are batches
-    for position, failed in enumerate(batch.failed):
-        yield (key, "failed", position, *_failed(failed))
+    entries: list[Columns] = [
+        ("failed", position, None, None, None, None, failed.message, failed.reference, text(failed.raw))
+        for position, failed in enumerate(batch.failed)
+    ]
     for position, entry in enumerate(batch.succeeded):
         if type(entry) is InvoiceSuccess:
-            yield (
-                key,
-                "succeeded",
-                position,
-                "invoiceSuccess",
-                entry.invoice_id,
-                entry.invoice_number,
-                entry.case_id,
-                None,
-                None,
-                None,
-            )
+            ids = (entry.invoice_id, entry.invoice_number, entry.case_id)
+            entries.append(("succeeded", position, "invoiceSuccess", *ids, None, None, None))
         else:
-            yield (key, "succeeded", position, *_other(entry), None, None, text(encode(entry)))
+            entries.append(("succeeded", position, *_other(entry), None, None, text(encode(entry))))
+    return tuple(entries)
 
 
 def _other(entry: SucceededEntry) -> Columns:
@@ -139,10 +132,6 @@ def _other(entry: SucceededEntry) -> Columns:
 
 def _text_of(value: object) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _failed(entry: FailedEntry) -> Columns:
-    return (None, None, None, None, entry.message, entry.reference, text(entry.raw))
 
 
 def invoice_columns(invoice: Model, values: Values) -> Columns:
@@ -175,11 +164,13 @@ def case_columns(case: Model, values: Values) -> Columns:
     )
 
 
-def case_invoice_columns(key: object, case: Model, values: Values) -> Iterator[Columns]:
-    """Return the rows of ``case_invoice_rows`` that a case has."""
+def case_invoice_columns(case: Model, values: Values) -> Sequence[Columns]:
+    """Return what ``case_invoice_rows`` says of each invoice of a case, after the case's number."""
     assert isinstance(case, Case)  # noqa: S101  # rows of this resource are cases
-    for position, invoice in enumerate(case.invoices):
-        yield (key, position, invoice.invoice_id, invoice.invoice_number, invoice.batch_id, *_claim(invoice, values))
+    return [
+        (position, invoice.invoice_id, invoice.invoice_number, invoice.batch_id, *_claim(invoice, values))
+        for position, invoice in enumerate(case.invoices)
+    ]
 
 
 def _claim(invoice: CaseInvoice, values: Values) -> Columns:
@@ -197,13 +188,12 @@ def _claim(invoice: CaseInvoice, values: Values) -> Columns:
     )
 
 
-def debtor_columns(key: object, case: Model, values: Values) -> Iterator[Columns]:
-    """Return the rows of ``debtor_rows`` that a case has."""
+def debtor_columns(case: Model, values: Values) -> Sequence[Columns]:
+    """Return what ``debtor_rows`` says of each debtor of a case, after the case's number."""
     del values  # who owes is described in texts only
     assert isinstance(case, Case)  # noqa: S101  # rows of this resource are cases
-    for position, debtor in enumerate(case.debtors):
-        yield (
-            key,
+    return [
+        (
             position,
             debtor.debtor_id,
             plain(debtor.type),
@@ -213,6 +203,8 @@ def debtor_columns(key: object, case: Model, values: Values) -> Iterator[Columns
             debtor.last_name,
             debtor.full_name,
         )
+        for position, debtor in enumerate(case.debtors)
+    ]
 
 
 def settlement_columns(settlement: Model, values: Values) -> Columns:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
-
-from sqlalchemy.exc import DataError, IntegrityError
 
 from amili_async import _clock as clock
 from amili_async.errors import StoreError
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
     from sqlalchemy.engine import Dialect
-    from sqlalchemy.exc import DBAPIError
 
     Work: TypeAlias = Callable[[sa.Connection], object]
 
@@ -126,11 +124,14 @@ _UNFIT = frozenset({"22", "23", "54"})
 """The classes of SQLSTATE that blame a value: data, constraints, limits."""
 
 
+_REFUSALS = (ValueError, OverflowError, sqlite3.DataError, sqlite3.IntegrityError)
+
+
 def sqlstate(error: Exception) -> str:
     """Return the five letters by which a database says what is wrong; empty where it has none."""
     return str(getattr(getattr(error, "orig", None), "sqlstate", None) or "")
 
 
-def blames_a_value(error: DBAPIError) -> bool:
-    """Return whether a database refused a value, not the work as such."""
-    return isinstance(error, DataError | IntegrityError) or sqlstate(error)[:2] in _UNFIT
+def blames_a_value(error: Exception) -> bool:
+    """Return whether a value was refused, by the database or on the way there, and not the work as such."""
+    return isinstance(error, _REFUSALS) or sqlstate(error)[:2] in _UNFIT

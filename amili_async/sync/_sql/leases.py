@@ -1,4 +1,4 @@
-"""Checkpoints in SQL, and the leases that keep two runs from walking one list at the same time.
+"""Leases, which keep two runs from walking one list at the same time.
 
 A lease is a fencing token in the list's row of ``lists``, counted up by whoever takes the list on. Every write names
 its token, in the same transaction as its rows; so a run that was taken for dead, and was not, writes nothing any more.
@@ -15,9 +15,8 @@ import sqlalchemy as sa
 
 from amili_async.sync._checkpoint import Checkpoint
 from amili_async.sync._sql.lease_owner import LeaseOwner
-from amili_async.sync._sql.schema import ROW_TABLES, lists, quarantine, revisions, schema, sightings
+from amili_async.sync._sql.schema import ROW_TABLES, lists, quarantine, sightings
 from amili_async.sync._sql.statements import Statement, epoch, insert_into
-from amili_async.sync._sql.tables import Stamp
 from amili_async.sync._store import LeaseConflict
 
 if TYPE_CHECKING:
@@ -25,13 +24,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Dialect
 
-    from amili_async.sync._sql.columns import Values
-
 ListName = tuple[str, str]
 """Organization and resource."""
-
-_WRITING = 5_277_143
-"""A number of our own: the PostgreSQL lock that is shared by all who write, and taken alone to learn that none does."""
 
 
 class Lease(msgspec.Struct):
@@ -46,6 +40,11 @@ class Lease(msgspec.Struct):
     """Whether rows of it are marked as missing or gone."""
     sighted: bool = False
     """Whether it is remembered which of its rows a walk has met."""
+
+    @property
+    def walked(self) -> bool:
+        """Whether it was walked before this run."""
+        return self.checkpoint.scans > 0
 
 
 class _Found(NamedTuple):
@@ -66,11 +65,10 @@ class _Found(NamedTuple):
 class Leases:
     """Takes lists on, keeps their checkpoints, and gives them back, all for one owner."""
 
-    def __init__(self, dialect: Dialect, owner: LeaseOwner, *, seconds: float, values: Values) -> None:
+    def __init__(self, dialect: Dialect, owner: LeaseOwner, *, seconds: float) -> None:
         self._owner = owner
         self._text = owner.encode()
         self._seconds = seconds
-        self._values = values
         now = epoch(dialect)
         until = now + float(seconds)
         this = (
@@ -112,19 +110,6 @@ class Leases:
             ),
             dialect,
         )
-        kept = ("checkpoint", "walks", "finished_at", "seconds")
-        kept_as: dict[str, Any] = {name: sa.bindparam(name) for name in kept}
-        save = sa.update(lists).where(*mine).values(kept_as | {"expires_at": until})
-        if dialect.name == "postgresql":
-            # The lock is shared before the number is drawn, and held until the end of the transaction: see `changes`.
-            locked = sa.cast(sa.func.pg_advisory_xact_lock_shared(_WRITING), sa.Text)
-            number = sa.case((locked == "", revisions.next_value()))
-            self._save = Statement(save.returning(now, number), dialect)
-            self._count = None
-        else:
-            self._save = Statement(save.returning(now), dialect)
-            counted = sa.update(schema).values(revision=schema.c.revision + 1)
-            self._count = Statement(counted.returning(schema.c.revision), dialect)
         self._holds = Statement(sa.select(lists.c.key).where(*mine), dialect)
         self._renew = Statement(sa.update(lists).where(*mine).values(expires_at=until), dialect)
         self._finish = Statement(
@@ -144,7 +129,7 @@ class Leases:
                 organization_id=organization_id,
                 resource=resource,
                 owner=self._text,
-                checkpoint=_encoded(Checkpoint()),
+                checkpoint="{}",
             )
             if not made:
                 return self.conflict()
@@ -175,25 +160,6 @@ class Leases:
         """Return that somebody else was quicker; who it was is not known."""
         return LeaseConflict(self._seconds)
 
-    def save(self, connection: sa.Connection, lease: Lease, checkpoint: Checkpoint) -> Stamp | None:
-        """Keep a checkpoint; return what to stamp rows with, or nothing where the list is not ours any more."""
-        saved = self._save.rows(
-            connection,
-            list_key=lease.list_key,
-            fencing_token=lease.fencing_token,
-            checkpoint=_encoded(checkpoint),
-            walks=checkpoint.scans,
-            finished_at=self._values.moment(checkpoint.finished_at),
-            seconds=checkpoint.seconds,
-        )
-        if not saved:
-            return None
-        now, *revision = saved[0]
-        if self._count is not None:
-            revision = list(self._count.rows(connection)[0])
-        moment = datetime.fromtimestamp(float(str(now)), UTC)
-        return Stamp(self._values.moment(moment), int(str(revision[0])))
-
     def holds(self, connection: sa.Connection, lease: Lease) -> bool:
         """Return whether a list is still ours."""
         return bool(self._holds.rows(connection, list_key=lease.list_key, fencing_token=lease.fencing_token))
@@ -206,7 +172,3 @@ class Leases:
     def finish(self, connection: sa.Connection, lease: Lease, error: str | None) -> None:
         """Give a list back, with what ended the run on it."""
         self._finish.run(connection, list_key=lease.list_key, fencing_token=lease.fencing_token, error=error)
-
-
-def _encoded(checkpoint: Checkpoint) -> str:
-    return msgspec.json.encode(checkpoint).decode()

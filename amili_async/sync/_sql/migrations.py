@@ -20,7 +20,7 @@ from amili_async.sync._sql import schema as tables
 from amili_async.sync._sql.columns import case_invoice_columns, debtor_columns, invoice_columns, values_for
 from amili_async.sync._sql.schema import VERSION, lists, metadata, schema
 from amili_async.sync._sql.sqlite import make_private
-from amili_async.sync._sql.statements import Upsert
+from amili_async.sync._sql.statements import Append
 from amili_async.sync._sql.views import VIEWS
 
 if TYPE_CHECKING:
@@ -221,13 +221,13 @@ def _read_cases(connection: sa.Connection) -> None:
     """Write the invoices and the debtors of each case."""
     values = values_for(connection.dialect)
     for table, columns_of in ((tables.case_invoices, case_invoice_columns), (tables.debtors, debtor_columns)):
-        upsert = Upsert(table, connection.dialect)
+        append = Append(table, connection.dialect, [column.name for column in table.columns])
         for chunk in _reread(connection, tables.cases, Reader(Case)):
             members: list[Columns] = []
             for key, case in chunk:
                 with suppress(ValueError, OverflowError):
-                    members += columns_of(key, case, values)
-            upsert.run(connection, members)
+                    members += [(key, *columns) for columns in columns_of(case, values)]
+            append.run(connection, members)
 
 
 def _reread(connection: sa.Connection, table: sa.Table, reader: Reader[T]) -> Iterator[list[tuple[int, T]]]:

@@ -46,7 +46,7 @@ class Quarantine:
             for row in rows
             for name in (_name(row),)
         }
-        self._upsert.run(connection, list(columns.values()))
+        self._upsert.run(connection, columns.values())
 
     def forget(self, connection: sa.Connection, list_key: int, ids: Sequence[str]) -> None:
         """Take out what has become readable."""

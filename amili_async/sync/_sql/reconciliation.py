@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Dialect
 
+    from amili_async.sync._sql.checkpoints import Stamp
     from amili_async.sync._sql.columns import Values
-    from amili_async.sync._sql.tables import Stamp
 
 _MOMENTS = {
     "batches": schema.batches.c.created_at,

@@ -7,20 +7,18 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from amili_async.errors import ConfigurationError, StoreError
-from amili_async.events import QuarantinedRow
+from amili_async.sync._sql.checkpoints import Checkpoints
 from amili_async.sync._sql.columns import values_for
-from amili_async.sync._sql.database import blames_a_value
 from amili_async.sync._sql.lease_owner import LeaseOwner
 from amili_async.sync._sql.leases import Lease, Leases, ListName
 from amili_async.sync._sql.migrations import prepare
 from amili_async.sync._sql.quarantine import Quarantine
 from amili_async.sync._sql.reconciliation import Reconciliation
-from amili_async.sync._sql.tables import Put, Stamp, row_tables
+from amili_async.sync._sql.tables import row_tables
 from amili_async.sync._sql.urls import database
-from amili_async.sync._store import Absences, InvalidValueError, LeaseConflict, PageWrite, Row, WriteResult
+from amili_async.sync._store import Absences, InvalidValueError, LeaseConflict, PageWrite, WriteResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,9 +28,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     from amili_async.sync._checkpoint import Checkpoint
+    from amili_async.sync._sql.checkpoints import Stamp
     from amili_async.sync._sql.database import Database, Work
-
-    _Put = Callable[[sa.Connection, PageWrite, Lease, Stamp], Put]
+    from amili_async.sync._sql.tables import Put
 
 T = TypeVar("T")
 
@@ -76,8 +74,8 @@ class SqlStore:
         dialect = self.database.dialect
         values = values_for(dialect)
         self._lease = lease
-        self._leases = Leases(dialect, LeaseOwner.here(run), seconds=lease, values=values)
-        self._tables = row_tables(dialect)
+        self._leases = Leases(dialect, LeaseOwner.here(run), seconds=lease)
+        self._tables = row_tables(dialect, Checkpoints(dialect, values, lease))
         self._reconciliations = {resource: Reconciliation(resource, dialect, values) for resource in self._tables}
         self._quarantine = Quarantine(dialect)
         self._held: dict[ListName, Lease] = {}
@@ -130,10 +128,20 @@ class SqlStore:
         """
         name = (page.organization_id, page.resource)
         lease = self._leased(name)
+        table = self._tables[page.resource]
         try:
-            written = await self._run(lambda connection: self._write(connection, page, lease, self._put))
+            rows = table.prepare(page.rows)
+            written = await self._run(
+                lambda connection: self._write(
+                    connection, page, lease, table.write(connection, lease, page.checkpoint, rows)
+                )
+            )
         except (InvalidValueError, ValueError, OverflowError):
-            written = await self._run(lambda connection: self._write(connection, page, lease, self._put_singly))
+            written = await self._run(
+                lambda connection: self._write(
+                    connection, page, lease, table.write_singly(connection, lease, page.checkpoint, page.rows)
+                )
+            )
         if isinstance(written, LeaseConflict):
             del self._held[name]
         elif page.checkpoint.scan is None:
@@ -187,12 +195,12 @@ class SqlStore:
         return await self.database.run(work, undo=undo)
 
     def _write(
-        self, connection: sa.Connection, page: PageWrite, lease: Lease, put: _Put
+        self, connection: sa.Connection, page: PageWrite, lease: Lease, written: Put | None
     ) -> WriteResult | LeaseConflict:
-        stamp = self._leases.save(connection, lease, page.checkpoint)
-        if stamp is None:
+        """Write what stands beside a page's rows, once these are written."""
+        if written is None:
             return self._leases.conflict()
-        written = put(connection, page, lease, stamp)
+        stamp = written.stamp
         if lease.quarantined:
             self._quarantine.forget(connection, lease.list_key, [row.id for row in page.rows])
         if aside := (*page.quarantined, *written.refused):
@@ -226,30 +234,6 @@ class SqlStore:
         if lease.sighted and page.checkpoint.scan is None:
             reconciliation.forget_sightings(connection, list_key)
         return returned
-
-    def _put(self, connection: sa.Connection, page: PageWrite, lease: Lease, stamp: Stamp) -> Put:
-        """Write a page's rows all at once."""
-        return self._tables[page.resource].write(connection, lease.list_key, page.rows, stamp)
-
-    def _put_singly(self, connection: sa.Connection, page: PageWrite, lease: Lease, stamp: Stamp) -> Put:
-        """Write a page row by row, after a value in it was refused without a word on where; set that row aside."""
-        table = self._tables[page.resource]
-        new: list[Row] = []
-        changed: list[Row] = []
-        refused: list[QuarantinedRow] = []
-        for index, row in enumerate(page.rows):
-            try:
-                with connection.begin_nested():
-                    put = table.write(connection, lease.list_key, (row,), stamp)
-            except (DBAPIError, ValueError, OverflowError) as error:
-                if isinstance(error, DBAPIError) and not blames_a_value(error):
-                    raise
-                reason = "a value that the database refuses"
-                refused.append(QuarantinedRow(index=index, path="$", reason=reason, raw=row.raw))
-            else:
-                new += put.new
-                changed += put.changed
-        return Put(new, changed, refused)
 
     async def _renew(self) -> None:
         """Hold the leases for as long as the store is open, however long a page takes."""

@@ -5,14 +5,18 @@ A row that is there with the same JSON is left alone: a list that is walked agai
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 import sqlalchemy as sa
 
 from amili_async.events import QuarantinedRow
 from amili_async.sync._sql import schema
+from amili_async.sync._sql.checkpoints import Checkpoints, Stamp
 from amili_async.sync._sql.columns import (
+    Columns,
     batch_columns,
     case_columns,
     case_invoice_columns,
@@ -23,182 +27,284 @@ from amili_async.sync._sql.columns import (
     text,
     values_for,
 )
-from amili_async.sync._sql.statements import Statement, Upsert, among, listed, replacing, unnested, written_columns
+from amili_async.sync._sql.database import blames_a_value
+from amili_async.sync._sql.statements import (
+    Append,
+    Rewrite,
+    Statement,
+    among,
+    listed,
+    replacing,
+    unnested,
+    written_columns,
+)
 from amili_async.sync._store import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
 
     from sqlalchemy.engine import Dialect
 
-    from amili_async.models._base import Model
-    from amili_async.sync._sql.columns import Columns, Values
+    from amili_async.models import Model
+    from amili_async.sync._checkpoint import Checkpoint
+    from amili_async.sync._sql.columns import Values
+    from amili_async.sync._sql.leases import Lease
 
     RowColumns = Callable[[Model, Values], Columns]
-    MemberColumns = Callable[[object, Model, Values], Iterator[Columns]]
+    MemberColumns = Callable[[Model, Values], Sequence[Columns]]
 
 
-class Stamp(NamedTuple):
-    """What a write puts on its rows."""
+class PreparedRow(msgspec.Struct, frozen=True, gc=False):
+    """A row on its way into the tables. Such as this are many: the garbage collector need not look at them."""
 
-    synced_at: object
-    revision: int
+    row: Row
+    columns: Columns
+    """Its id, what its table says of it, and its JSON."""
+    members: Sequence[Sequence[Columns]]
+    """What it consists of, for each table of that, without the row's number."""
+
+
+class WrittenRow(msgspec.Struct, frozen=True, gc=False):
+    """A row that was written, and its number in the store."""
+
+    key: object
+    prepared: PreparedRow
 
 
 class Put(NamedTuple):
     """What became of rows; those that are in none of the three were there already."""
 
-    new: Sequence[Row]
-    changed: Sequence[Row]
+    stamp: Stamp
+    new: Sequence[Row] = ()
+    changed: Sequence[Row] = ()
     refused: Sequence[QuarantinedRow] = ()
-
-
-class _Found(NamedTuple):
-    """A row that was written, and its number in the store."""
-
-    key: object
-    row: Row
-
-
-class _Putting(Protocol):
-    """Puts rows of one list into a table, no id twice."""
-
-    def run(
-        self, connection: sa.Connection, list_key: int, rows: Sequence[Row], stamp: Stamp
-    ) -> tuple[list[_Found], list[_Found]]:
-        """Return the rows that were new, and those that had changed."""
-        ...
-
-
-class _SelectThenUpsert:
-    """For a database in the same process that one writes to at a time: looking up costs next to nothing there."""
-
-    def __init__(self, table: sa.Table, columns: RowColumns, dialect: Dialect) -> None:
-        self._columns = columns
-        self._values = values_for(dialect)
-        self._dialect = dialect
-        self._upsert = Upsert(table, dialect)
-        mine = (table.c.list_key == sa.bindparam("list_key"), among(table.c.id, "ids", dialect))
-        self._look = Statement(sa.select(table.c.id, table.c.key, table.c.raw).where(*mine), dialect)
-        self._last = Statement(sa.select(sa.func.coalesce(sa.func.max(table.c.key), 0)), dialect)
-
-    def run(
-        self, connection: sa.Connection, list_key: int, rows: Sequence[Row], stamp: Stamp
-    ) -> tuple[list[_Found], list[_Found]]:
-        ids = listed([row.id for row in rows], self._dialect)
-        known = {found[0]: found[1:] for found in self._look.rows(connection, list_key=list_key, ids=ids)}
-        [(last,)] = self._last.rows(connection)
-        key = int(str(last))
-        new: list[_Found] = []
-        changed: list[_Found] = []
-        written: list[Columns] = []
-        for row in rows:
-            raw = text(row.raw)
-            before = known.get(row.id)
-            if before is None:
-                key += 1
-                found = _Found(key, row)
-                new.append(found)
-            elif before[1] != raw:
-                found = _Found(before[0], row)
-                changed.append(found)
-            else:
-                continue
-            columns = self._columns(row.value, self._values)
-            written.append((found.key, list_key, row.id, *columns, *stamp, raw))
-        self._upsert.run(connection, written)
-        return new, changed
-
-
-class _SingleUpsert:
-    """For a database that is a network away: one statement, which tells what it did."""
-
-    def __init__(self, table: sa.Table, columns: RowColumns, dialect: Dialect) -> None:
-        self._columns = columns
-        self._values = values_for(dialect)
-        insert = unnested(table, [column for column in written_columns(table) if column.name != "key"])
-        differs = sa.cast(table.c.raw, sa.Text) != sa.cast(insert.excluded.raw, sa.Text)
-        # A row version that no transaction has superseded is one that this statement inserted.
-        inserted = sa.literal_column("xmax = 0", sa.Boolean)
-        put = replacing(table, insert, by=("list_key", "id"), where=differs)
-        self._text = str(put.returning(table.c.id, table.c.key, inserted).compile(dialect=dialect))
-
-    def run(
-        self, connection: sa.Connection, list_key: int, rows: Sequence[Row], stamp: Stamp
-    ) -> tuple[list[_Found], list[_Found]]:
-        written = ((list_key, row.id, *self._columns(row.value, self._values), *stamp, text(row.raw)) for row in rows)
-        arrays = tuple(list(column) for column in zip(*written, strict=True))
-        known = {found[0]: found[1:] for found in connection.exec_driver_sql(self._text, arrays)}
-        new: list[_Found] = []
-        changed: list[_Found] = []
-        for row in rows:
-            after = known.get(row.id)
-            if after is not None:
-                (new if after[1] else changed).append(_Found(after[0], row))
-        return new, changed
 
 
 class _Members:
     """A table of what rows consist of: written with the row, and anew where it changed."""
 
     def __init__(self, table: sa.Table, columns: MemberColumns, dialect: Dialect) -> None:
-        self._columns = columns
-        self._values = values_for(dialect)
+        self.columns = columns
         self._dialect = dialect
-        self._upsert = Upsert(table, dialect)
-        owner = next(iter(table.primary_key.columns))
+        owner, *own = table.columns
+        self._append = Append(table, dialect, [*(column.name for column in own), owner.name])
         self._delete = Statement(sa.delete(table).where(among(owner, "keys", dialect)), dialect)
 
-    def write(self, connection: sa.Connection, new: Sequence[_Found], changed: Sequence[_Found]) -> None:
+    def write(
+        self, connection: sa.Connection, number: int, new: Sequence[WrittenRow], changed: Sequence[WrittenRow]
+    ) -> None:
         """Write what rows consist of; one that changed may have fewer members than it had."""
         if changed:
-            self._delete.run(connection, keys=listed([found.key for found in changed], self._dialect))
-        members = [
-            columns for found in (*new, *changed) for columns in self._columns(found.key, found.row.value, self._values)
-        ]
-        self._upsert.run(connection, members)
+            self._delete.run(connection, keys=listed([written.key for written in changed], self._dialect))
+        written = (*new, *changed)
+        rows = [columns + key for one in written for key in ((one.key,),) for columns in one.prepared.members[number]]
+        self._append.run(connection, rows)
 
 
-class RowTable:
-    """Rows of one resource, by list and id, with the tables of what they consist of."""
+class RowTable(ABC):
+    """Rows of one resource, by list and id, with the tables of what they consist of and the list's checkpoint."""
 
     def __init__(
-        self, table: sa.Table, columns: RowColumns, dialect: Dialect, members: Sequence[_Members] = ()
+        self, table: sa.Table, columns: RowColumns, dialect: Dialect, checkpoints: Checkpoints, *members: _Members
     ) -> None:
         self.table = table
+        self._columns = columns
         self._members = members
-        put = _SingleUpsert if dialect.name == "postgresql" else _SelectThenUpsert
-        self._put: _Putting = put(table, columns, dialect)
+        self._values = values_for(dialect)
+        self._checkpoints = checkpoints
 
-    def write(self, connection: sa.Connection, list_key: int, rows: Sequence[Row], stamp: Stamp) -> Put:
-        """Put rows in; those that are there with the same JSON are left alone.
+    def prepare(self, rows: Iterable[Row]) -> list[PreparedRow]:
+        """Return rows as their columns: what can be done before the transaction, and on SQLite in another thread.
 
         Raises:
             ValueError, OverflowError: a value has no place in its column, such as a moment past the calendar's end.
         """
+        columns_of, values = self._columns, self._values
+        members_of = [members.columns for members in self._members]
+        return [
+            PreparedRow(
+                row,
+                (row.id, *columns_of(row.value, values), text(row.raw)),
+                tuple([members(row.value, values) for members in members_of]),
+            )
+            for row in rows
+        ]
+
+    def write(
+        self, connection: sa.Connection, lease: Lease, checkpoint: Checkpoint, rows: Sequence[PreparedRow]
+    ) -> Put | None:
+        """Keep rows and a checkpoint; those that are there with the same JSON are left alone.
+
+        Nothing is kept, and nothing returned, where the list is not ours any more.
+        """
+        stamp = self._checkpoints.save(connection, lease, checkpoint)
+        if stamp is None or not rows:
+            return None if stamp is None else Put(stamp)
+        return self._finished(connection, stamp, *self._put(connection, lease, rows, stamp))
+
+    def write_singly(
+        self, connection: sa.Connection, lease: Lease, checkpoint: Checkpoint, rows: Sequence[Row]
+    ) -> Put | None:
+        """Do the same row by row, after a value was refused without a word on where; set that row aside."""
+        stamp = self._checkpoints.save(connection, lease, checkpoint)
+        if stamp is None:
+            return None
+        new: list[Row] = []
+        changed: list[Row] = []
+        refused: list[QuarantinedRow] = []
+        for index, row in enumerate(rows):
+            try:
+                with connection.begin_nested():
+                    written = self._put(connection, lease, self.prepare((row,)), stamp)
+                    put = self._finished(connection, stamp, *written)
+            except Exception as error:
+                if not blames_a_value(error):
+                    raise
+                reason = "a value that the database refuses"
+                refused.append(QuarantinedRow(index=index, path="$", reason=reason, raw=row.raw))
+            else:
+                new += put.new
+                changed += put.changed
+        return Put(stamp, new, changed, refused)
+
+    @abstractmethod
+    def _put(
+        self, connection: sa.Connection, lease: Lease, rows: Sequence[PreparedRow], stamp: Stamp
+    ) -> tuple[list[WrittenRow], list[WrittenRow]]:
+        """Put rows in, at least one and no id twice; return those that were new, and those that had changed."""
+
+    def _finished(
+        self, connection: sa.Connection, stamp: Stamp, new: Sequence[WrittenRow], changed: Sequence[WrittenRow]
+    ) -> Put:
+        """Write what the rows consist of."""
+        for number, members in enumerate(self._members):
+            members.write(connection, number, new, changed)
+        return Put(stamp, [written.prepared.row for written in new], [written.prepared.row for written in changed])
+
+
+class SQLiteRowTable(RowTable):
+    """For a database in the same process that one writes to at a time: looking up costs little there."""
+
+    def __init__(
+        self, table: sa.Table, columns: RowColumns, dialect: Dialect, checkpoints: Checkpoints, *members: _Members
+    ) -> None:
+        super().__init__(table, columns, dialect, checkpoints, *members)
+        self._dialect = dialect
+        own = [column.name for column in written_columns(table) if column.name not in {*_STAMPED, "key"}]
+        self._append = Append(table, dialect, [*own, *_STAMPED, "key"], unless=("list_key", "id"))
+        self._rewrite = Rewrite(table, [*own, *_STAMPED], by="key")
+        mine = (table.c.list_key == sa.bindparam("list_key"), among(table.c.id, "ids", dialect))
+        self._look = Statement(sa.select(table.c.id, table.c.key, table.c.raw).where(*mine), dialect)
+        self._last = Statement(sa.select(sa.func.coalesce(sa.func.max(table.c.key), 0)), dialect)
+
+    def _put(
+        self, connection: sa.Connection, lease: Lease, rows: Sequence[PreparedRow], stamp: Stamp
+    ) -> tuple[list[WrittenRow], list[WrittenRow]]:
+        [(last,)] = self._last.rows(connection)
+        numbered = [WrittenRow(key, prepared) for key, prepared in enumerate(rows, last + 1)]
+        stamped = (lease.list_key, *stamp)
+        # A list that is walked for the first time has no row of a page, most likely.
+        if not lease.walked and self._append.run(connection, _with(numbered, stamped)) == len(rows):
+            return numbered, []
+        ids = listed([prepared.row.id for prepared in rows], self._dialect)
+        found = self._look.rows(connection, list_key=lease.list_key, ids=ids)
+        known = {row_id: (key, raw) for row_id, key, raw in found if key <= last}
+        new = [written for written in numbered if written.prepared.row.id not in known]
+        changed = [
+            WrittenRow(known[prepared.row.id][0], prepared)
+            for prepared in rows
+            if prepared.row.id in known and known[prepared.row.id][1] != prepared.columns[-1]
+        ]
+        if lease.walked:
+            self._append.run(connection, _with(new, stamped))
+        self._rewrite.run(connection, _with(changed, stamped))
+        return new, changed
+
+
+def _with(rows: Iterable[WrittenRow], stamped: Columns) -> list[Columns]:
+    """Return rows as they are written."""
+    return [(*written.prepared.columns, *stamped, written.key) for written in rows]
+
+
+_STAMPED = ("list_key", "synced_at", "revision")
+"""What all rows of a write have in common."""
+
+
+class PostgreSQLRowTable(RowTable):
+    """For a database that is a network away: one statement keeps checkpoint and rows, and tells what it did."""
+
+    def __init__(
+        self, table: sa.Table, columns: RowColumns, dialect: Dialect, checkpoints: Checkpoints, *members: _Members
+    ) -> None:
+        super().__init__(table, columns, dialect, checkpoints, *members)
+        common = {name: sa.bindparam(name, type_=table.c[name].type) for name in _STAMPED}
+        self._arrays = [column for column in written_columns(table) if column.name not in {"key", *common}]
+        self._upsert = Statement(self._upserting(common), dialect)
+        saved = checkpoints.saving.cte("saved")
+        stamped = {
+            "list_key": saved.c.key,
+            "synced_at": saved.c.synced_at,
+            "revision": saved.c.revision,
+        }
+        put = self._upserting(stamped).cte("put")
+        told = sa.select(saved.c.synced_at, saved.c.revision, *put.c).select_from(saved.outerjoin(put, sa.true()))
+        self._save_and_upsert = Statement(told, dialect)
+
+    def _upserting(self, common: dict[str, Any]) -> Any:
+        insert = unnested(self.table, self._arrays, common)
+        differs = sa.cast(self.table.c.raw, sa.Text) != sa.cast(insert.excluded.raw, sa.Text)
+        # A row version that no transaction has superseded is one that this statement inserted.
+        inserted = sa.literal_column("xmax = 0", sa.Boolean).label("inserted")
+        put = replacing(self.table, insert, by=("list_key", "id"), where=differs)
+        return put.returning(self.table.c.id, self.table.c.key, inserted)
+
+    def write(
+        self, connection: sa.Connection, lease: Lease, checkpoint: Checkpoint, rows: Sequence[PreparedRow]
+    ) -> Put | None:
+        """Keep rows and a checkpoint."""
         if not rows:
-            return Put((), ())
-        new, changed = self._put.run(connection, list_key, rows, stamp)
-        for members in self._members:
-            members.write(connection, new, changed)
-        return Put([found.row for found in new], [found.row for found in changed])
+            return super().write(connection, lease, checkpoint, rows)
+        parameters = self._checkpoints.parameters(lease, checkpoint)
+        found = self._save_and_upsert.rows(connection, **parameters, **self._given(rows))
+        if not found:
+            return None
+        stamp = Stamp(*found[0][:2])
+        return self._finished(connection, stamp, *_told_apart(rows, (row[2:] for row in found)))
+
+    def _put(
+        self, connection: sa.Connection, lease: Lease, rows: Sequence[PreparedRow], stamp: Stamp
+    ) -> tuple[list[WrittenRow], list[WrittenRow]]:
+        stamped = {"list_key": lease.list_key, "synced_at": stamp.synced_at, "revision": stamp.revision}
+        return _told_apart(rows, self._upsert.rows(connection, **stamped, **self._given(rows)))
+
+    def _given(self, rows: Sequence[PreparedRow]) -> dict[str, object]:
+        values = zip(*(prepared.columns for prepared in rows), strict=True)
+        return {f"rows_{column.name}": list(value) for column, value in zip(self._arrays, values, strict=True)}
 
 
-def row_tables(dialect: Dialect) -> dict[str, RowTable]:
+def _told_apart(
+    rows: Sequence[PreparedRow], found: Iterable[tuple[Any, ...]]
+) -> tuple[list[WrittenRow], list[WrittenRow]]:
+    """Return the rows that were new and those that had changed, of what a statement tells of those it wrote."""
+    known = {row_id: (key, inserted) for row_id, key, inserted in found}
+    new: list[WrittenRow] = []
+    changed: list[WrittenRow] = []
+    for prepared in rows:
+        after = known.get(prepared.row.id)
+        if after is not None:
+            (new if after[1] else changed).append(WrittenRow(after[0], prepared))
+    return new, changed
+
+
+def row_tables(dialect: Dialect, checkpoints: Checkpoints) -> dict[str, RowTable]:
     """Return the table of each resource."""
+    made = PostgreSQLRowTable if dialect.name == "postgresql" else SQLiteRowTable
+    entries = _Members(schema.batch_entries, entry_columns, dialect)
+    members = _Members(schema.case_invoices, case_invoice_columns, dialect)
+    debtors = _Members(schema.debtors, debtor_columns, dialect)
     return {
-        "batches": RowTable(
-            schema.batches, batch_columns, dialect, [_Members(schema.batch_entries, entry_columns, dialect)]
-        ),
-        "invoices": RowTable(schema.invoices, invoice_columns, dialect),
-        "cases": RowTable(
-            schema.cases,
-            case_columns,
-            dialect,
-            [
-                _Members(schema.case_invoices, case_invoice_columns, dialect),
-                _Members(schema.debtors, debtor_columns, dialect),
-            ],
-        ),
-        "settlements": RowTable(schema.settlements, settlement_columns, dialect),
+        "batches": made(schema.batches, batch_columns, dialect, checkpoints, entries),
+        "invoices": made(schema.invoices, invoice_columns, dialect, checkpoints),
+        "cases": made(schema.cases, case_columns, dialect, checkpoints, members, debtors),
+        "settlements": made(schema.settlements, settlement_columns, dialect, checkpoints),
     }

@@ -177,9 +177,10 @@ async def test_a_server_that_speaks_no_tls_gets_nothing_from_another_machine() -
 async def test_a_lock_that_is_waited_for_is_told(
     postgresql_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(database_module, "TELL_AFTER", 0.05)
     async with SqlStore(postgresql_url, patience=7) as store:
         await store.begin("organization", "batches")
+        caplog.clear()
+        monkeypatch.setattr(database_module, "TELL_AFTER", 0.05)
         other = await asyncpg.connect(postgresql_url)
         transaction = other.transaction()
         await transaction.start()

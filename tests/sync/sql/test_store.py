@@ -16,15 +16,16 @@ from amili_async.errors import ConfigurationError, StoreError
 from amili_async.models import Case, Invoice, Settlement
 from amili_async.sync import Checkpoint, LeaseConflict, PageWrite, Row, SqlStore, WriteResult
 from amili_async.sync._checkpoint import Scan, Watermark
+from amili_async.sync._sql.checkpoints import Checkpoints, Stamp
 from amili_async.sync._sql.leases import Lease, Leases
 from amili_async.sync._sql.quarantine import Quarantine
 from amili_async.sync._sql.schema import batches
 from amili_async.sync._sql.statements import Statement
-from amili_async.sync._sql.tables import Put, RowTable, Stamp
+from amili_async.sync._sql.tables import PostgreSQLRowTable, PreparedRow
 from tests.support.rows import aside, batch, held, portion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from amili_async.models import Model
 
@@ -292,16 +293,19 @@ async def test_another_failure_row_by_row_is_no_matter_of_the_row(
 ) -> None:
     async with SqlStore(postgresql_url) as store:
         await store.begin("organization", "batches")
-        write = RowTable.write
+        put = PostgreSQLRowTable._put
 
         def without_the_table(
-            table: RowTable, connection: sa.Connection, list_key: int, rows: tuple[Row, ...], stamp: Stamp
-        ) -> Put:
-            if rows == (batch("a"),):
-                connection.exec_driver_sql("ALTER TABLE batch_rows RENAME TO others")
-            return write(table, connection, list_key, rows, stamp)
+            table: PostgreSQLRowTable,
+            connection: sa.Connection,
+            lease: Lease,
+            rows: Sequence[PreparedRow],
+            stamp: Stamp,
+        ) -> object:
+            connection.exec_driver_sql("ALTER TABLE batch_rows RENAME TO others")
+            return put(table, connection, lease, rows, stamp)
 
-        monkeypatch.setattr(RowTable, "write", without_the_table)
+        monkeypatch.setattr(PostgreSQLRowTable, "_put", without_the_table)
         with pytest.raises(StoreError, match="its tables were changed"):
             await written(store, batch("a"), UNFIT)
 
@@ -314,8 +318,7 @@ async def test_a_list_that_is_lost_after_a_value_was_refused_is_not_written(
 ) -> None:
     async with SqlStore(postgresql_url) as store:
         await store.begin("organization", "batches")
-        answers = iter((Stamp(None, 1), None))
-        monkeypatch.setattr(Leases, "save", returning(lambda: next(answers)))
+        monkeypatch.setattr(Checkpoints, "save", returning(lambda: None))
 
         assert isinstance(await written(store, batch("a"), UNFIT), LeaseConflict)
         assert await store.count("batches") == 0

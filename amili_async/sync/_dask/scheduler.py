@@ -379,10 +379,10 @@ async def _each(organization_ids: OrganizationIds) -> AsyncGenerator[str, None]:
 
 
 async def _seconds(store: SqlStore, resources: tuple[str, ...]) -> dict[str, float]:
-    """Return what the last walks over each organization's lists took."""
+    """Return what the last scans of each organization's lists took."""
     took = (
         sa.select(lists.c.organization_id, sa.func.sum(lists.c.seconds))
-        .where(lists.c.resource.in_(resources), lists.c.walks > 0)
+        .where(lists.c.resource.in_(resources), lists.c.scans > 0)
         .group_by(lists.c.organization_id)
     )
     rows = await store.database.run(lambda connection: list(connection.execute(took)))

@@ -1,4 +1,4 @@
-"""Checkpoints in SQL: where a list's walk stands after a write, which numbers the write and says when it was.
+"""Checkpoints in SQL: where a list's scan stands after a write, which numbers the write and says when it was.
 
 Every write has a number of its own, larger than those before it. On SQLite, which one writes to at a time, that is one
 more than the largest there is. On PostgreSQL it comes from a sequence, and writes may be committed in another order
@@ -40,7 +40,8 @@ class Checkpoints:
     def __init__(self, dialect: Dialect, values: Values, seconds: float) -> None:
         self._values = values
         mine = (lists.c.key == sa.bindparam("list_key"), lists.c.fencing_token == sa.bindparam("fencing_token"))
-        kept: dict[str, Any] = {name: sa.bindparam(name) for name in ("checkpoint", "walks", "finished_at", "seconds")}
+        names = ("checkpoint", "scans", "finished_at", "reconciled_at", "refreshed_at", "seconds")
+        kept: dict[str, Any] = {name: sa.bindparam(name, type_=lists.c[name].type) for name in names}
         kept["expires_at"] = epoch(dialect) + float(seconds)
         update = sa.update(lists).where(*mine).values(kept)
         stamp = (moment_now(dialect).label("synced_at"), next_revision(dialect).label("revision"))
@@ -50,12 +51,15 @@ class Checkpoints:
 
     def parameters(self, lease: Lease, checkpoint: Checkpoint) -> dict[str, object]:
         """Return the values that the statement is run with."""
+        moment, watermark = self._values.moment, checkpoint.watermark
         return {
             "list_key": lease.list_key,
             "fencing_token": lease.fencing_token,
             "checkpoint": msgspec.json.encode(checkpoint).decode(),
-            "walks": checkpoint.scans,
-            "finished_at": self._values.moment(checkpoint.finished_at),
+            "scans": checkpoint.scans,
+            "finished_at": moment(checkpoint.finished_at),
+            "reconciled_at": moment(checkpoint.reconciled_at),
+            "refreshed_at": moment(None if watermark is None else watermark.refreshed_at),
             "seconds": checkpoint.seconds,
         }
 

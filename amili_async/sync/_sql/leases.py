@@ -1,4 +1,4 @@
-"""Leases, which keep two runs from walking one list at the same time.
+"""Leases, which keep two runs from scanning one list at the same time.
 
 A lease is a fencing token in the list's row of ``lists``, counted up by whoever takes the list on. Every write names
 its token, in the same transaction as its rows; so a run that was taken for dead, and was not, writes nothing any more.
@@ -39,11 +39,11 @@ class Lease(msgspec.Struct):
     missing: bool = False
     """Whether rows of it are marked as missing or gone."""
     sighted: bool = False
-    """Whether it is remembered which of its rows a walk has met."""
+    """Whether it is remembered which of its rows a scan has met."""
 
     @property
-    def walked(self) -> bool:
-        """Whether it was walked before this run."""
+    def scanned(self) -> bool:
+        """Whether it was scanned before this run."""
         return self.checkpoint.scans > 0
 
 
@@ -95,7 +95,7 @@ class Leases:
             name: sa.bindparam(name) for name in ("organization_id", "resource", "owner", "checkpoint")
         }
         first = insert_into(lists, dialect).values(
-            **given, walks=0, seconds=0, fencing_token=1, leased_at=now, expires_at=until
+            **given, scans=0, seconds=0, fencing_token=1, leased_at=now, expires_at=until
         )
         self._look = {resource: Statement(look, dialect) for resource, look in looks.items()}
         self._first = Statement(first.on_conflict_do_nothing().returning(lists.c.key), dialect)

@@ -147,8 +147,9 @@ def _copy_lists(connection: sa.Connection, older: Mapping[str, sa.Table]) -> Non
         walk.bookmark.label("checkpoint"),
         walk.holder.label("owner"),
         walk.lease.label("fencing_token"),
+        walk.walks.label("scans"),
     )
-    same = ("organization_id", "resource", "walks", "finished_at", "seconds", "error", "expires_at")
+    same = ("organization_id", "resource", "finished_at", "seconds", "error", "expires_at")
     _copy(connection, lists, sa.select(*(walk[name] for name in same), *renamed))
     for resource in tables.ROW_TABLES:
         if resource in older:
@@ -157,7 +158,7 @@ def _copy_lists(connection: sa.Connection, older: Mapping[str, sa.Table]) -> Non
             known = sa.exists().where(lists.c.organization_id == owner, lists.c.resource == resource)
             owners = sa.select(owner).where(~known).distinct().subquery()
             nothing = sa.cast(sa.literal("{}", sa.Text), tables.Json).label("checkpoint")
-            zeros = (sa.literal(0).label(name) for name in ("walks", "seconds", "fencing_token", "expires_at"))
+            zeros = (sa.literal(0).label(name) for name in ("scans", "seconds", "fencing_token", "expires_at"))
             named = sa.literal(resource, sa.Text).label("resource")
             _copy(connection, lists, sa.select(owners.c.organization_id, named, nothing, *zeros))
 

@@ -1,4 +1,4 @@
-"""Which rows of a list a complete walk has met, which it has not, and which are gone: marks, never deletions."""
+"""Which rows of a list a complete scan has met, which it has not, and which are gone: marks, never deletions."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ class Reconciliation:
         self._missed = Statement(sa.select(table.c.id, missing).where(*there, ~met).limit(limit), dialect)
 
     def see(self, connection: sa.Connection, list_key: int, ids: Sequence[str]) -> None:
-        """Remember that a walk has met rows, as far as they are kept."""
+        """Remember that a scan has met rows, as far as they are kept."""
         self._see.run(connection, list_key=list_key, ids=listed(ids, self._dialect))
 
     def forget_sightings(self, connection: sa.Connection, list_key: int) -> None:
-        """Forget what was met: another walk begins, or this one has ended."""
+        """Forget what was met: another scan begins, or this one has ended."""
         self._forget.run(connection, list_key=list_key)
 
     def unmark(self, connection: sa.Connection, list_key: int, ids: Sequence[str], stamp: Stamp) -> int:

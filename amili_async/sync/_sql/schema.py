@@ -75,7 +75,7 @@ def _numbered() -> sa.Column[int]:
 
 def _rows(name: str, *columns: SchemaItem, comment: str) -> sa.Table:
     """Return a table of the API's rows, with the columns that they all have around its own."""
-    missing = _moment("missing_since", "since when complete walks do not meet the row; null while they do")
+    missing = _moment("missing_since", "since when complete scans do not meet the row; null while they do")
     not_met = missing.is_not(None)
     return sa.Table(
         name,
@@ -125,11 +125,11 @@ lists = sa.Table(
     _numbered(),
     _text("organization_id", "whose list", required=True),
     _text("resource", "of what: batches, invoices, cases or settlements", required=True),
-    sa.Column("checkpoint", Json, nullable=False, comment="where the walk over the list stands, and what is known"),
-    _count("walks", "how many walks over it have ended"),
+    sa.Column("checkpoint", Json, nullable=False, comment="where the scan of the list stands, and what is known"),
+    _count("scans", "how many scans of it have ended"),
     _moment("finished_at", "when the last one ended"),
-    _moment("full_at", "when the last one ended that read the whole list"),
-    _moment("refreshed_at", "when rows without a final state were last read again"),
+    _moment("reconciled_at", "when the last one began that read the whole list and left no question open"),
+    _moment("refreshed_at", "when the last one began that read rows again which may still change"),
     _seconds("seconds", "how long the last one took"),
     _text("error", "what ended the last run on it; null where nothing did"),
     _text("owner", "who is busy with it, as JSON: run, machine, process; null where nobody is"),
@@ -137,7 +137,7 @@ lists = sa.Table(
     _seconds("leased_at", "since when somebody is, Unix time", required=False),
     _seconds("expires_at", "until when, unless it is renewed, Unix time"),
     sa.UniqueConstraint("organization_id", "resource"),
-    comment="Each list of each organization: where its walk stands, and who is busy with it.",
+    comment="Each list of each organization: where its scan stands, and who is busy with it.",
 )
 
 batches = _rows(
@@ -269,9 +269,9 @@ quarantine = sa.Table(
 sightings = sa.Table(
     "sightings",
     metadata,
-    _count("list_key", "a list that is walked from end to end: `lists.key`", key=True),
-    _count("row_key", "a row that the walk has met so far: its `key`", key=True),
-    comment="What a complete walk that is under way has met; empty between walks.",
+    _count("list_key", "a list that is scanned from end to end: `lists.key`", key=True),
+    _count("row_key", "a row that the scan has met so far: its `key`", key=True),
+    comment="What a complete scan that is under way has met; empty between such scans.",
     sqlite_with_rowid=False,
 )
 

@@ -88,9 +88,8 @@ class SQLite(Database):
             with self._engine.begin() as connection:
                 return work(connection)
         except (DBAPIError, sqlite3.Error) as error:
-            cause = error.orig if isinstance(error, DBAPIError) else error
-            blamed = cause is not None and isinstance(cause, Exception) and blames_a_value(cause)
-            raise (InvalidValueError if blamed else StoreError)(_sentence(str(cause))) from None
+            cause = (error.orig or error) if isinstance(error, DBAPIError) else error
+            raise (InvalidValueError if blames_a_value(cause) else StoreError)(_sentence(str(cause))) from None
 
     def _waits_for(self) -> str | None:
         since = self._waiting_since

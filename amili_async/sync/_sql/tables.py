@@ -1,6 +1,6 @@
 """The tables of a resource's rows: what is new, what has changed, and what need not be written at all.
 
-A row that is there with the same JSON is left alone: a list that is walked again costs reading, not writing.
+A row that is there with the same JSON is left alone: a list that is scanned again costs reading, not writing.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class RowTable(ABC):
         stamp = self._checkpoints.save(connection, lease, checkpoint)
         if stamp is None or not rows:
             return None if stamp is None else Put(stamp)
-        return self._finished(connection, stamp, *self._put(connection, lease, rows, stamp))
+        return self._finished(connection, stamp, *self.put(connection, lease, rows, stamp))
 
     def write_singly(
         self, connection: sa.Connection, lease: Lease, checkpoint: Checkpoint, rows: Sequence[Row]
@@ -155,7 +155,7 @@ class RowTable(ABC):
         for index, row in enumerate(rows):
             try:
                 with connection.begin_nested():
-                    written = self._put(connection, lease, self.prepare((row,)), stamp)
+                    written = self.put(connection, lease, self.prepare((row,)), stamp)
                     put = self._finished(connection, stamp, *written)
             except Exception as error:
                 if not blames_a_value(error):
@@ -168,7 +168,7 @@ class RowTable(ABC):
         return Put(stamp, new, changed, refused)
 
     @abstractmethod
-    def _put(
+    def put(
         self, connection: sa.Connection, lease: Lease, rows: Sequence[PreparedRow], stamp: Stamp
     ) -> tuple[list[WrittenRow], list[WrittenRow]]:
         """Put rows in, at least one and no id twice; return those that were new, and those that had changed."""
@@ -197,14 +197,14 @@ class SQLiteRowTable(RowTable):
         self._look = Statement(sa.select(table.c.id, table.c.key, table.c.raw).where(*mine), dialect)
         self._last = Statement(sa.select(sa.func.coalesce(sa.func.max(table.c.key), 0)), dialect)
 
-    def _put(
+    def put(
         self, connection: sa.Connection, lease: Lease, rows: Sequence[PreparedRow], stamp: Stamp
     ) -> tuple[list[WrittenRow], list[WrittenRow]]:
         [(last,)] = self._last.rows(connection)
         numbered = [WrittenRow(key, prepared) for key, prepared in enumerate(rows, last + 1)]
         stamped = (lease.list_key, *stamp)
-        # A list that is walked for the first time has no row of a page, most likely.
-        if not lease.walked and self._append.run(connection, _with(numbered, stamped)) == len(rows):
+        # A list that is scanned for the first time has no row of a page, most likely.
+        if not lease.scanned and self._append.run(connection, _with(numbered, stamped)) == len(rows):
             return numbered, []
         ids = listed([prepared.row.id for prepared in rows], self._dialect)
         found = self._look.rows(connection, list_key=lease.list_key, ids=ids)
@@ -215,7 +215,7 @@ class SQLiteRowTable(RowTable):
             for prepared in rows
             if prepared.row.id in known and known[prepared.row.id][1] != prepared.columns[-1]
         ]
-        if lease.walked:
+        if lease.scanned:
             self._append.run(connection, _with(new, stamped))
         self._rewrite.run(connection, _with(changed, stamped))
         return new, changed
@@ -271,7 +271,7 @@ class PostgreSQLRowTable(RowTable):
         stamp = Stamp(*found[0][:2])
         return self._finished(connection, stamp, *_told_apart(rows, (row[2:] for row in found)))
 
-    def _put(
+    def put(
         self, connection: sa.Connection, lease: Lease, rows: Sequence[PreparedRow], stamp: Stamp
     ) -> tuple[list[WrittenRow], list[WrittenRow]]:
         stamped = {"list_key": lease.list_key, "synced_at": stamp.synced_at, "revision": stamp.revision}

@@ -217,7 +217,7 @@ async def test_the_bookmark_last_written_is_where_the_next_run_begins(url: str) 
         await store.write(portion(checkpoint=BOOKMARK))
         await store.finish("organization", "batches", "it broke")
 
-        assert await held(store, "lists", "walks", "seconds", "error", "owner") == [(2, 0.25, "it broke", None)]
+        assert await held(store, "lists", "scans", "seconds", "error", "owner") == [(2, 0.25, "it broke", None)]
         assert await store.begin("organization", "batches") == BOOKMARK
         assert await store.begin("organization", "cases") == Checkpoint()
 
@@ -293,7 +293,7 @@ async def test_another_failure_row_by_row_is_no_matter_of_the_row(
 ) -> None:
     async with SqlStore(postgresql_url) as store:
         await store.begin("organization", "batches")
-        put = PostgreSQLRowTable._put
+        put = PostgreSQLRowTable.put
 
         def without_the_table(
             table: PostgreSQLRowTable,
@@ -305,7 +305,7 @@ async def test_another_failure_row_by_row_is_no_matter_of_the_row(
             connection.exec_driver_sql("ALTER TABLE batch_rows RENAME TO others")
             return put(table, connection, lease, rows, stamp)
 
-        monkeypatch.setattr(PostgreSQLRowTable, "_put", without_the_table)
+        monkeypatch.setattr(PostgreSQLRowTable, "put", without_the_table)
         with pytest.raises(StoreError, match="its tables were changed"):
             await written(store, batch("a"), UNFIT)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
+from dask import config as dask_config
 from distributed import LocalCluster
 
 from amili_async import ClusterError, ConfigurationError, StoreError, TokenError
@@ -50,6 +51,9 @@ def cluster() -> Iterator[Any]:
     """Two worker processes."""
     with pytest.MonkeyPatch.context() as patch:
         set_worker_environment(patch)
+        # Two kills within this time, and the cluster gives a worker up for good that is being started again.
+        settings: Any = dask_config  # untyped
+        patch.setitem(settings.config["distributed"]["deploy"], "lost-worker-timeout", "10 minutes")
         started: Any = LocalCluster  # typed in parts only
         with started(n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0") as made:
             yield made

@@ -19,6 +19,7 @@ from amili_async._http.failures import wire_error
 from amili_async._protocol.call_state import SendState
 from amili_async._protocol.outcomes import SUCCESS
 from amili_async._protocol.requests import NO_CONTENT
+from amili_async._upstream.aiohttp import writing
 from amili_async.errors import MAX_BODY, DecodeError
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ class HTTPClient:
         if call.method != "GET" or call.body is not None:
             state.sending = SendState(begun=False)
             payload = _WatchedBody(call.body or b"", call.content_type, state.sending)
+        writing.set(payload is not None)
         try:
             async with session.request(
                 call.method,
@@ -136,8 +138,9 @@ class HTTPClient:
                 proxy_headers=None if proxy is None else proxy.headers,
             ) as response:
                 state.status = response.status
-                state.answer_headers = response.headers
-                self._connection.note_keep_alive(response)
+                state.answer_headers = headers = response.headers
+                if hdrs.KEEP_ALIVE in headers:
+                    self._connection.note_keep_alive(response)
                 return await self._receive(state, response)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             problem = _wire_error(error, url, proxy, state.options.timeout)
@@ -185,6 +188,7 @@ class HTTPClient:
             "Content-Type": "application/x-www-form-urlencoded",
             "User-Agent": self._user_agent,
         }
+        writing.set(True)
         try:
             async with session.request(
                 "POST",

@@ -8,6 +8,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 import aiohttp
+from aiohttp import hdrs
 
 from amili_async._upstream.aiohttp import Connector, RequestSentSignal, Response, abandon, never_resend
 from amili_async.errors import ClientClosedError, ConfigurationError, WrongLoopError
@@ -90,8 +91,8 @@ class Connection:
 
     def note_keep_alive(self, response: aiohttp.ClientResponse) -> None:
         """Heed for how long the server says that it keeps a connection open."""
-        said = response.headers.get("Keep-Alive")
-        if said is not None and self._connector is not None and (seconds := read_keep_alive(said)) is not None:
+        seconds = read_keep_alive(response.headers.get(hdrs.KEEP_ALIVE, ""))
+        if seconds is not None and self._connector is not None:
             self._connector.announce(response, seconds)
 
     def sent_signal(self) -> RequestSentSignal:

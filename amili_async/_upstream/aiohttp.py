@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 WARM = 0.1
 """Seconds of idleness up to which a read takes a connection without a look at it: a walk must not pay for one."""
 
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_writing: ContextVar[bool] = ContextVar("writing", default=False)
+writing: ContextVar[bool] = ContextVar("writing", default=False)
 """Whether the request that the running task connects for is a write."""
 
 # A poll where there is one: `select` cannot look at a descriptor above 1,023.
@@ -53,9 +52,6 @@ request_sent_signal: ContextVar[RequestSentSignal | None] = ContextVar("request_
 class Response(aiohttp.ClientResponse):
     """A response, which aiohttp starts to wait for in the moment that it has written the request."""
 
-    handler: ResponseHandler | None
-    """The connection's own end, also after it has been given back."""
-
     # Not `__init__`, whose many arguments would be packed and unpacked for every request; nor a coroutine on top.
     def start(  # pyright: ignore[reportIncompatibleMethodOverride]  # the coroutine of an `async def`, handed on
         self, connection: aiohttp.connector.Connection
@@ -63,7 +59,6 @@ class Response(aiohttp.ClientResponse):
         signal = request_sent_signal.get()
         if signal is not None:
             signal.done = True
-        self.handler = connection.protocol
         return super().start(connection)
 
 
@@ -83,29 +78,24 @@ class Connector(aiohttp.TCPConnector):
 
     def announce(self, response: aiohttp.ClientResponse, seconds: float) -> None:
         """Note for how long the server keeps the connection of a response open."""
-        if self._write_keepalive and isinstance(response, Response) and response.handler is not None:
-            self._announced[response.handler] = seconds
+        # The connection has been given back already, and may be idle; this is its own end.
+        handler: ResponseHandler | None = response._protocol  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # kept nowhere else
+        if self._write_keepalive and handler is not None:
+            self._announced[handler] = seconds
 
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  # the signature is aiohttp's
-    ) -> aiohttp.connector.Connection:
-        """Get a connection from the pool or create a new one, as the request's method allows."""
-        _writing.set(req.method not in _SAFE)
-        return await super().connect(req, traces, timeout)
-
-    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> aiohttp.connector.Connection | None:
+    # Not a coroutine on top, which every page would pay for.
+    def _get(  # pyright: ignore[reportIncompatibleMethodOverride]  # the coroutine of an `async def`, handed on
+        self, key: ConnectionKey, traces: list[Trace]
+    ) -> Coroutine[Any, Any, aiohttp.connector.Connection | None]:
         kept = self._conns.get(key)
         if kept:
             now = monotonic()
-            if _writing.get():
+            if writing.get():
                 if not self._choose_for_write(kept, now):
-                    return None
+                    return _none()
             elif now - kept[0][1] > WARM:
                 self._drop_closed(kept, now)
-        return await super()._get(key, traces)
+        return super()._get(key, traces)
 
     def _choose_for_write(self, kept: Kept, now: float) -> bool:
         """Put the connection that a write may go out on first in the row; return whether there is one."""
@@ -124,6 +114,10 @@ class Connector(aiohttp.TCPConnector):
         """Drop what the server has closed from the head of the row."""
         while kept and now - kept[0][1] > WARM and not _silent(kept[0][0]):
             kept.popleft()[0].close()
+
+
+async def _none() -> None:
+    """There is no connection to be had from those that are kept."""
 
 
 def _silent(handler: ResponseHandler) -> bool:

@@ -8,7 +8,6 @@ import socket
 import warnings
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
-from unittest.mock import Mock
 
 import aiohttp
 import pytest
@@ -22,6 +21,7 @@ from amili_async._upstream.aiohttp import (
     abandon,
     never_resend,
     request_sent_signal,
+    writing,
 )
 from tests.support.turns import turns, until
 
@@ -97,6 +97,7 @@ async def session_of(write_keepalive: float = 0.5) -> AsyncGenerator[tuple[aioht
 
 
 async def send(session: aiohttp.ClientSession, method: str, server: Server) -> aiohttp.ClientResponse:
+    writing.set(method != "GET")
     async with session.request(method, server.url) as response:
         assert await response.read() == b"ok"
         return response
@@ -117,15 +118,6 @@ async def test_the_signal_is_set_when_the_request_is_written_and_before_it_is_an
         await until(lambda: server.requests)
         pending.cancel()
         await asyncio.wait({pending})
-
-
-async def test_a_response_knows_its_connection_after_it_was_given_back(server: Server) -> None:
-    async with session_of() as (session, _):
-        response = await send(session, "GET", server)
-        assert isinstance(response, Response)
-        assert response.connection is None
-        assert response.handler is not None
-        assert response.handler.is_connected()
 
 
 # -- no second sending
@@ -168,7 +160,7 @@ async def test_an_abandoned_session_is_closed_without_a_word(server: Server) -> 
 # -- idle connections
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("method", ["POST", "PUT"])
 async def test_a_write_takes_no_connection_that_was_idle_for_too_long_and_leaves_it_to_reads(
     method: str, server: Server, moments: Moments
 ) -> None:
@@ -249,10 +241,10 @@ async def test_a_connection_without_a_socket_is_not_used(
 ) -> None:
     async with session_of() as (session, _):
         response = await send(session, "GET", server)
-        assert isinstance(response, Response)
-        assert response.handler is not None
-        bare = Mock(wraps=response.handler.transport, get_extra_info=dict[str, object]().get)
-        monkeypatch.setattr(response.handler, "transport", bare)
+        handler = response._protocol  # pyright: ignore[reportPrivateUsage]  # as the package does
+        assert handler is not None
+        assert handler.transport is not None
+        monkeypatch.setattr(handler.transport, "get_extra_info", dict[str, object]().get)
         moments.now += 0.2
         await send(session, "POST", server)
         assert len(server.connections) == 2

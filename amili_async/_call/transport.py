@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from amili_async._call.auth import StaticToken
 from amili_async._call.timeouts import TimeoutScheduler
-from amili_async._http.failures import own_cause
+from amili_async._http.failures import own_cause, place
 from amili_async._protocol.call_state import AttemptFailure, CallState
 from amili_async._protocol.grants import no_grant, refused_grant
 from amili_async._protocol.outcomes import (
@@ -335,7 +335,9 @@ class Transport:
         if problem is not None:
             closed, now = self._connection.closed, self.clock.time()
             if expired_scope:
-                return expired(state, problem, closed=closed, instant=self.clock.monotonic(), now=now)
+                server = self.endpoints.url(state.call)
+                where = place(server.raw_host, server.port)
+                return expired(state, problem, closed=closed, where=where, instant=self.clock.monotonic(), now=now)
             return broken(state, problem, closed=closed, now=now)
         if state.status in SUCCESS:
             try:

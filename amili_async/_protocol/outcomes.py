@@ -59,8 +59,12 @@ def unreadable(body: Body, error: DecodeError) -> AttemptFailure:
     return AttemptFailure(Failure.MALFORMED, error)
 
 
-def expired(state: CallState, problem: Exception, *, closed: bool, instant: float, now: float) -> AttemptFailure:
+def expired(
+    state: CallState, problem: Exception, *, closed: bool, where: str, instant: float, now: float
+) -> AttemptFailure:
     """Return what it means that an attempt's timer went off: the client closed, the deadline passed, or a timeout.
+
+    ``where`` is the server's host and port.
 
     Raises:
         AmiliError: the call is over and never went out, so there is nothing to decide.
@@ -74,12 +78,14 @@ def expired(state: CallState, problem: Exception, *, closed: bool, instant: floa
         return _unless_unsent(state, Failure.DEADLINE, deadline_error(state, instant))
     within = f"within {state.options.timeout.total:g} s"
     if state.maybe_sent():
-        return AttemptFailure(Failure.INTERRUPTED, _caused(TransportError(f"sent, but not answered {within}"), problem))
+        return AttemptFailure(
+            Failure.INTERRUPTED, _caused(TransportError(f"sent, but not answered {within} by {where}"), problem)
+        )
     if state.phase == "token":
         return AttemptFailure(
             Failure.NEVER_SENT, _caused(TokenError(f"no token {within}", retry_after=0.0), problem), 0.0
         )
-    return AttemptFailure(Failure.NEVER_SENT, _caused(ConnectError(f"no connection {within}"), problem))
+    return AttemptFailure(Failure.NEVER_SENT, _caused(ConnectError(f"no connection to {where} {within}"), problem))
 
 
 def broken(state: CallState, problem: Exception, *, closed: bool, now: float) -> AttemptFailure:

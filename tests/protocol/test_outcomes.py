@@ -55,7 +55,7 @@ def run(
 
 
 def over(under_way: CallState, *, closed: bool = False) -> AttemptFailure:
-    return expired(under_way, TimeoutError(), closed=closed, instant=130.0, now=NOW)
+    return expired(under_way, TimeoutError(), closed=closed, where="api.example:443", instant=130.0, now=NOW)
 
 
 def broke(under_way: CallState, problem: Exception, *, closed: bool = False) -> AttemptFailure:
@@ -81,7 +81,10 @@ def test_a_timeout_after_the_request_went_out_may_have_taken_effect() -> None:
 
 
 def test_a_timeout_before_a_writes_body_was_handed_over_means_never_sent() -> None:
-    check(over(run(begun=False)), Failure.NEVER_SENT, ConnectError)
+    outcome = over(run(begun=False))
+    check(outcome, Failure.NEVER_SENT, ConnectError)
+    assert outcome.error.message == "no connection to api.example:443 within 30 s"
+    assert over(run()).error.message == "sent, but not answered within 30 s by api.example:443"
 
 
 def test_a_timeout_while_waiting_for_a_token_is_the_tokens() -> None:

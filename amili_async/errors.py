@@ -43,12 +43,12 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from types import FrameType
     from typing import Self
 
     from amili_async._cursor import Cursor
@@ -176,11 +176,19 @@ def detach(error: BaseException) -> None:
             link.__context__ = None
         step = link.__traceback__
         while step is not None:
-            if str(step.tb_frame.f_globals.get("__name__")).partition(".")[0] in _BELOW_THE_CALLER:
-                with suppress(RuntimeError):  # one that still runs has its turn further up
-                    step.tb_frame.clear()
+            _empty(step.tb_frame)
             step = step.tb_next
         link = link.__cause__ or link.__context__
+
+
+def _empty(frame: FrameType | None) -> None:
+    """Clear a frame, and those that called it: it keeps them, also those that an error was caught in on its way."""
+    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _BELOW_THE_CALLER:
+        try:
+            frame.clear()
+        except RuntimeError:  # one that still runs, as do all above it: they have their turn further up
+            return
+        frame = frame.f_back
 
 
 def without_frames(error: BaseException) -> BaseException:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from amili_async.sync._dask.scheduler import sync_on_dask
     from amili_async.sync._engine import sync
     from amili_async.sync._report import Counts, Failure, HeldOrganization, Progress, Restart, SyncReport
+    from amili_async.sync._sql.changes import Change, changes
     from amili_async.sync._sql.deduplication import SqlDeduplicationStore
     from amili_async.sync._sql.store import SqlStore
     from amili_async.sync._store import (
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
         PageWrite,
         ReconcilingStore,
         Row,
+        RunKeepingStore,
+        RunSummary,
         Store,
         WriteResult,
     )
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "Absences": "_store",
     "AbsentRow": "_store",
+    "Change": "_sql.changes",
     "Checkpoint": "_checkpoint",
     "ClientPool": "_clients",
     "Counts": "_report",
@@ -47,11 +51,14 @@ _MODULES = {
     "ReconcilingStore": "_store",
     "Restart": "_report",
     "Row": "_store",
+    "RunKeepingStore": "_store",
+    "RunSummary": "_store",
     "SqlDeduplicationStore": "_sql.deduplication",
     "SqlStore": "_sql.store",
     "Store": "_store",
     "SyncReport": "_report",
     "WriteResult": "_store",
+    "changes": "_sql.changes",
     "sync": "_engine",
     "sync_on_dask": "_dask.scheduler",
 }
@@ -59,6 +66,7 @@ _MODULES = {
 __all__ = [
     "Absences",
     "AbsentRow",
+    "Change",
     "Checkpoint",
     "ClientPool",
     "Counts",
@@ -71,11 +79,14 @@ __all__ = [
     "ReconcilingStore",
     "Restart",
     "Row",
+    "RunKeepingStore",
+    "RunSummary",
     "SqlDeduplicationStore",
     "SqlStore",
     "Store",
     "SyncReport",
     "WriteResult",
+    "changes",
     "sync",
     "sync_on_dask",
 ]

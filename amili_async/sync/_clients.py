@@ -88,12 +88,12 @@ class Reading:
 
 
 class Readings:
-    """The clients of a run, each with the run's hook while it lasts."""
+    """The clients of a run, each with the run's hooks while it lasts."""
 
-    def __init__(self, client: AmiliClient | None, clients: Clients | None, hook: object) -> None:
+    def __init__(self, client: AmiliClient | None, clients: Clients | None, *hooks: object) -> None:
         self._client = client
         self._clients = clients
-        self._hook = hook
+        self._hooks = hooks
         self._hooked = ExitStack()
         self._readings: dict[int, Reading] = {}
 
@@ -126,8 +126,8 @@ class Readings:
         reading = self._readings.get(id(transport))
         if reading is None:
             reading = self._readings[id(transport)] = Reading(client)
-            self._hooked.enter_context(transport.hooks.with_one_more(self._hook))
-            self._hooked.enter_context(transport.hooks.with_one_more(reading.account))
+            for hook in (*self._hooks, reading.account):
+                self._hooked.enter_context(transport.hooks.with_one_more(hook))
         return reading
 
     def close(self) -> None:

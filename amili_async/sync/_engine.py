@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterable, Callable, Iterable, Sized
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
@@ -35,7 +35,8 @@ from amili_async.sync._list_sync import LeaseLostError, ListSync, Request, Surro
 from amili_async.sync._progress import ProgressTracker
 from amili_async.sync._reconciliation import MAX_GONE
 from amili_async.sync._report import Failure, HeldOrganization, Progress, Restart, SyncReport
-from amili_async.sync._store import InvalidValueError, LeaseConflict
+from amili_async.sync._run_record import RunRecord
+from amili_async.sync._store import InvalidValueError, LeaseConflict, RunKeepingStore
 
 if TYPE_CHECKING:
     from amili_async._client import AmiliClient
@@ -138,10 +139,12 @@ async def sync(
         raise ConfigurationError("give a client, or clients with one for each organization")
     total = len(organization_ids) if isinstance(organization_ids, Sized) else None
     tracker = ProgressTracker(names, total, current() if client is None else client.caller.transport.clock)
-    readings = Readings(client, clients, tracker)
+    record = RunRecord(store, names) if isinstance(store, RunKeepingStore) else None
+    readings = Readings(client, clients, tracker, *(() if record is None else (record,)))
+    run = _Run(readings, store, tracker, request, max_failures=max_failures)
     try:
-        run = _Run(readings, store, tracker, request, max_failures=max_failures)
-        return await run.run(organization_ids, concurrency, on_progress)
+        async with nullcontext() if record is None else record.keeping(run.report):
+            return await run.run(organization_ids, concurrency, on_progress)
     finally:
         readings.close()
 
@@ -176,13 +179,13 @@ class _Run:
         self._restarts: list[Restart] = []
         self._unauthorized: UnauthorizedError | None = None
         self._progress_failed = False
+        self._stopped = False
 
     async def run(
         self, organization_ids: OrganizationIds, concurrency: int, on_progress: OnProgress | None
     ) -> SyncReport:
         """Work on all organizations and return the report."""
         queue = FairQueue(organization_ids, self._job, ahead=concurrency)
-        stopped = False
         fatal: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as group:
@@ -195,7 +198,7 @@ class _Run:
                     telling.cancel()
         except BaseExceptionGroup as errors:
             others = errors.split(_StoppedError)[1]
-            stopped = others is None
+            self._stopped = others is None
             fatal = None if others is None else _first(others)
         finally:
             for job in await queue.left():
@@ -206,7 +209,7 @@ class _Run:
             raise fatal
         if on_progress:
             self._tell(on_progress)
-        return self._report(stopped=stopped)
+        return self.report()
 
     def _job(self, organization_id: Identifier) -> Job | None:
         """Return the job of an organization; none where one is under way."""
@@ -433,14 +436,15 @@ class _Run:
         with suppress(StoreError):  # the reason why the run ends, most likely
             await job.give_back(self._store, None)
 
-    def _report(self, *, stopped: bool) -> SyncReport:
+    def report(self) -> SyncReport:
+        """Return what the run has done so far."""
         tracker = self._tracker
         return SyncReport(
             organizations=self._finished,
             failures=tuple(self._failures),
             held=tuple(self._held),
             restarts=tuple(self._restarts),
-            stopped=stopped,
+            stopped=self._stopped,
             resources=tracker.counts(),
             requests=tracker.requests,
             retries=tracker.retries,

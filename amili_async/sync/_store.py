@@ -14,9 +14,10 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from amili_async.errors import StoreError
-from amili_async.events import QuarantinedRow
+from amili_async.events import Drift, QuarantinedRow
 from amili_async.models import Model
 from amili_async.sync._checkpoint import Checkpoint
+from amili_async.sync._report import SyncReport
 
 
 class InvalidValueError(StoreError):
@@ -114,6 +115,30 @@ class Store(Protocol):
 
     async def finish(self, organization_id: str, resource: str, error: str | None, /) -> None:
         """Learn that the run is done with this list, with what ended it where that was an error."""
+        ...
+
+
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run ended, for a `RunKeepingStore`."""
+
+    outcome: str
+    """``ok``, ``failed`` (some organizations), ``stopped``, ``interrupted``, or the class of what ended it."""
+    report: SyncReport
+    """What it did, up to its end."""
+    drift: tuple[Drift, ...] = ()
+    """Where answers differed from the documentation, each once."""
+
+
+@runtime_checkable
+class RunKeepingStore(Protocol):
+    """What a store can be besides: one that keeps what runs did."""
+
+    async def begin_run(self, resources: tuple[str, ...], /) -> str:
+        """Learn that a run begins; return a name for it."""
+        ...
+
+    async def end_run(self, run: str, summary: RunSummary, /) -> None:
+        """Learn how it ended. A run that was killed never says."""
         ...
 
 

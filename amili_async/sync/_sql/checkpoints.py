@@ -81,9 +81,25 @@ def next_revision(dialect: Dialect) -> sa.ColumnElement[int]:
 def last_revision(dialect: Dialect) -> sa.ColumnElement[int]:
     """Return the number of the last write; on PostgreSQL of those that may not be committed yet."""
     if dialect.name == "postgresql":
-        sequence = sa.table(revisions.name, sa.column("last_value", Number))
-        return sa.select(sequence.c.last_value).scalar_subquery()
+        sequence = sa.table(revisions.name, sa.column("last_value", Number), sa.column("is_called", sa.Boolean)).c
+        # A new sequence names the number that it will begin with.
+        return sa.select(sa.case((sequence.is_called, sequence.last_value), else_=0)).scalar_subquery()
     # What was the largest before rows were purged, or the largest that a row has.
     largest = (sa.select(sa.func.max(table.c.revision)).scalar_subquery() for table in ROW_TABLES.values())
     kept = sa.select(schema.c.revision).scalar_subquery()
     return sa.func.max(kept, *(sa.func.coalesce(one, 0) for one in largest), type_=Number)
+
+
+def settled_revision(connection: sa.Connection) -> int:
+    """Return a number up to which every write is committed, or never will be.
+
+    On PostgreSQL this waits for the writes that are under way, which take milliseconds.
+
+    Raises:
+        DBAPIError: one of them takes longer than two seconds (SQLSTATE 55P03).
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '2s'")
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITING)))
+    found = connection.execute(sa.select(last_revision(connection.dialect))).scalar_one()
+    return int(found)

@@ -60,32 +60,43 @@ class Database(ABC):
             InvalidValueError: the database can do with the work but not with a value in it.
             StoreError: the database cannot be used, or refuses the work.
         """
+        return await self._repeated(work, undo, reading=False)
+
+    async def read(self, work: Callable[[sa.Connection], T], /) -> T:
+        """Return what work returns that only reads: it sees one moment, and stands in no writer's way."""
+        return await self._repeated(work, None, reading=True)
+
+    async def _repeated(
+        self, work: Callable[[sa.Connection], T], undo: Callable[[T], Work] | None, *, reading: bool
+    ) -> T:
         deadline = self._clock.monotonic() + self._patience
         pause = _FIRST_PAUSE
         while True:
             try:
-                return await self._attempt(work, undo)
+                return await self._attempt(work, undo, reading=reading)
             except UnavailableError as error:
                 if self._clock.monotonic() + pause > deadline:
                     raise StoreError(error.message) from None
             await self._clock.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    async def _attempt(self, work: Callable[[sa.Connection], T], undo: Callable[[T], Work] | None) -> T:
-        attempt = asyncio.ensure_future(self._transaction(work))
+    async def _attempt(
+        self, work: Callable[[sa.Connection], T], undo: Callable[[T], Work] | None, *, reading: bool
+    ) -> T:
+        attempt = asyncio.ensure_future(self._transaction(work, reading=reading))
         telling = asyncio.get_running_loop().call_later(TELL_AFTER, self._tell_waiting)
         try:
             return await asyncio.shield(attempt)
         except asyncio.CancelledError:
             await _ended(attempt)
             if undo is not None and not attempt.cancelled() and attempt.exception() is None:
-                await _ended(asyncio.ensure_future(self._transaction(undo(attempt.result()))))
+                await _ended(asyncio.ensure_future(self._transaction(undo(attempt.result()), reading=False)))
             raise
         finally:
             telling.cancel()
 
     @abstractmethod
-    def _transaction(self, work: Callable[[sa.Connection], T], /) -> Awaitable[T]:
+    def _transaction(self, work: Callable[[sa.Connection], T], /, *, reading: bool) -> Awaitable[T]:
         """Run the work in a transaction, once.
 
         Raises:

@@ -42,6 +42,7 @@ _SENTENCES = {
     "3D": "the PostgreSQL database does not exist; create it first",
     "42": "the PostgreSQL user may not do what the store needs, or its tables were changed",
     "25": "the PostgreSQL database is read-only",
+    "55": "another session holds a lock on the store's PostgreSQL database; try again",
     "53": "PostgreSQL has run out of disk, memory or connections",
 }
 
@@ -71,7 +72,8 @@ class PostgreSQL(Database):
         self.dialect: Dialect = self._engine.dialect
         self._reached = False
 
-    async def _transaction(self, work: Callable[[sa.Connection], T], /) -> T:
+    async def _transaction(self, work: Callable[[sa.Connection], T], /, *, reading: bool) -> T:
+        del reading  # writers are not waited for
         try:
             async with self._engine.begin() as connection:
                 result = await connection.run_sync(work)

@@ -296,7 +296,7 @@ runs = sa.Table(
     _count("retries", "repeats"),
     _seconds("waited", "seconds for which the server told it to wait"),
     _seconds("seconds", "seconds from its beginning to its end"),
-    _seconds("rate", "requests a second that the server was found to take; null without a limit", required=False),
+    _seconds("rate", "requests a second, over all of it", required=False),
     _count("first_revision", "writes of this run have larger revisions than this"),
     _count("last_revision", "and none larger than this; null while it is under way", required=False),
     sa.Column("report", Json, comment="the whole report as JSON, with each failure; null while it is under way"),

@@ -62,6 +62,8 @@ class SQLite(Database):
         event.listen(self._engine, "begin", self._begin_at_once)
         self.dialect: Dialect = self._engine.dialect
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="amili store")
+        self._reading = False
+        """Whether the transaction that is begun only reads: it waits for nobody, and nobody for it."""
         self._waiting_since: float | None = None
         """Since when the thread has waited for the writer's lock, while it does."""
 
@@ -74,16 +76,20 @@ class SQLite(Database):
         set_up(connection, self._patience)
 
     def _begin_at_once(self, connection: sa.Connection) -> None:
+        if self._reading:
+            connection.exec_driver_sql("BEGIN")
+            return
         self._waiting_since = time.monotonic()
         try:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         finally:
             self._waiting_since = None
 
-    def _transaction(self, work: Callable[[sa.Connection], T], /) -> asyncio.Future[T]:
-        return asyncio.get_running_loop().run_in_executor(self._writer, self._run, work)
+    def _transaction(self, work: Callable[[sa.Connection], T], /, *, reading: bool) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._writer, self._run, work, reading)
 
-    def _run(self, work: Callable[[sa.Connection], T]) -> T:
+    def _run(self, work: Callable[[sa.Connection], T], reading: bool = False) -> T:  # noqa: FBT001, FBT002  # handed on
+        self._reading = reading
         try:
             with self._engine.begin() as connection:
                 return work(connection)

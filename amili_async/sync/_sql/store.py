@@ -16,9 +16,10 @@ from amili_async.sync._sql.leases import Lease, Leases, ListName
 from amili_async.sync._sql.migrations import prepare
 from amili_async.sync._sql.quarantine import Quarantine
 from amili_async.sync._sql.reconciliation import Reconciliation
+from amili_async.sync._sql.runs import Runs
 from amili_async.sync._sql.tables import row_tables
 from amili_async.sync._sql.urls import database
-from amili_async.sync._store import Absences, InvalidValueError, LeaseConflict, PageWrite, WriteResult
+from amili_async.sync._store import Absences, InvalidValueError, LeaseConflict, PageWrite, RunSummary, WriteResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -78,6 +79,9 @@ class SqlStore:
         self._tables = row_tables(dialect, Checkpoints(dialect, values, lease))
         self._reconciliations = {resource: Reconciliation(resource, dialect, values) for resource in self._tables}
         self._quarantine = Quarantine(dialect)
+        self._shared_run = run
+        self.runs = Runs(dialect)
+        """What keeps runs, for the part of this package that runs a sync on many machines."""
         self._held: dict[ListName, Lease] = {}
         self._renewing: asyncio.Task[None] | None = None
 
@@ -172,6 +176,22 @@ class SqlStore:
         lease = self._leased(name)
         await self._run(lambda connection: self._leases.finish(connection, lease, error))
         del self._held[name]
+
+    async def begin_run(self, resources: tuple[str, ...], /) -> str:
+        """Keep that a run begins, and return its name. A run that several stores share is kept by whoever began it."""
+        if self._shared_run is not None:
+            return self._shared_run
+        return await self._run(lambda connection: self.runs.begin(connection, resources))
+
+    async def end_run(self, run: str, summary: RunSummary, /) -> None:
+        """Keep how a run ended, and where answers were not as documented."""
+
+        def work(connection: sa.Connection) -> None:
+            self.runs.note(connection, summary.drift)
+            if self._shared_run is None:
+                self.runs.end(connection, run, summary)
+
+        await self._run(work)
 
     async def count(self, resource: str) -> int:
         """Return how many rows of a resource the store holds, of all organizations."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -116,7 +116,9 @@ def cell(value: object, *, short: bool = False) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):
-        value = value.astimezone(UTC)
+        from amili_async.models._inputs import in_utc  # noqa: PLC0415  # only where there is a moment
+
+        value = in_utc(value)
         return f"{value:%Y-%m-%d %H:%M}" if short else value.isoformat(timespec="seconds").replace("+00:00", "Z")
     if isinstance(value, Decimal):
         return f"{value:f}"

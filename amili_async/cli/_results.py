@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from decimal import Decimal
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -172,4 +173,4 @@ def further_members(model: Received) -> Iterator[tuple[str, object]]:
     """Yield the members of an object that no field names."""
     encoder = msgspec.json.Encoder(decimal_format="number")
     for name, value in model.extra.items():
-        yield name, encoder.encode(value).decode() if isinstance(value, dict | list) else value
+        yield name, encoder.encode(value).decode() if isinstance(value, dict | list | Decimal) else value

@@ -151,7 +151,7 @@ def day_of(value: object) -> date | None:
 def moment(value: object) -> datetime | str:
     """Return a moment in UTC, of a mere date its midnight; text goes out as it is."""
     given = _dated(value)
-    found = given.astimezone(UTC) if isinstance(given, datetime) else datetime.combine(given, time(), UTC)
+    found = _in_utc(given) if isinstance(given, datetime) else datetime.combine(given, time(), UTC)
     return value if isinstance(value, str) and found.isoformat().replace("+00:00", "Z") != value else found
 
 
@@ -160,7 +160,22 @@ def query_date(value: object) -> str:
     given = _dated(value)
     if not isinstance(given, datetime):
         return given.isoformat()
-    return given.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return _in_utc(given).isoformat().replace("+00:00", "Z")
+
+
+def in_utc(moment: datetime) -> datetime:
+    """Return a moment that was read, in UTC: the calendar's first or last one where it lies beyond that there."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC) if moment.year == 1 else datetime.max.replace(tzinfo=UTC)
+
+
+def _in_utc(given: datetime) -> datetime:
+    try:
+        return given.astimezone(UTC)
+    except OverflowError:
+        raise RefusedError("lies beyond the years 1 to 9999 in UTC") from None
 
 
 def _dated(value: object) -> date:

@@ -5,7 +5,7 @@ this module does not turn annotations into text.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import cache
 from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias
 
@@ -17,6 +17,7 @@ from amili_async._decoding.failures import validation_detail
 from amili_async._decoding.lenient import coercer_of
 from amili_async._decoding.places import Places
 from amili_async.models import BatchState, Model
+from amili_async.models._inputs import in_utc
 from amili_async.webhooks._envelope import (
     EVENT_HEADER,
     KEY_HEADER,
@@ -71,7 +72,7 @@ class Event(Model, frozen=True, kw_only=True):
             told = ((EVENT_HEADER, self.name), (KEY_HEADER, self.idempotency_key), (REQUEST_ID_HEADER, self.request_id))
             if parse_event(self.raw, {name: value for name, value in told if value is not None}) == self:
                 return msgspec.Raw(self.raw)
-        stamp = self.time_stamp and self.time_stamp.astimezone(UTC)
+        stamp = self.time_stamp and in_utc(self.time_stamp)
         envelope = {"id": self.id, self.name_member: self.name, "source": self.source, "timeStamp": stamp}
         given = {name: value for name, value in envelope.items() if value is not None}
         return {**given, **self.envelope_extra, "data": {**self._data(), **self.extra}}

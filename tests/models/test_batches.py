@@ -23,7 +23,7 @@ from amili_async import (
     UnknownEntry,
     encode,
 )
-from amili_async.models._batches import batch_of
+from amili_async.models._batches import MAX_LINE, batch_of
 
 if TYPE_CHECKING:
     from typing import assert_type
@@ -118,6 +118,36 @@ def test_what_is_decoded_is_a_plain_batch() -> None:
     )
     assert type(decoded) is Batch
     assert decoded == Batch(batch_id="b", succeeded=(ENTRY,))
+
+
+def test_the_reasons_of_failures_are_lines_that_are_asked_for_and_shown_by_no_repr() -> None:
+    batch = Batch(
+        batch_id="b",
+        status=LegacyStatus(
+            errors=(LegacyError(object_name="case", object_index=3, message="no\tsuch \x1b[31mcase"), LegacyError())
+        ),
+        failed=tuple(
+            FailedEntry(raw)
+            for raw in (
+                b'{"message":"Unknown customer","invoiceNumber":"7"}',
+                b'"Kari Nordmann is unknown"',
+                b'{"code":12}',
+                b"null",
+                b"{}",
+                b'{"message":"' + b"x" * 1000 + b'"}',
+            )
+        ),
+    )
+    lines = batch.failures()
+    assert lines[:5] == [
+        *("7: Unknown customer", "Kari Nordmann is unknown", '{"code":12}', "no reason given", "no reason given"),
+    ]
+    assert len(lines[5]) == MAX_LINE
+    assert lines[6:] == ["case 3: no such [31mcase", "no reason given"]
+    assert "Kari" not in repr(batch)
+    assert repr(batch.failed[0]) == "FailedEntry(see message, reference, raw)"
+    assert repr(batch.failed[3]) == "FailedEntry(null)"
+    assert Batch(batch_id="b").failures() == []
 
 
 FULL = Batch(

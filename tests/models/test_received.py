@@ -7,7 +7,7 @@ import json
 import pickle
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,7 @@ from amili_async import (
 from amili_async._decoding import Reader
 from amili_async.models import Extra, Received
 from amili_async.models._envelope import AcceptedBody
+from amili_async.models._inputs import in_utc
 from amili_async.models._received import NOT_SENT, learnt
 from tests.support.examples import example
 
@@ -259,6 +260,20 @@ def test_what_a_caller_adds_is_written_at_any_depth() -> None:
     case = Case(case_id="c", debtors=(Debtor(extra={"a": Decimal("1.50"), "b": [Debtor(debtor_id="d")]}),))
     assert encode(case) == b'{"caseId":"c","debtors":[{"a":1.50,"b":[{"debtorId":"d"}]}]}'
     assert encode([case, case]) == b"[" + encode(case) + b"," + encode(case) + b"]"
+
+
+def test_what_cannot_be_json_is_refused() -> None:
+    with pytest.raises(NotImplementedError, match="a object cannot be written as JSON"):
+        encode(Summary(extra={"a": object()}))
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+def test_a_moment_at_the_calendar_s_end_is_read_and_written_and_never_raises(moment: str) -> None:
+    for batch in first_and_later(Batch, b'{"batchId":"b","createdAt":"' + moment.encode() + b'"}'):
+        assert json.loads(encode(batch))["createdAt"] == moment
+        assert pickle.loads(pickle.dumps(batch)) == batch  # noqa: S301  # our own bytes
+        assert in_utc(batch.created_at).year == batch.created_at.year
+        assert in_utc(batch.created_at).utcoffset() == timedelta(0)
 
 
 def test_msgspec_itself_refuses_what_it_would_lose() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from pathlib import Path
 
 import msgspec
+import pytest
 
 import amili_async
-from amili_async._upstream.msgspec import set_frozen
+from amili_async._upstream.msgspec import lookup_of, set_frozen, setter_of
 
 PACKAGE = Path(amili_async.__file__).parent
 OWN = {PACKAGE / "_client.py"}
@@ -23,6 +25,51 @@ def test_a_member_of_a_frozen_struct_can_be_set_before_anybody_has_seen_it() -> 
     row = Row("a")
     set_frozen(row, "name", "b")
     assert row == Row("b")
+
+
+class Shown(Row, frozen=True):
+    """Shows a member otherwise than it is kept."""
+
+    size: int = 0
+
+
+def test_a_member_that_a_subclass_shows_otherwise_can_be_set() -> None:
+    row = Shown("a")
+    Shown.name = property(lambda _: "shown")  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]  # what is tried
+    setter_of(Row, "name")(row, "b")
+    assert (row.name, msgspec.structs.astuple(row)) == ("shown", ("b", 0))
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Colour | None:
+        return cls.RED if value == "rouge" else None
+
+
+def test_what_stands_for_an_enum_reads_the_enum_s_own_members_and_further_ones() -> None:
+    teal = str.__new__(Colour, "teal")
+    decoder = msgspec.json.Decoder(list[lookup_of(Colour, {"teal": teal})])  # type: ignore[misc]  # made at run time
+    assert [type(value) for value in decoder.decode(b'["red","teal","rouge"]')] == [Colour] * 3
+    assert decoder.decode(b'["teal"]')[0] is teal
+    assert decoder.decode(b'["rouge"]') == [Colour.RED]
+    with pytest.raises(msgspec.ValidationError, match="Invalid enum value 'blue'"):
+        decoder.decode(b'["blue"]')
+    assert [*Colour] == ["red"]
+
+
+def test_a_number_that_no_field_is_for_can_be_kept_as_json() -> None:
+    (number,) = msgspec.json.Decoder(float_hook=msgspec.Raw).decode(b"[1.50]")
+    assert (type(number), bytes(number), msgspec.json.encode(number)) == (msgspec.Raw, b"1.50", b"1.50")
+
+
+def test_an_unknown_member_is_refused_at_once_by_name() -> None:
+    class Strict(msgspec.Struct, forbid_unknown_fields=True):
+        a: int = 0
+
+    with pytest.raises(msgspec.ValidationError, match="contains unknown field `b`"):
+        msgspec.json.decode(b'{"a":1,"b":2}', type=Strict)
 
 
 def test_private_attributes_of_others_are_named_in_one_place() -> None:

@@ -67,7 +67,12 @@ def _inside(thing: Any) -> Iterator[tuple[str, Any]]:
         yield from _frames(thing.__traceback__)
     elif isinstance(thing, FrameType):
         yield from ((f":{name}", value) for name, value in dict(thing.f_locals).items())
-        if thing.f_back is not None and _of_the_package(thing.f_back):
+        # Those of asyncio are the running loop's own.
+        if (
+            thing.f_back is not None
+            and _of_the_package(thing.f_back)
+            and "asyncio" not in thing.f_back.f_code.co_filename
+        ):
             yield ".f_back", thing.f_back
     elif isinstance(thing, FunctionType):
         yield from ((".closure", value) for cell in thing.__closure__ or () for value in gc.get_referents(cell))

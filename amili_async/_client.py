@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from ssl import SSLContext, create_default_context
-from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar, Unpack, overload
 
 from msgspec import UNSET, UnsetType
 
 from amili_async import _clock as clock
 from amili_async._call.auth import ClientCredentials, as_provider
 from amili_async._call.hooks import Hooks
-from amili_async._call.limits import ConcurrencyLimiter, Gate
+from amili_async._call.limits import Limits
 from amili_async._call.transport import Transport
 from amili_async._http import endpoints
 from amili_async._http.client import HTTPClient
@@ -20,6 +20,7 @@ from amili_async._http.endpoints import Endpoints
 from amili_async._http.session import Connection
 from amili_async._http.tls import show_certificate, tls_context
 from amili_async._protocol.options import Options, Timeout, merge_options, seconds
+from amili_async._protocol.rate import pace_for
 from amili_async._protocol.requests import check_headers
 from amili_async._protocol.retry import Budget, RetryPolicy
 from amili_async.errors import ConfigurationError
@@ -78,13 +79,14 @@ class ClientSettings(TypedDict, total=False):
     write_keepalive: float
     profile: Profile | None
     ssl: SSLContext | str | os.PathLike[str] | None
+    rate: float | Literal["learn"] | None
 
 
 class AmiliClient:
     """A client of the Amili Collection API, for one event loop.
 
     Use it with ``async with``, or ``await client.aclose()`` at the end. One client serves any number of tasks: they
-    share its connections, its token, its rate-limit gate and its concurrency limit.
+    share its connections, its token, its concurrency limit, and what it has learnt of the server's rate limit.
 
     Args:
         auth: `ClientCredentials` or the pair of its id and secret (such as ``sandbox.credentials``), another
@@ -115,6 +117,9 @@ class AmiliClient:
         trust_env: read ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY``, once. ``.netrc`` is never read.
         ssl: the path of a PEM file of CAs to trust in place of the system's, or an ``ssl.SSLContext``, which may show a
             client certificate too.
+        rate: requests a second, of all tasks together: ``"learn"`` what the server takes, from what it refuses; a
+            number that is known; ``None`` to wait only for as long as each 429 says. Nothing is held back before the
+            first 429, unless an answer says in ``RateLimit-*`` headers how many requests are left.
 
     Raises:
         ConfigurationError: an argument that cannot be right, by its name; nothing is sent.
@@ -146,6 +151,7 @@ class AmiliClient:
         write_keepalive: float = 0.5,
         profile: Profile | None = None,
         ssl: SSLContext | str | os.PathLike[str] | None = None,
+        rate: float | Literal["learn"] | None = "learn",
     ) -> None:
         provider = as_provider(auth)
         options = merge_options(Options(), deadline=deadline, timeout=timeout, retry=retry, on_invalid=on_invalid)
@@ -183,8 +189,7 @@ class AmiliClient:
             endpoints=roots,
             http=http,
             provider=provider,
-            gate=Gate(time),
-            slots=ConcurrencyLimiter(limit),
+            limits=Limits(time, concurrency=limit, pace=pace_for(rate)),
             budget=Budget(),
             hooks=Hooks(hooks),
             clock=time,
@@ -282,7 +287,7 @@ class AmiliClient:
         headers: Mapping[str, str] | None = None,
         on_invalid: OnInvalid | None = None,
     ) -> Self:
-        """Return a copy with other options over the same session, gate, budget and tokens; closing it does nothing.
+        """Return a copy with other options over the same session, limits, budget and tokens; closing it does nothing.
 
         ``headers`` are added to every request of the copy; they cannot replace `Authorization`.
 
@@ -384,6 +389,18 @@ class AmiliClient:
             DeadlineExceededError: it did not answer in time.
         """
         await self._caller.transport.authenticate(self._caller.options)
+
+    @property
+    def rate(self) -> float | None:
+        """Requests a second that go at most, as learnt or as set; ``None`` while nothing holds them back."""
+        return self._caller.transport.limits.rate
+
+    def reopen(self) -> None:
+        """Send again at once: forget how long a 429, a quota or the token endpoint asked to wait, and a learnt rate.
+
+        For when somebody knows better than the last answer, such as after the end of an outage.
+        """
+        self._caller.transport.reopen()
 
     async def aclose(self) -> None:
         """Close the session and end calls that are under way with `ClientClosedError`. Twice does nothing more."""

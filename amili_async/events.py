@@ -10,6 +10,7 @@ method                    record                   when
 ``on_attempt``            `AttemptEnded`           a request was answered or failed
 ``on_retry``              `RetryPlanned`           it will be repeated, after ``wait`` seconds
 ``on_gate``               `GateClosed`             a 429 holds every task of this client back
+``on_rate``               `RateLearned`            a 429 has told what rate the server takes
 ``on_token``              `TokenRequested`         the token endpoint answered or failed, or a token was refused
 ``on_call``               `CallEnded`              the call has its value or its error
 ``on_drift``              `Drift`                  an answer is not quite as documented
@@ -80,6 +81,18 @@ class GateClosed(msgspec.Struct, frozen=True, kw_only=True):
 
     operation: str
     seconds: float
+
+
+class RateLearned(msgspec.Struct, frozen=True, kw_only=True):
+    """A 429 has told more of the server's rate limit: from here on calls go at ``rate`` requests a second.
+
+    ``client.rate`` says what it is at any moment; between two refusals it grows again.
+    """
+
+    operation: str
+    rate: float
+    burst: float
+    """Requests that the server seems to take at once after a pause; 1 where it wants its interval between any two."""
 
 
 class TokenRequested(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,6 +177,10 @@ class Hook(Protocol):
 
     def on_gate(self, record: GateClosed, /) -> None:
         """Learn that a 429 holds the client back."""
+        ...
+
+    def on_rate(self, record: RateLearned, /) -> None:
+        """Learn what rate the server takes."""
         ...
 
     def on_token(self, record: TokenRequested, /) -> None:

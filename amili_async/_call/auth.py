@@ -45,6 +45,12 @@ REFRESH_BLOCKING = 30.0
 LONGEST_PAUSE = 60.0
 """Seconds that a failing token endpoint is left alone, at most, unless it asks for more."""
 
+LONGEST_ASKED = 120.0
+"""Seconds that it is left alone where it asks for more, such as until a date years ahead."""
+
+FRESH = 60.0
+"""Seconds for which a token is new: one that is refused so soon may be refused again, and so may the next."""
+
 TokenSource = Callable[[], Awaitable[str]]
 """An async callable that returns a token."""
 
@@ -102,6 +108,7 @@ class _Held(msgspec.Struct, frozen=True):
     """The token in use and the monotonic seconds that rule its life."""
 
     text: str
+    since: float
     early: float
     due: float
     expires: float
@@ -137,6 +144,9 @@ class ClientCredentials:
         self._cache = None if shared_cache is None else TokenCache(shared_cache)
         self._refused: str | None = None
         """The token that the API refused last, which the cache may still hold."""
+        self._refusals = 0
+        """New tokens in a row that were refused."""
+        self._refusal_pauses = _endpoint_pauses()
         self._clock: Clock | None = None
         self._held: _Held | None = None
         self._renewal: _Renewal | None = None
@@ -205,9 +215,26 @@ class ClientCredentials:
                 raise outcome
 
     def reject(self, token: str, /) -> None:
-        """Drop the token if it is the one in hand; a newer one stays."""
-        if self._held is not None and self._held.text == token:
-            self._held, self._refused = None, token
+        """Drop the token if it is the one in hand; a newer one stays.
+
+        A first new token that is refused is replaced at once. Where the next one is refused too, it stays in use for
+        growing pauses: whatever is wrong, asking for a token with each call does not mend it.
+        """
+        held = self._held
+        if held is None or held.text != token or self._clock is None:
+            return
+        self._held, self._refused = None, token
+        now = self._clock.monotonic()
+        if now - held.since >= FRESH:
+            self._refusals, self._refusal_pauses = 0, _endpoint_pauses()
+        self._refusals += 1
+        if self._refusals > 1:
+            self._asks_again = now + next(self._refusal_pauses)
+
+    def reopen(self) -> None:
+        """Ask the token endpoint at the next call, whatever it asked to wait."""
+        self._asks_again, self._failure = -math.inf, None
+        self._pauses = _endpoint_pauses()
 
     def _changed(self) -> bool:
         """Return whether the files hold other credentials than those that failed."""
@@ -279,21 +306,24 @@ class ClientCredentials:
         return grant.token
 
     def _hold(self, text: str, early: float, due: float, expires: float) -> None:
-        self._held = _Held(text=text, early=early, due=due, expires=expires)
+        since = 0.0 if self._clock is None else self._clock.monotonic()
+        self._held = _Held(text=text, since=since, early=early, due=due, expires=expires)
         self._failure = None
         self._pauses = _endpoint_pauses()
 
     def _note_failure(self, failure: TokenError, time: Clock) -> TokenError:
         self._failure = failure
-        pause = max(next(self._pauses), failure.retry_after or 0.0)
+        pause = max(next(self._pauses), min(failure.retry_after or 0.0, LONGEST_ASKED))
         self._asks_again = time.monotonic() + pause
         return failure
 
     def _cached_or_raise(self, now: float) -> str:
-        """Return the token in hand while it is valid, else raise what the endpoint said last."""
+        """Return the token in hand while it is valid, or was just refused; else raise what the endpoint said last."""
         held = self._held
         if held is not None and now < held.expires:
             return held.text
+        if self._failure is None and self._refused is not None:
+            return self._refused
         failure = self._failure or TokenError("there is no token")
         error = copy.copy(failure)  # one for each caller: the transport writes on it which call it ended
         if error.retry_after is not None:

@@ -9,6 +9,7 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
+from amili_async._protocol.options import is_async
 from amili_async._protocol.requests import check_headers
 from amili_async.errors import ConfigurationError
 from amili_async.events import Hook
@@ -18,16 +19,26 @@ if TYPE_CHECKING:
 
     import msgspec
 
-    from amili_async.events import AttemptEnded, CallStarted, Drift, GateClosed, RetryPlanned, TokenRequested
+    from amili_async.events import (
+        AttemptEnded,
+        CallStarted,
+        Drift,
+        GateClosed,
+        RateLearned,
+        RetryPlanned,
+        TokenRequested,
+    )
 
 # No NullHandler: with one, Python's handler of last resort would print no warning and no error of a service, or of a
 # script, in which nobody has set logging up; such as those of a webhook's handler under plain uvicorn.
 logger = logging.getLogger("amili_async")
 
-Listener = Literal["on_attempt", "on_retry", "on_gate", "on_token", "on_call", "on_drift", "on_quarantine"]
+Listener = Literal["on_attempt", "on_retry", "on_gate", "on_rate", "on_token", "on_call", "on_drift", "on_quarantine"]
 
 METHODS = tuple(name for name in vars(Hook) if name.startswith("on_"))
 _DRIFT_SPOTS = 10_000
+_RATE_NEWS = 0.1
+"""Part by which a learnt rate has to differ from the one that was logged last to be logged."""
 
 
 class Hooks:
@@ -36,6 +47,7 @@ class Hooks:
     def __init__(self, hooks: Iterable[object]) -> None:
         self._listeners: dict[str, list[tuple[object, Callable[..., object]]]] = {name: [] for name in METHODS}
         self._failed: set[tuple[int, str]] = set()
+        self._logged_rate = 0.0
         self._drift_seen: set[tuple[str, str, str, str]] = set()
         self.calls: bool = False
         """Whether anybody wants to know of calls."""
@@ -59,6 +71,11 @@ class Hooks:
             raise ConfigurationError(
                 f"hooks: {type(hook).__name__} has no method of a hook; give it one of {', '.join(METHODS)}"
             )
+        for name in methods:
+            if is_async(getattr(hook, name)):
+                raise ConfigurationError(
+                    f"hooks: {type(hook).__name__}.{name} must be a plain function: nobody would await an async one"
+                )
         for name in methods:
             self._listeners[name].append((hook, getattr(hook, name)))
         self._look()
@@ -126,6 +143,14 @@ class Hooks:
             message = "%s: rate limited, all calls wait %.1f s"
             logger.warning(message, record.operation, record.seconds, extra=_fields("gate", record))
         self.tell("on_gate", record)
+
+    def rate(self, record: RateLearned) -> None:
+        """Tell, and log where it is news, what rate the server takes."""
+        if logger.isEnabledFor(logging.INFO) and abs(record.rate - self._logged_rate) > _RATE_NEWS * self._logged_rate:
+            self._logged_rate = record.rate
+            message = "%s: rate limited, calls go at %.3g a second"
+            logger.info(message, record.operation, record.rate, extra=_fields("rate", record))
+        self.tell("on_rate", record)
 
     def token(self, record: TokenRequested) -> None:
         """Tell and log how a token request ended, or that a token was refused."""

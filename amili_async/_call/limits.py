@@ -1,18 +1,32 @@
-"""How the calls of one client hold each other back: the gate that a 429 closes, and the concurrency limit."""
+"""Limits: when a call of one client may go: the gate is open, the pace allows it, and a slot is free.
+
+One queue for all three, first come, first served; a call that is sent again goes before those that were not sent yet.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from contextvars import Context
 from typing import TYPE_CHECKING
 
 import backoff
 
+from amili_async._protocol.quota import Quota, read_quota
+from amili_async._protocol.rate import LearnedPace
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from amili_async._clock import Clock
+    from amili_async._protocol.rate import FixedPace
     from amili_async._protocol.retry import Jitter
 
+LONGEST_CLOSURE = 120.0
+"""Seconds for which a 429 closes the gate at most, whatever a server asks and a call's own policy allows."""
+
 GATE_JITTER = 1.0
-"""Seconds over which the tasks that waited at the gate set off, at most."""
+"""Seconds over which those who waited at the gate set off, at most, where no pace spreads them."""
 
 
 class Gate:
@@ -22,16 +36,24 @@ class Gate:
     moves later, so nothing that succeeds meanwhile can open it early.
     """
 
-    def __init__(self, clock: Clock, *, jitter: Jitter = backoff.full_jitter) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._jitter = jitter
         self._not_before: float | None = None
 
-    def close(self, seconds: float) -> None:
-        """Let nothing through for so many seconds from this moment; never opens earlier than it would have."""
+    def close(self, seconds: float) -> float:
+        """Let nothing through for so many seconds, `LONGEST_CLOSURE` at most; return how many.
+
+        It never opens earlier than it would have.
+        """
+        seconds = min(seconds, LONGEST_CLOSURE)
         moment = self._clock.monotonic() + seconds
         if self._not_before is None or moment > self._not_before:
             self._not_before = moment
+        return seconds
+
+    def open(self) -> None:
+        """Let calls through, whatever a server has asked for."""
+        self._not_before = None
 
     def remaining(self) -> float:
         """Return the seconds until it opens, 0 where it is open."""
@@ -43,29 +65,171 @@ class Gate:
         self._not_before = None  # spares every call until the next 429 a look at the clock
         return 0.0
 
-    async def wait(self) -> None:
-        """Return once it is open, and at once where it is.
 
-        Those who had to wait go up to `GATE_JITTER` seconds later, each by a chance of its own. One that finds the gate
-        closed anew waits anew. Cancel it at any time: there is nothing to undo.
-        """
-        while left := self.remaining():
-            await self._clock.sleep(left + self._jitter(min(left, GATE_JITTER)))
+class Limits:
+    """What holds the calls of one client, and of its copies, back.
 
-
-class ConcurrencyLimiter(asyncio.BoundedSemaphore):
-    """How many requests may be in flight; further ones wait in the order they came.
-
-    asyncio's own semaphore: first in, first out, and a waiter cancelled in the moment of its turn passes it on.
+    Cancel a wait at any time: it leaves the queue, and a slot that had just become its own goes to the next.
     """
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(limit)
-        self.limit = limit
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        concurrency: int,
+        pace: LearnedPace | FixedPace | None = None,
+        jitter: Jitter = backoff.full_jitter,
+    ) -> None:
+        self.gate = Gate(clock)
+        self.pace = pace
+        self.learned = pace if isinstance(pace, LearnedPace) else None
+        """The pace, where it is learnt: then it answers a 429 in place of a pause of each call's own."""
+        self._quota = Quota()
+        self._clock = clock
+        self._jitter = jitter
+        self.concurrency = self._free = concurrency
+        """How many requests are in flight at most."""
+        self._new: deque[asyncio.Future[None]] = deque()
+        self._again: deque[asyncio.Future[None]] = deque()
+        """Those that were sent before: they came before the others."""
+        self._alarm: asyncio.Task[None] | None = None
+        self._rings = 0.0
+        self._gap: float | None = None
+        """Seconds between two that set off from the gate, where no pace spreads them."""
+        self._next = 0.0
+        """When the next of them sets off."""
+        self._held = 0.0
+        self._held_since: float | None = None
+
+    @property
+    def rate(self) -> float | None:
+        """Requests a second that may go; ``None`` while nothing is held back."""
+        return None if self.pace is None else self.pace.rate
 
     def take(self) -> bool:
-        """Take a slot where `acquire` would not have to wait; return whether there was one."""
-        if self.locked():
+        """Take a slot where there is nothing to wait for; return whether that was so."""
+        if not self._free or self._new or self._again or self._wait():
             return False
-        self._value -= 1
+        self._go()
         return True
+
+    async def acquire(self, *, again: bool = False) -> None:
+        """Return with a slot when it is this call's turn. ``again``: it was sent before."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        (self._again if again else self._new).append(turn)
+        self._serve()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                self._serve()
+            else:
+                self.release()
+            raise
+
+    def release(self) -> None:
+        """Give a slot back."""
+        if self._free == self.concurrency:
+            raise ValueError("a slot was given back twice")
+        self._free += 1
+        if self._new or self._again:
+            self._serve()
+
+    def reopen(self) -> None:
+        """Let those go who wait at the gate, for a quota or for the pace, and forget what was told and learnt."""
+        self.gate.open()
+        if self.learned is not None:
+            self.learned.forget()
+        self._quota = Quota()
+        self._gap = None
+        self._serve()
+
+    def accepted(self, sent: float, headers: Mapping[str, str]) -> None:
+        """Learn that a request was let in, and from its answer how many more will be."""
+        if self.learned is None:
+            return
+        now = self._clock.monotonic()
+        self.learned.accepted(sent, now)
+        told = read_quota(headers, self._clock.time())
+        if told is not None:
+            self._quota.tell(told, now)
+
+    def held_seconds(self) -> float:
+        """Return for how long, in all, somebody has waited for something other than a slot."""
+        return self._held + (0.0 if self._held_since is None else self._clock.monotonic() - self._held_since)
+
+    def _wait(self) -> float:
+        """Return the seconds until the next may go, were a slot free."""
+        wait = self.gate.remaining()
+        pace = self.pace
+        if pace is not None and not wait:
+            if self._quota.left is not None:
+                wait = self._quota.wait(self._clock.monotonic())
+            if pace.rate is not None:
+                return max(wait, pace.wait(self._clock.monotonic()))
+        return wait if self._gap is None else max(wait, self._next - self._clock.monotonic())
+
+    def _go(self) -> None:
+        """Let one go."""
+        self._free -= 1
+        pace = self.pace
+        if pace is not None:
+            if self._quota.left is not None:
+                self._quota.sent(self._clock.monotonic())
+            if pace.rate is not None:
+                pace.sent(self._clock.monotonic())
+        if self._gap is not None:
+            self._next = self._clock.monotonic() + self._gap
+
+    def _serve(self) -> None:
+        """Let all go whose turn it is, and look again when the next one's may have come."""
+        held = False
+        while (queue := self._queue()) is not None:
+            wait = self._wait()
+            if wait:
+                held = True
+                self._ring_in(wait)
+                break
+            if not self._free:
+                break
+            self._go()
+            queue.popleft().set_result(None)
+        else:
+            self._gap = None
+            if self._alarm is not None:
+                self._alarm.cancel()
+                self._alarm = None
+        if held != (self._held_since is not None):
+            now = self._clock.monotonic()
+            if self._held_since is not None:
+                self._held += now - self._held_since
+            self._held_since = now if held else None
+
+    def _queue(self) -> deque[asyncio.Future[None]] | None:
+        """Return the queue with the one whose turn is next; ``None`` where nobody waits."""
+        for queue in (self._again, self._new):
+            while queue:
+                if not queue[0].done():
+                    return queue
+                queue.popleft()  # cancelled
+        return None
+
+    def _ring_in(self, seconds: float) -> None:
+        rings = self._clock.monotonic() + seconds
+        if self._alarm is not None:
+            if self._rings <= rings:
+                return
+            self._alarm.cancel()
+        self._rings = rings
+        # In a context of its own: it serves all, so it must not see what the one had set who happened to start it.
+        self._alarm = asyncio.create_task(self._ring(seconds), name="amili limits", context=Context())
+
+    async def _ring(self, seconds: float) -> None:
+        at_the_gate = self.gate.remaining() > 0
+        await self._clock.sleep(seconds)
+        self._alarm = None
+        if at_the_gate and not self.gate.remaining() and self.rate is None:
+            waiting = sum(not turn.done() for queue in (self._again, self._new) for turn in queue)
+            self._gap = min(seconds, GATE_JITTER) / max(1, waiting)
+            self._next = self._clock.monotonic() + self._jitter(self._gap)
+        self._serve()

@@ -26,6 +26,12 @@ _ROUNDING = 1e-6
 _GRAIN = 0.001
 """Seconds until the next look where the timer went off early: some event loops count in whole milliseconds."""
 
+STALL = 0.25
+"""Seconds by which a timer that goes off late tells that the event loop was blocked."""
+
+GRACE = 0.5
+"""Seconds given then, once, for reading what has come meanwhile: nobody looked, so nobody knows that it has not."""
+
 _SPARE = 64
 """Moments of scopes that have been left, or moved, that are kept at most beside as many as there are scopes."""
 
@@ -33,11 +39,13 @@ _SPARE = 64
 class TimeoutScope:
     """What ``asyncio.timeout()`` is, without a timer and two coroutines of its own: ``with scheduler.scope(5.0):``."""
 
-    __slots__ = ("_cancelling", "_number", "_scheduler", "_seconds", "_task", "expired")
+    __slots__ = ("_cancelling", "_number", "_scheduler", "_seconds", "_task", "expired", "stalled")
 
     def __init__(self, scheduler: TimeoutScheduler, seconds: float | None) -> None:
         self.expired = False
         """Whether its time came, or `TimeoutScheduler.cancel_all`, before it was left."""
+        self.stalled = False
+        """Whether the event loop was blocked when its time came."""
         self._scheduler = scheduler
         self._seconds = seconds
         self._number = 0
@@ -131,6 +139,7 @@ class TimeoutScheduler:
     def schedule(self, scope: TimeoutScope, seconds: float) -> int:
         """Note when a scope ends; return the number of that moment."""
         loop = asyncio.get_running_loop()
+        seconds = max(0.0, seconds)
         when = seconds + (self._now or loop.time)()
         number = next(self._numbers)
         heappush(self._moments, (when, number, scope))
@@ -150,7 +159,7 @@ class TimeoutScheduler:
         self._stop()
         self._next = when
         self._timer_loop = loop
-        self._timer = loop.call_later(max(0.0, seconds), self._go_off)
+        self._timer = loop.call_later(seconds, self._go_off)
 
     def _stop(self) -> None:
         if self._timer is not None:
@@ -164,10 +173,15 @@ class TimeoutScheduler:
         now = (self._now or loop.time)()
         moments, ended = self._moments, False
         while moments and (moments[0][0] <= now + _ROUNDING or not moments[0][2].counts(moments[0][1])):
-            _, number, scope = heappop(moments)
-            if scope.counts(number):
+            when, number, scope = heappop(moments)
+            if not scope.counts(number):
+                continue
+            ended = True
+            if now - when > STALL and not scope.stalled:
+                scope.stalled = True
+                scope.reschedule(GRACE)
+            else:
                 scope.expire_soon(loop)
-                ended = True
         if moments:
             wait = moments[0][0] - now
             self._wind(loop, moments[0][0], wait if ended else max(_GRAIN, wait))

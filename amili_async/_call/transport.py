@@ -1,8 +1,8 @@
 """Transport: sends calls and repeats them as `retry` decides, under one deadline each.
 
-Gate -> concurrency slot -> gate once more -> token -> request -> body -> value, or a decision: wait and repeat, or
-raise. A call that waits holds no slot, nothing sleeps inside an open response, and an attempt's timeout is cut to what
-is left of the deadline.
+Its turn (gate, pace, slot) -> token -> request -> body -> value, or a decision: wait and repeat, or raise. A call that
+waits holds no slot, nothing sleeps inside an open response, and an attempt's timeout is cut to what is left of the
+deadline.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import itertools
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from amili_async._call.auth import StaticToken
+from amili_async._call.auth import ClientCredentials, StaticToken
 from amili_async._call.timeouts import TimeoutScheduler
 from amili_async._http.failures import own_cause, place
 from amili_async._protocol.call_state import AttemptFailure, CallState
@@ -25,9 +25,10 @@ from amili_async._protocol.outcomes import (
     expired,
     final_error,
     refused,
+    told_to_wait,
     unreadable,
 )
-from amili_async._protocol.retry import Action, Failure, backoff_delays, decide
+from amili_async._protocol.retry import Action, Failure, decide
 from amili_async._upstream.aiohttp import request_sent_signal
 from amili_async.errors import (
     AmiliError,
@@ -37,14 +38,22 @@ from amili_async.errors import (
     TokenError,
     detach,
 )
-from amili_async.events import AttemptEnded, CallEnded, CallStarted, GateClosed, RetryPlanned, TokenRequested
+from amili_async.events import (
+    AttemptEnded,
+    CallEnded,
+    CallStarted,
+    GateClosed,
+    RateLearned,
+    RetryPlanned,
+    TokenRequested,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from amili_async._call.auth import TokenProvider
     from amili_async._call.hooks import Hooks
-    from amili_async._call.limits import ConcurrencyLimiter, Gate
+    from amili_async._call.limits import Limits
     from amili_async._call.timeouts import TimeoutScope
     from amili_async._clock import Clock
     from amili_async._http.client import HTTPClient
@@ -63,6 +72,9 @@ _NUMBERS = itertools.count(1)
 _TURNS_TO_END = 50
 """Turns of the event loop that calls under way get to end in when the client closes."""
 
+_MOST_STALLS = 10
+"""Attempts of one call, at most, that are asked for again for free because the event loop was blocked."""
+
 _NOTICEABLE = 0.001
 """Seconds of waiting for a token from which the attempt's timer starts anew."""
 
@@ -77,8 +89,7 @@ class Transport:
         endpoints: Endpoints,
         http: HTTPClient,
         provider: TokenProvider,
-        gate: Gate,
-        slots: ConcurrencyLimiter,
+        limits: Limits,
         budget: Budget,
         hooks: Hooks,
         clock: Clock,
@@ -92,11 +103,8 @@ class Transport:
         self._provider = provider
         self._renewable = not isinstance(provider, StaticToken)
         """Whether there can be a new token, without which a replay after a 401 makes no sense."""
-        self.gate = gate
-        """What a 429 closes for all calls of the client."""
-        self.concurrency: int = slots.limit
-        """How many requests are in flight at most."""
-        self._limiter = slots
+        self.limits = limits
+        """What holds all calls of the client back."""
         self._budget = budget
         self._token_timeout = token_timeout
         self._timeouts = TimeoutScheduler(clock)
@@ -133,6 +141,12 @@ class Transport:
     def sent_signal(self) -> RequestSentSignal:
         """Return what tells when a request is on the wire, to be passed to `send` in a task of its own."""
         return self._connection.sent_signal()
+
+    def reopen(self) -> None:
+        """Forget what the API and the token endpoint have asked to wait for."""
+        if isinstance(self._provider, ClientCredentials):
+            self._provider.reopen()
+        self.limits.reopen()
 
     async def close(self) -> None:
         """End every call that is under way with `ClientClosedError`, then close the session."""
@@ -188,14 +202,11 @@ class Transport:
         """Make attempts until one has a value or none is to follow."""
         policy = state.options.retry
         trusted = policy.trust_idempotency_key and state.call.idempotency_key is not None
-        waits: Iterator[float] | None = None
         self._budget.deposit()
         while True:
             outcome = await self._attempt(state, read)
             if not isinstance(outcome, AttemptFailure):
                 return outcome
-            waits = waits or backoff_delays(policy)
-            pause = next(waits)
             decision = decide(
                 outcome.failure,
                 status=outcome.error.status,
@@ -204,12 +215,15 @@ class Transport:
                 attempt=state.tries,
                 replayed=state.replayed or state.bearer is None or not self._renewable,
                 policy=policy,
-                pause=pause,
+                pause=state.own_delay(),
                 remaining=state.remaining(self.clock.monotonic()),
                 budget=self._budget.available,
+                paced=self.limits.learned is not None,
+                stalled=outcome.stalled and state.stalls <= _MOST_STALLS,
             )
-            if outcome.failure is Failure.STATUS:
-                self._apply_status(state, outcome, pause)
+            if outcome.failure is Failure.STATUS and outcome.error.status == HTTPStatus.UNAUTHORIZED:
+                self._reject_token(state, outcome.error)
+            state.limited = outcome.error if outcome.error.status == HTTPStatus.TOO_MANY_REQUESTS else None
             if decision.action is Action.REPLAY:
                 state.replayed = True
                 state.forget_answer()
@@ -218,22 +232,29 @@ class Transport:
                 raise final_error(state, outcome, unknown=decision.action is Action.OUTCOME_UNKNOWN)
             if decision.charged:
                 self._budget.withdraw()
-            await self._pause(state, decision.wait, outcome)
-            state.tries += 1
+            state.failures += 1
+            state.tries += decision.counted
+            self._tell_repeat(state, decision.wait, outcome)
+            queued = state.limited is not None and self.limits.learned is not None
+            queued = queued and decision.wait <= state.closed_gate
+            state.forget_answer()
+            if not queued:  # at the gate, or for its pace: there it keeps its place
+                await self._pause(state, decision.wait, outcome)
 
-    async def _pause(self, state: CallState, wait: float, outcome: AttemptFailure) -> None:
+    def _tell_repeat(self, state: CallState, wait: float, outcome: AttemptFailure) -> None:
         call = state.call
         planned = RetryPlanned(
             call=state.number,
             operation=call.route.operation,
             method=call.method,
             route=call.route.path,
-            attempt=state.tries,
+            attempt=state.failures,
             wait=wait,
-            reason=str(outcome.error.status or outcome.failure.value),
+            reason=str(outcome.error.status or ("timeout" if outcome.timed_out else outcome.failure.value)),
         )
         self.hooks.retry(planned)
-        state.forget_answer()
+
+    async def _pause(self, state: CallState, wait: float, outcome: AttemptFailure) -> None:
         try:
             with self._timeouts.scope(None), state.waiting("pause", self.clock):
                 await self.clock.sleep(wait)
@@ -241,17 +262,31 @@ class Transport:
             # The scope has no limit of its own: only closing the client ends it.
             raise state.locate(closed_error()) from outcome.error
 
-    def _apply_status(self, state: CallState, outcome: AttemptFailure, pause: float) -> None:
-        """Act on a status that tells of more than its own call: a token is refused, or calls come too fast."""
-        status = outcome.error.status
-        if status == HTTPStatus.UNAUTHORIZED and state.bearer is not None:
+    def _reject_token(self, state: CallState, error: AmiliError) -> None:
+        """Act on a 401: the provider learns that its token was refused."""
+        if state.bearer is not None:
             self._provider.reject(state.bearer)
-            self.hooks.token(TokenRequested(outcome="rejected", status=status))
-        elif status == HTTPStatus.TOO_MANY_REQUESTS:
-            asked = pause if outcome.retry_after is None else outcome.retry_after
-            seconds = min(asked, state.options.retry.max_retry_after)
-            self.gate.close(seconds)
-            self.hooks.gate(GateClosed(operation=state.call.route.operation, seconds=seconds))
+            self.hooks.token(TokenRequested(outcome="rejected", status=error.status))
+            state.refused_token = (state.bearer, error)
+
+    def _learn(self, state: CallState, headers: Mapping[str, str]) -> None:
+        """Learn from an answer whether requests come too fast; a server's failure leaves that open."""
+        if state.status == HTTPStatus.TOO_MANY_REQUESTS:
+            self._slow_down(state, headers)
+        elif state.status is not None and state.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.limits.accepted(state.sent, headers)
+
+    def _slow_down(self, state: CallState, headers: Mapping[str, str]) -> None:
+        """Act on a 429: close the gate for what it says, and learn of the pace that was too fast."""
+        operation, learned = state.call.route.operation, self.limits.learned
+        # Where no pace is learnt, all calls wait as long as this one does by itself.
+        seconds = told_to_wait(headers, self.clock.time()) or (state.own_delay() if learned is None else 0.0)
+        if seconds > 0:
+            seconds = self.limits.gate.close(min(seconds, state.options.retry.max_retry_after))
+            self.hooks.gate(GateClosed(operation=operation, seconds=seconds))
+            state.closed_gate = seconds
+        if learned is not None and learned.refused(state.sent, self.clock.monotonic(), seconds):
+            self.hooks.rate(RateLearned(operation=operation, rate=learned.rate or 0.0, burst=learned.burst))
 
     # One attempt
 
@@ -262,44 +297,50 @@ class Transport:
         scope = self._timeouts.scope(self._attempt_seconds(state))
         try:
             with scope:
-                if self.gate.remaining() or not self._limiter.take():
+                if not self.limits.take():
                     await self._admit(state, scope)
                 try:
                     authorization = await self._authorize(state, scope)
                     state.phase = "request"
                     state.attempts += 1
                     state.sent = self.clock.monotonic()
-                    body = await self._http.exchange(state, authorization)
+                    try:
+                        body = await self._http.exchange(state, authorization)
+                    finally:
+                        if state.answer_headers is not None:
+                            # Before the slot goes to another call, which must not be sent into a 429.
+                            self._learn(state, state.answer_headers)
                 finally:
-                    self._limiter.release()
+                    self.limits.release()
         except (WireError, TimeoutError, TokenError, DecodeError) as error:
             problem = error
         outcome = self._outcome(state, body, problem, read, expired_scope=scope.expired)
+        if scope.stalled and isinstance(outcome, AttemptFailure):
+            outcome.stalled = True
+            state.stalls += 1
         if state.phase == "request" and self.hooks.attempts_watched():
             self._report(state, outcome.error if isinstance(outcome, AttemptFailure) else None)
         return outcome
 
     async def _admit(self, state: CallState, scope: TimeoutScope) -> None:
-        """Return with a slot held and the gate open, where one or the other has to be waited for."""
+        """Return with a slot, and with leave to send, where either has to be waited for."""
+        limits = self.limits
+        closed, remaining = limits.gate.remaining(), state.remaining(self.clock.monotonic())
+        if closed and remaining is not None and closed >= remaining:
+            message = f"rate limited: the gate opens in {closed:.1f} s, after this call's deadline"
+            raise state.locate(RateLimitedError(message, retry_after=closed, status=HTTPStatus.TOO_MANY_REQUESTS.value))
         state.by_deadline = True
-        scope.reschedule(state.remaining(self.clock.monotonic()))
-        while True:
-            while wait := self.gate.remaining():
-                self._refuse_beyond_deadline(state, wait)
-                with state.waiting("gate", self.clock):
-                    await self.gate.wait()
-            with state.waiting("slot", self.clock):
-                await self._limiter.acquire()
-            if not self.gate.remaining():
-                break
-            self._limiter.release()
+        scope.reschedule(remaining)
+        state.phase = "slot"
+        begun, held = self.clock.monotonic(), limits.held_seconds()
+        try:
+            await limits.acquire(again=state.failures > 0)
+        finally:
+            waited = self.clock.monotonic() - begun
+            for_the_gate = min(waited, limits.held_seconds() - held)
+            state.waits["gate"] += for_the_gate
+            state.waits["slot"] += waited - for_the_gate
         scope.reschedule(self._attempt_seconds(state))
-
-    def _refuse_beyond_deadline(self, state: CallState, wait: float) -> None:
-        remaining = state.remaining(self.clock.monotonic())
-        if remaining is not None and wait >= remaining:
-            message = f"rate limited: the gate opens in {wait:.1f} s, after this call's deadline"
-            raise state.locate(RateLimitedError(message, retry_after=wait, status=HTTPStatus.TOO_MANY_REQUESTS.value))
 
     async def _authorize(self, state: CallState, scope: TimeoutScope) -> str | None:
         """Return the Authorization value for where the call goes; ``None`` for any origin but the client's own."""
@@ -318,6 +359,9 @@ class Transport:
         finally:
             waited = self.clock.monotonic() - begun
             state.waits["token"] += waited
+        if state.refused_token is not None and state.refused_token[0] == state.bearer:
+            # There is no other for the moment, and what was refused a moment ago would be refused again.
+            raise state.locate(state.refused_token[1])
         if waited > _NOTICEABLE:
             scope.reschedule(self._attempt_seconds(state))
         return f"Bearer {state.bearer}"

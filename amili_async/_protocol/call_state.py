@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from amili_async._protocol import requests as protocol
+from amili_async._protocol.retry import backoff_delays
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
     from amili_async._clock import Clock
     from amili_async._protocol.options import Options
@@ -31,12 +32,18 @@ class SendState:
 class AttemptFailure:
     """An attempt that gave no value: what kind of failure, and the error that it is if nothing helps."""
 
-    __slots__ = ("error", "failure", "retry_after")
+    __slots__ = ("error", "failure", "retry_after", "stalled", "timed_out")
 
-    def __init__(self, failure: Failure, error: AmiliError, retry_after: float | None = None) -> None:
+    def __init__(
+        self, failure: Failure, error: AmiliError, retry_after: float | None = None, *, timed_out: bool = False
+    ) -> None:
         self.failure = failure
         self.error = error
         self.retry_after = retry_after
+        self.timed_out = timed_out
+        """Whether it was sent, and its time was up before an answer came."""
+        self.stalled = False
+        """Whether its time was up while the event loop was blocked."""
 
 
 class CallState:
@@ -48,15 +55,22 @@ class CallState:
         "bearer",
         "by_deadline",
         "call",
+        "closed_gate",
         "deadline",
+        "delay",
+        "delays",
+        "failures",
         "hook_headers",
+        "limited",
         "number",
         "options",
         "phase",
         "received",
+        "refused_token",
         "replayed",
         "sending",
         "sent",
+        "stalls",
         "started",
         "status",
         "tries",
@@ -75,20 +89,42 @@ class CallState:
         self.hook_headers: dict[str, str] | None = None
         self.attempts: int = 0
         """Requests that went out, or may have."""
+        self.failures: int = 0
+        """Attempts that came to nothing and were, or will be, repeated."""
         self.tries: int = 1
-        """Attempts as `retry.decide` counts them: without the replay after a 401."""
+        """Attempts as `retry.decide` counts them."""
+        self.stalls: int = 0
+        """Attempts whose time was up while the event loop was blocked."""
+        self.limited: AmiliError | None = None
+        """The 429 that the call waits for another turn after."""
+        self.delays: Iterator[float] | None = None
+        self.delay: float | None = None
+        """The next of them, once it was drawn."""
         self.replayed: bool = False
+        self.refused_token: tuple[str, AmiliError] | None = None
+        """The token of a 401, and the 401."""
         self.waits: dict[Wait, float] = {"gate": 0.0, "slot": 0.0, "token": 0.0, "pause": 0.0}
         self.forget_answer()
 
     def forget_answer(self) -> None:
         """Begin another attempt."""
         self.phase: Wait | Literal["request"] = "gate"
+        self.delay = None
         self.bearer: str | None = None
         self.sending: SendState | None = None
         self.status: int | None = None
         self.answer_headers: Mapping[str, str] | None = None
         self.received: int = 0
+        self.closed_gate: float = 0.0
+        """Seconds for which its 429 closed the gate."""
+
+    def own_delay(self) -> float:
+        """Return the wait before the next attempt, in seconds, as drawn for this one."""
+        if self.delays is None:
+            self.delays = backoff_delays(self.options.retry)
+        if self.delay is None:
+            self.delay = next(self.delays)
+        return self.delay
 
     def remaining(self, instant: float) -> float | None:
         """Return the seconds to the deadline; ``None`` where there is none."""

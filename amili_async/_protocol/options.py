@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from inspect import iscoroutinefunction
+from functools import partial
+from inspect import isasyncgenfunction, iscoroutinefunction, isroutine
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
@@ -91,13 +92,21 @@ def _deadline(value: float | None) -> float | None:
     return None if value is None else seconds(value, "deadline")
 
 
+def is_async(function: object) -> bool:
+    """Return whether calling this makes a coroutine, or the like, that nobody would await."""
+    while isinstance(function, partial):
+        function = function.func
+    called = function if isroutine(function) else getattr(function, "__call__", None)  # noqa: B004  # what is called, not whether
+    return iscoroutinefunction(called) or isasyncgenfunction(called)
+
+
 def check_on_invalid(value: OnInvalid) -> OnInvalid:
     """Return what to do with invalid rows.
 
     Raises:
         ConfigurationError: it is neither ``"raise"`` nor ``"skip"`` nor a plain function.
     """
-    if iscoroutinefunction(value):
+    if is_async(value):
         raise ConfigurationError("on_invalid must be a plain function: nobody would await an async one")
     if callable(value) or value in ("raise", "skip"):  # a set would have to hash what it is given
         return value

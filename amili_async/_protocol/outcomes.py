@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from amili_async._protocol import requests as protocol
 from amili_async._protocol.call_state import AttemptFailure
+from amili_async._protocol.quota import read_quota
 from amili_async._protocol.retry import Failure, parse_retry_after
 from amili_async.errors import (
     MAX_BODY,
@@ -21,6 +22,8 @@ from amili_async.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from amili_async._protocol.call_state import CallState
     from amili_async._protocol.requests import Body
 
@@ -46,9 +49,20 @@ class WireError(Exception):
 def refused(state: CallState, body: Body, now: float) -> AttemptFailure:
     """Return the failure that an answer without success is. ``now`` is our Unix time."""
     headers = state.answer_headers or {}
-    retry_after = parse_retry_after(headers, now)
+    retry_after = told_to_wait(headers, now) if state.status == 429 else parse_retry_after(headers, now)  # noqa: PLR2004  # a status reads best as its number
     error = protocol.error_for(state.status or 0, headers, body, retry_after=retry_after)
     return AttemptFailure(Failure.STATUS, error, retry_after)
+
+
+def told_to_wait(headers: Mapping[str, str], now: float) -> float | None:
+    """Return how many seconds a 429 asks to wait; ``None`` where it does not say.
+
+    "At once", or a date that has passed, is no answer to calls that come too fast.
+    """
+    asked = parse_retry_after(headers, now)
+    if asked is None and (told := read_quota(headers, now)) is not None and told.remaining < 1:
+        return told.seconds
+    return asked or None
 
 
 def unreadable(body: Body, error: DecodeError) -> AttemptFailure:
@@ -74,13 +88,14 @@ def expired(
     if state.status is not None and state.status not in SUCCESS:
         # The status arrived, but not the whole body: the status is what counts.
         return refused(state, b"", now)
+    if state.by_deadline and state.limited is not None and not state.maybe_sent():
+        raise state.locate(state.limited)
     if state.by_deadline:
         return _unless_unsent(state, Failure.DEADLINE, deadline_error(state, instant))
     within = f"within {state.options.timeout.total:g} s"
     if state.maybe_sent():
-        return AttemptFailure(
-            Failure.INTERRUPTED, _caused(TransportError(f"sent, but not answered {within} by {where}"), problem)
-        )
+        error = TransportError(f"sent, but not answered {within} by {where}")
+        return AttemptFailure(Failure.INTERRUPTED, _caused(error, problem), timed_out=True)
     if state.phase == "token":
         return AttemptFailure(
             Failure.NEVER_SENT, _caused(TokenError(f"no token {within}", retry_after=0.0), problem), 0.0

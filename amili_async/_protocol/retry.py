@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import backoff
 import msgspec
@@ -21,9 +21,6 @@ from amili_async.errors import ConfigurationError
 
 Jitter = Callable[[float], float]
 """Takes a bound in seconds and returns how many of them to wait."""
-
-REFUSED: Final = frozenset({425, 429})
-"""Statuses that say the request was not processed."""
 
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]*)?")
 _LONGEST = 1e9
@@ -40,13 +37,19 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     __module__ = "amili_async"  # where it is imported from
 
     attempts: int = 3
-    """Requests of one call, the first included; 1 repeats nothing. The replay after a 401 does not count."""
+    """Requests of one call, the first included; 1 repeats nothing.
+
+    Not counted are the replay after a 401, a request that timed out while the event loop was blocked, and, where there
+    is a deadline, those that a 429 refused.
+    """
     trust_idempotency_key: bool = False
     """Repeat a write with an idempotency key as if it were a read: only once Amili has confirmed that keys hold."""
     max_wait: float = 20.0
     """Seconds that a wait of our own lasts at most."""
     max_retry_after: float = 120.0
     """Seconds that a ``Retry-After`` may ask for; a longer one ends the call at once."""
+    repeat_503_writes: bool = False
+    """Repeat a write after a 503 with ``Retry-After``: only where no gateway sends one after it has forwarded."""
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
@@ -91,11 +94,12 @@ class Action(Enum):
 
 
 class Decision(NamedTuple):
-    """What to do, after how many seconds, and whether the repeat costs the budget a token."""
+    """What to do, after how many seconds, and whether the repeat costs the budget a token and counts as an attempt."""
 
     action: Action
     wait: float = 0.0
     charged: bool = False
+    counted: bool = True
 
 
 def decide(
@@ -110,6 +114,8 @@ def decide(
     pause: float,
     remaining: float | None,
     budget: bool,
+    paced: bool = False,
+    stalled: bool = False,
 ) -> Decision:
     """Return what becomes of a call whose attempt failed.
 
@@ -119,8 +125,9 @@ def decide(
     | never opened, and it would not get better: an untrusted certificate, no TLS on the port, a proxy that refuses, a malformed address | `ConnectError`, at once | same |
     | sent, then timeout, disconnect, reset | repeat, then `TransportError` | `OutcomeUnknownError` |
     | 408 500 502 504 | repeat, then its class | `OutcomeUnknownError`, status kept, the `APIError` as its cause |
-    | 503 | repeat | repeat with `Retry-After` (I), else `OutcomeUnknownError` |
-    | 425 429 | repeat | repeat: refused before processing |
+    | 503 | repeat | `OutcomeUnknownError`; repeat with `Retry-After` only where `RetryPolicy(repeat_503_writes=True)` says that no gateway sends it after forwarding |
+    | 425 | repeat | repeat: refused before processing |
+    | 429 | repeat until the deadline, then `RateLimitedError` | same |
     | 401 | new token, one replay, outside attempts and budget | same |
     | 3xx, 501, all other 4xx | its class, at once | same |
     | 2xx, body cut short or JSON that ends early (msgspec: "truncated") | repeat, then `TransportError` | `OutcomeUnknownError(status)`: accepted, batch id unknown |
@@ -130,7 +137,8 @@ def decide(
     A 5xx that no row names counts as 500; closing the client while a call is in flight counts as its deadline. With
     `RetryPolicy(trust_idempotency_key=True)` and a key given, a write follows the GET column. Where a row says repeat and
     attempts, deadline or budget do not allow it, or ``Retry-After`` asks for more than ``policy.max_retry_after``, the
-    call ends at once: with its class where it is safe to repeat or was refused before processing.
+    call ends at once: with its class where it is safe to repeat or was refused before processing. A 429 is load, and no
+    failure: attempts bound it only where there is no deadline, and ``attempts=1`` still means one.
 
     Args:
         failure: how the attempt failed.
@@ -142,27 +150,49 @@ def decide(
         policy: the limits.
         pause: this call's own wait in seconds, drawn beforehand; added to ``retry_after`` where there is one.
         remaining: seconds to the deadline, ``None`` for no limit.
-        budget: whether the retry budget has a token. A repeat that a 429 with ``Retry-After``, or the token endpoint,
-            puts off is not charged: it is load that the server has made room for.
+        budget: whether the retry budget has a token. A repeat after a 429, or one that the token endpoint puts off, is
+            not charged: the budget is for outages.
+        paced: whether the limiter spaces what a 429 refused, so that it needs no wait of the call's own.
+        stalled: whether a timeout passed while the event loop was blocked: nobody looked, so it says nothing of the
+            server, and is neither charged nor counted.
     """  # noqa: E501  # the table stands here as it stands in the README
     if status == 401 and failure is Failure.STATUS:  # noqa: PLR2004  # a status reads best as its number
         return Decision(Action.RAISE if replayed else Action.REPLAY)
-    repeat, otherwise = _row(failure, status, repeatable=repeatable, told=retry_after is not None)
+    if status == 429 and failure is Failure.STATUS:  # noqa: PLR2004  # the same
+        return _limited(retry_after, attempt, policy, pause=0.0 if paced else pause, remaining=remaining)
+    told = retry_after is not None and policy.repeat_503_writes
+    repeat, otherwise = _row(failure, status, repeatable=repeatable, told=told)
+    if repeat and stalled and failure in {Failure.INTERRUPTED, Failure.NEVER_SENT}:
+        return Decision(Action.REPEAT, counted=False)
     if not repeat or attempt >= policy.attempts:
         return Decision(otherwise)
-    told_to_come_back = failure is Failure.NEVER_SENT or status == 429  # noqa: PLR2004  # the same
-    charged = retry_after is None or not told_to_come_back
+    charged = retry_after is None or failure is not Failure.NEVER_SENT
     if charged and not budget:
         return Decision(otherwise)
+    wait = _wait(retry_after, policy, pause=pause, remaining=remaining)
+    return Decision(otherwise) if wait is None else Decision(Action.REPEAT, wait, charged)
+
+
+def _limited(
+    retry_after: float | None, attempt: int, policy: RetryPolicy, *, pause: float, remaining: float | None
+) -> Decision:
+    """Return what becomes of a call that a 429 refused."""
+    bounded = remaining is None
+    if policy.attempts == 1 or (bounded and attempt >= policy.attempts):
+        return Decision(Action.RAISE)
+    wait = _wait(retry_after, policy, pause=pause, remaining=remaining)
+    return Decision(Action.RAISE) if wait is None else Decision(Action.REPEAT, wait, counted=bounded)
+
+
+def _wait(retry_after: float | None, policy: RetryPolicy, *, pause: float, remaining: float | None) -> float | None:
+    """Return the seconds to wait; ``None`` where that is longer than allowed."""
     wait = pause
     if retry_after is not None:
         if retry_after > policy.max_retry_after:
-            return Decision(otherwise)
+            return None
         # Jitter that would not fit in the time left is left out: going at the moment named is allowed.
         wait = retry_after + pause if remaining is None or retry_after + pause < remaining else retry_after
-    if remaining is not None and wait >= remaining:
-        return Decision(otherwise)
-    return Decision(Action.REPEAT, wait, charged)
+    return None if remaining is not None and wait >= remaining else wait
 
 
 def _row(failure: Failure, status: int | None, *, repeatable: bool, told: bool) -> tuple[bool, Action]:
@@ -170,7 +200,7 @@ def _row(failure: Failure, status: int | None, *, repeatable: bool, told: bool) 
     if failure is Failure.NEVER_SENT or failure is Failure.UNREACHABLE:
         return failure is Failure.NEVER_SENT, Action.RAISE
     if failure is Failure.STATUS and status is not None:
-        if status in REFUSED or (status == 503 and told):  # noqa: PLR2004  # a status reads best as its number
+        if status == 425 or (status == 503 and told):  # noqa: PLR2004  # a status reads best as its number
             return True, Action.RAISE
         if (status < 500 and status != 408) or status == 501:  # noqa: PLR2004  # the same
             return False, Action.RAISE

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         DriftKind,
         GateClosed,
         QuarantinedRow,
+        RateLearned,
         RetryPlanned,
         TokenRequested,
     )
@@ -112,13 +113,23 @@ class Requests:
 class Waits:
     """A hook that tells why a command takes its time."""
 
+    def __init__(self) -> None:
+        self._told = 0.0
+
     def on_retry(self, record: RetryPlanned) -> None:
         """Tell that a request will be repeated."""
-        say(f"{record.operation}: {record.reason}, trying again in {record.wait:.1f} s")
+        if record.reason != "429":  # told once for all of them, below
+            say(f"{record.operation}: {record.reason}, trying again in {record.wait:.1f} s")
 
     def on_gate(self, record: GateClosed) -> None:
         """Tell that the server asked to wait."""
         say(f"{record.operation}: rate limited, waiting {record.seconds:.1f} s")
+
+    def on_rate(self, record: RateLearned) -> None:
+        """Tell how fast it goes, where that has changed by much."""
+        if abs(record.rate - self._told) > self._told / 4:
+            self._told = record.rate
+            say(f"{record.operation}: rate limited, going at {record.rate:.3g} requests a second")
 
 
 @asynccontextmanager

@@ -74,7 +74,7 @@ class Reading:
     def __init__(self, client: AmiliClient) -> None:
         transport = client.caller.transport
         self.clock = transport.clock
-        self.concurrency = transport.concurrency
+        self.concurrency = transport.limits.concurrency
         self.account = Account(transport.clock)
         self._client = client
         self._lists: dict[str, Lists[Any]] = {}

@@ -13,7 +13,7 @@ from amili_async.sync._report import Counts, Progress
 if TYPE_CHECKING:
     from amili_async._clock import Clock
     from amili_async.errors import AmiliError
-    from amili_async.events import AttemptEnded, GateClosed, RetryPlanned
+    from amili_async.events import AttemptEnded, GateClosed, RateLearned, RetryPlanned
 
 WINDOW = 5.0
 """Seconds over which rows and requests per second are told."""
@@ -78,6 +78,10 @@ class Account:
         """Learn that the server refuses requests for load."""
         self._limited_until = self._clock.monotonic() + record.seconds + RECENTLY
 
+    def on_rate(self, _record: RateLearned, /) -> None:
+        """Learn the same of a refusal that names no moment."""
+        self._limited_until = max(self._limited_until or 0.0, self._clock.monotonic() + RECENTLY)
+
     def _look_at(self, date: str, now: float) -> None:
         """Keep how far the server's clock is from ours; of several servers that disagree, the one that is behind."""
         self._seen_date = date
@@ -107,6 +111,7 @@ class ProgressTracker:
         self.requests = 0
         self.retries = 0
         self.waited = 0.0
+        self._limited = False
         self._open_at = self.started = clock.monotonic()
         self._clock = clock
         self._seen: deque[tuple[float, int, int]] = deque()
@@ -125,6 +130,11 @@ class ProgressTracker:
         opens_at = max(self._open_at, now + record.seconds)
         self.waited += opens_at - max(self._open_at, now)
         self._open_at = opens_at
+
+    def on_rate(self, _record: RateLearned, /) -> None:
+        """Learn that the server refuses requests for load."""
+        self._limited = True
+        self._open_at = max(self._open_at, self._clock.monotonic())
 
     @property
     def seconds(self) -> float:
@@ -155,7 +165,7 @@ class ProgressTracker:
             requests=self.requests,
             requests_per_second=requests_per_second,
             retries=self.retries,
-            limited=self.waited > 0 and now < self._open_at + RECENTLY,
+            limited=(self._limited or self.waited > 0) and now < self._open_at + RECENTLY,
             waiting=max(0.0, self._open_at - now),
             seconds=seconds,
             seconds_left=left,

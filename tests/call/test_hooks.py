@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from amili_async._call.hooks import METHODS, Hooks, logger
 from amili_async.errors import ConfigurationError
-from amili_async.events import CallStarted, Drift, GateClosed, Hook, QuarantinedRow, RetryPlanned, TokenRequested
+from amili_async.events import (
+    CallStarted,
+    Drift,
+    GateClosed,
+    Hook,
+    QuarantinedRow,
+    RateLearned,
+    RetryPlanned,
+    TokenRequested,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +60,7 @@ def test_a_hook_of_one_method_is_told_that(name: str) -> None:
     assert hooks.calls == (name in {"on_call_start", "on_call"})
     hooks.start(STARTED)
     hooks.gate(GateClosed(operation="x", seconds=1.0))
+    hooks.rate(RateLearned(operation="x", rate=2.0, burst=1.0))
     hooks.token(TokenRequested(outcome="renewed"))
     hooks.drift(drift())
     row = QuarantinedRow(index=0, path="$", reason="x", raw=b"")
@@ -155,3 +166,52 @@ def test_one_more_hook_is_told_while_its_block_runs_and_no_longer() -> None:
     assert not hooks.calls
     hooks.gate(GateClosed(operation="x", seconds=1.0))
     assert (len(kept.told), len(added.told)) == (2, 1)
+
+
+# -- async ones
+
+
+class Async:
+    async def on_gate(self, record: GateClosed) -> None: ...
+
+
+class AsyncStream:
+    async def on_gate(self, record: GateClosed) -> Any:
+        yield record
+
+
+class AsyncCalled:
+    async def __call__(self, record: GateClosed) -> None: ...
+
+
+class Holder:
+    def __init__(self, on_gate: object) -> None:
+        self.on_gate = on_gate
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [Async(), AsyncStream(), Holder(AsyncCalled()), Holder(partial(Async().on_gate)), Holder(partial(AsyncCalled()))],
+    ids=lambda hook: type(hook).__name__,
+)
+def test_an_async_method_is_refused_since_nobody_would_await_it(hook: object) -> None:
+    with pytest.raises(ConfigurationError, match=r"on_gate must be a plain function: nobody would await an async one"):
+        Hooks([hook])
+
+
+def test_a_plain_function_in_whatever_wrapping_is_taken() -> None:
+    told: list[object] = []
+    hooks = Hooks([Holder(partial(told.append)), Holder(told.append)])
+    hooks.gate(GateClosed(operation="x", seconds=1.0))
+    assert len(told) == 2
+
+
+def test_a_learnt_rate_is_logged_where_it_has_changed_by_a_tenth(caplog: pytest.LogCaptureFixture) -> None:
+    hooks = Hooks([])
+    with caplog.at_level(logging.INFO, "amili_async"):
+        for rate in (20.0, 20.5, 19.0, 10.0, 10.5):
+            hooks.rate(RateLearned(operation="x", rate=rate, burst=1.0))
+    assert [record.getMessage() for record in caplog.records] == [
+        "x: rate limited, calls go at 20 a second",
+        "x: rate limited, calls go at 10 a second",
+    ]

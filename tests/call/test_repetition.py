@@ -64,8 +64,7 @@ TABLE = [
     Row("status=408", 3, APIError, 1, UNKNOWN, APIError, 408),
     *(Row(f"status={s},retry_after=soon", 3, ServerError, 1, UNKNOWN, ServerError, s) for s in (500, 503)),
     Row("status=502,retry_after=1", 3, ServerError, 1, UNKNOWN, ServerError, 502),
-    Row("status=503,retry_after=1", 3, ServerError, 3, ServerError, status=503),
-    Row("status=503,retry_after=0", 3, ServerError, 3, ServerError, status=503),
+    *(Row(f"status=503,retry_after={s}", 3, ServerError, 1, UNKNOWN, ServerError, 503) for s in (0, 1)),
     Row("status=425", 3, APIError, 3, APIError, status=425),
     Row("status=429", 3, RateLimitedError, 3, RateLimitedError, status=429),
     Row("status=429,retry_after=1", 3, RateLimitedError, 3, RateLimitedError, status=429),
@@ -207,7 +206,7 @@ async def test_a_read_that_fails_twice_and_then_heals_has_its_value(
     assert sandbox.requests.count(READ) == 3
 
 
-@pytest.mark.parametrize("fault", ["status=429", "status=425", "status=503,retry_after=2"])
+@pytest.mark.parametrize("fault", ["status=429", "status=429,retry_after=0", "status=429,retry_after=9", "status=425"])
 async def test_a_write_that_was_refused_before_processing_is_repeated(
     fault: str, client: AmiliClient, sandbox: Sandbox, calls: Calls
 ) -> None:
@@ -215,6 +214,20 @@ async def test_a_write_that_was_refused_before_processing_is_repeated(
     assert await calls.write(client) == "b-1"
     assert [request.status for request in sandbox.requests.of(WRITE)][-1] == 202
     assert sandbox.requests.count(WRITE) == 3
+
+
+async def test_a_write_is_repeated_after_a_503_only_where_the_policy_says_that_it_means_a_refusal(
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
+) -> None:
+    client = make_client(retry=RetryPolicy(repeat_503_writes=True))
+    sandbox.faults.add(f"{WRITE}:status=503,retry_after=2,count=2", ACCEPTED)
+    assert await calls.write(client) == "b-1"
+    sandbox.requests.clear()
+    sandbox.faults.clear()
+    sandbox.faults.add(f"{WRITE}:status=503")
+    with pytest.raises(OutcomeUnknownError):
+        await calls.write(client)
+    assert sandbox.requests.count(WRITE) == 1
 
 
 async def test_a_write_that_took_effect_and_whose_answer_was_lost_is_not_sent_again(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         CallEnded,
         CallStarted,
         GateClosed,
+        RateLearned,
         RetryPlanned,
         TokenRequested,
     )
@@ -45,6 +46,9 @@ class Everything:
         self.told.append(record)
 
     def on_gate(self, record: GateClosed) -> None:
+        self.told.append(record)
+
+    def on_rate(self, record: RateLearned) -> None:
         self.told.append(record)
 
     def on_token(self, record: TokenRequested) -> None:
@@ -76,8 +80,9 @@ async def test_a_call_is_told_from_its_start_to_its_end(
     assert hook.names == [
         "CallStarted",
         "TokenRequested",
-        "AttemptEnded",
         "GateClosed",
+        "RateLearned",
+        "AttemptEnded",
         "RetryPlanned",
         "AttemptEnded",
         "RetryPlanned",
@@ -116,8 +121,9 @@ async def test_a_call_is_told_from_its_start_to_its_end(
     assert hook.fields("GateClosed") == [{"operation": READ, "seconds": 7.0}]
     (ended,) = hook.fields("CallEnded")
     assert (ended["call"], ended["attempts"], ended["status"], ended["error"]) == (number, 3, 200, None)
-    assert ended["pause_seconds"] == pytest.approx(first["wait"] + second["wait"])
-    assert ended["seconds"] == pytest.approx(5.0 + ended["pause_seconds"])
+    assert ended["gate_seconds"] == pytest.approx(first["wait"])
+    assert ended["pause_seconds"] == pytest.approx(second["wait"])
+    assert ended["seconds"] == pytest.approx(5.0 + first["wait"] + second["wait"])
     assert ended["received_bytes"] == answered["received_bytes"] > 100
 
 
@@ -147,9 +153,9 @@ async def test_where_the_time_went_is_told(
 async def test_records_cannot_be_changed(
     hook: Everything, make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
-    sandbox.faults.add(f"{READ}:status=429,count=1")
+    sandbox.faults.add(f"{READ}:status=429,retry_after=1,count=1")
     await calls.read(make_client(hooks=[hook]))
-    assert len({type(record) for record in hook.told}) == 6
+    assert len({type(record) for record in hook.told}) == 7
     for record in hook.told:
         with pytest.raises(AttributeError):
             setattr(record, record.__struct_fields__[0], None)
@@ -195,12 +201,12 @@ async def test_a_hook_that_raises_is_logged_once_for_each_method_and_ignored(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     client = make_client(hooks=[Raising(), hook])
-    with sandbox.faults.during(f"{READ}:status=429,count=1"):
+    with sandbox.faults.during(f"{READ}:status=429,retry_after=1,count=1"):
         await calls.read(client)
     for _ in range(5):
         await calls.read(client)
     failures = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
-    methods = ("on_call_start", "on_token", "on_attempt", "on_gate", "on_retry", "on_call")
+    methods = ("on_call_start", "on_token", "on_gate", "on_rate", "on_attempt", "on_retry", "on_call")
     assert failures == [f"hook Raising.{name} failed; its further failures are not logged" for name in methods]
     assert hook.names.count("CallEnded") == 6
 

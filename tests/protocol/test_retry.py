@@ -42,6 +42,8 @@ def decision(  # what `decide` takes, with a repeatable first attempt as the def
     pause: float = 0.5,
     remaining: float | None = 60.0,
     budget: bool = True,
+    paced: bool = False,
+    stalled: bool = False,
 ) -> Decision:
     return decide(
         failure,
@@ -54,6 +56,8 @@ def decision(  # what `decide` takes, with a repeatable first attempt as the def
         pause=pause,
         remaining=remaining,
         budget=budget,
+        paced=paced,
+        stalled=stalled,
     )
 
 
@@ -125,7 +129,7 @@ def test_jitter_that_would_not_fit_in_the_time_left_is_left_out() -> None:
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("repeatable", [True, False])
 def test_a_retry_after_past_the_limit_ends_the_call_at_once_with_its_class(status: int, repeatable: bool) -> None:  # noqa: FBT001  # a parameter of the table
-    policy = RetryPolicy(max_retry_after=120.0)
+    policy = RetryPolicy(max_retry_after=120.0, repeat_503_writes=True)
     for told, action in ((120.0, Action.REPEAT), (120.1, Action.RAISE), (1e9, Action.RAISE)):
         decided = decision(status=status, repeatable=repeatable, retry_after=told, policy=policy, remaining=None)
         assert decided.action is action
@@ -276,12 +280,58 @@ def test_a_bucket_never_holds_more_than_its_capacity() -> None:
 
 def test_without_budget_a_charged_repeat_does_not_happen() -> None:
     assert decision(status=500, budget=False) == Decision(Action.RAISE)
-    assert decision(status=503, retry_after=1.0, repeatable=False, budget=False) == Decision(Action.RAISE)
-    assert decision(status=429, budget=False) == Decision(Action.RAISE)
+    willing = RetryPolicy(repeat_503_writes=True)
+    told = decision(status=503, retry_after=1.0, repeatable=False, budget=False, policy=willing)
+    assert told == Decision(Action.RAISE)
 
 
-def test_a_repeat_that_a_429_named_the_moment_of_needs_no_budget() -> None:
-    assert decision(status=429, retry_after=1.0, budget=False) == Decision(Action.REPEAT, 1.5, charged=False)
+@pytest.mark.parametrize(("retry_after", "wait"), [(1.0, 1.5), (None, 0.5)])
+def test_a_429_needs_no_budget(retry_after: float | None, wait: float) -> None:
+    assert decision(status=429, retry_after=retry_after, budget=False) == Decision(Action.REPEAT, wait, counted=False)
+
+
+@pytest.mark.parametrize(("retry_after", "wait"), [(1.0, 1.0), (None, 0.0)])
+def test_a_429_waits_no_longer_than_it_was_told_where_a_pace_spaces_the_calls(
+    retry_after: float | None, wait: float
+) -> None:
+    assert decision(status=429, retry_after=retry_after, paced=True).wait == wait
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_a_429_is_bounded_by_the_deadline_and_by_attempts_where_there_is_none(*, repeatable: bool) -> None:
+    for attempt in (1, 3, 1_000):
+        assert decision(status=429, attempt=attempt, repeatable=repeatable).action is Action.REPEAT
+        unbounded = decision(status=429, attempt=attempt, repeatable=repeatable, remaining=None)
+        assert unbounded == (Decision(Action.REPEAT, 0.5) if attempt < 3 else Decision(Action.RAISE))
+    assert decision(status=429, remaining=0.4, repeatable=repeatable).action is Action.RAISE
+    assert decision(status=429, retry_after=61.0, repeatable=repeatable).action is Action.RAISE
+
+
+@pytest.mark.parametrize("remaining", [None, 60.0])
+def test_one_attempt_means_one_whatever_it_met(remaining: float | None) -> None:
+    policy = RetryPolicy(attempts=1)
+    for status in (429, 500, 425):
+        assert decision(status=status, policy=policy, remaining=remaining).action is Action.RAISE
+
+
+# -- an event loop that was blocked
+
+
+@pytest.mark.parametrize("failure", [Failure.INTERRUPTED, Failure.NEVER_SENT])
+def test_a_timeout_while_nobody_looked_is_repeated_at_once_and_costs_nothing(failure: Failure) -> None:
+    free = Decision(Action.REPEAT, counted=False)
+    for attempt in (1, 3, 9):
+        assert decision(failure, status=None, stalled=True, attempt=attempt, budget=False) == free
+    assert decision(failure, status=None, stalled=True, policy=RetryPolicy(attempts=1)) == free
+
+
+def test_a_write_that_may_have_been_sent_is_not_repeated_though_nobody_looked() -> None:
+    decided = decision(Failure.INTERRUPTED, status=None, stalled=True, repeatable=False)
+    assert decided.action is Action.OUTCOME_UNKNOWN
+
+
+def test_an_answer_counts_whether_anybody_looked_in_time_or_not() -> None:
+    assert decision(status=500, stalled=True, attempt=3).action is Action.RAISE
 
 
 def test_an_outage_with_a_retry_after_is_charged_like_any_other() -> None:

@@ -79,11 +79,13 @@ def cases_of(what: str) -> list[Case]:
     return [Case(Failure.STATUS, status, after) for status in statuses for after in (None, 0.0, 7.0)]
 
 
-def expected(cell: str, case: Case) -> tuple[Action, Action]:
+def expected(cell: str, case: Case, policy: RetryPolicy) -> tuple[Action, Action]:
     """Return what a cell's words promise: the action after the first attempt and after the last."""
-    if cell.startswith("repeat with `Retry-After`"):
-        told = case.retry_after is not None
+    if "repeat with `Retry-After` only where `RetryPolicy(repeat_503_writes=True)`" in cell:
+        told = case.retry_after is not None and policy.repeat_503_writes
         return (Action.REPEAT, Action.RAISE) if told else (Action.OUTCOME_UNKNOWN, Action.OUTCOME_UNKNOWN)
+    if cell.startswith("repeat until the deadline"):
+        return Action.REPEAT, Action.REPEAT
     if cell.startswith("repeat"):
         return Action.REPEAT, Action.RAISE
     if cell.startswith("new token, one replay"):
@@ -96,7 +98,9 @@ def expected(cell: str, case: Case) -> tuple[Action, Action]:
     return Action.RAISE, Action.RAISE
 
 
-def decided(case: Case, *, repeatable: bool, attempt: int, replayed: bool = False) -> Decision:
+def decided(
+    case: Case, *, repeatable: bool, attempt: int, replayed: bool = False, policy: RetryPolicy = POLICY
+) -> Decision:
     return decide(
         case.failure,
         status=case.status,
@@ -104,7 +108,7 @@ def decided(case: Case, *, repeatable: bool, attempt: int, replayed: bool = Fals
         retry_after=case.retry_after,
         attempt=attempt,
         replayed=replayed,
-        policy=POLICY,
+        policy=policy,
         pause=0.5,
         remaining=60.0,
         budget=True,
@@ -121,11 +125,11 @@ def decided(case: Case, *, repeatable: bool, attempt: int, replayed: bool = Fals
 )
 def test_the_table_says(row: Row, column: str) -> None:
     cell = row.write if column == "write" and row.write != "same" else row.get
-    for case in cases_of(row.what):
-        first, last = expected(cell, case)
-        assert decided(case, repeatable=column == "get", attempt=1).action is first, case
-        assert decided(case, repeatable=column == "get", attempt=2).action is first, case
-        assert decided(case, repeatable=column == "get", attempt=3).action is last, case
+    for case, policy in product(cases_of(row.what), (POLICY, RetryPolicy(attempts=3, repeat_503_writes=True))):
+        first, last = expected(cell, case, policy)
+        for attempt, action in ((1, first), (2, first), (3, last)):
+            found = decided(case, repeatable=column == "get", attempt=attempt, policy=policy)
+            assert found.action is action, case
 
 
 def test_every_failure_and_status_stands_in_one_row() -> None:

@@ -1,0 +1,270 @@
+"""What a limiter learns, against servers that are simulated: see `tests.support.rate_limits`.
+
+The promise: 95 % of what a limit allows, under 5 % of the requests refused, in the minute after ten seconds of warm-up.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from amili_async._protocol.rate import FixedPace, LearnedPace, pace_for
+from amili_async.errors import ConfigurationError
+from tests.support.rate_limits import Bucket, LimitReq, Simulation, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.rate_limits import Limiter, Outcome
+
+SEEDS = (1, 2)
+
+
+def kept(outcome: Outcome, rate: float, *, start: float = 10.0, end: float = 70.0) -> float:
+    """Return which part of a limit was used."""
+    return outcome.accepted(start, end) / (rate * (end - start))
+
+
+def servers(rate: float) -> dict[str, Callable[[], Limiter]]:
+    return {
+        f"bucket of {rate:g}/s": lambda: Bucket(rate, rate),
+        f"bucket of {rate:g}/s, told": lambda: Bucket(rate, rate, 1.0),
+        f"bucket of {rate:g}/s with a burst of five seconds": lambda: Bucket(rate, 5 * rate),
+        f"bucket of {rate:g}/s with a burst of five seconds, told": lambda: Bucket(rate, 5 * rate, 1.0),
+        f"bucket of {rate:g}/s with a burst of 5": lambda: Bucket(rate, 5),
+    }
+
+
+STEADY = [
+    *(
+        pytest.param(make, 20.0, tasks, id=f"{name}, {tasks} tasks")
+        for name, make in servers(20).items()
+        for tasks in (1, 8, 200)
+    ),
+    *(pytest.param(make, 200.0, 1_000, id=f"{name}, 1,000 tasks") for name, make in servers(200).items()),
+    *(pytest.param(lambda: LimitReq(20), 20.0, tasks, id=f"limit_req of 20/s, {tasks} tasks") for tasks in (1, 8, 200)),
+]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("server", "rate", "tasks"), STEADY)
+def test_a_steady_limit_is_used_and_seldom_met(
+    server: Callable[[], Limiter], rate: float, tasks: int, seed: int
+) -> None:
+    outcome = Simulation(server(), tasks=tasks, seed=seed).run()
+    assert kept(outcome, rate) >= 0.95
+    assert outcome.refused() < 0.05
+    assert outcome.longest < 60.0  # the default deadline: nothing has failed
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+@pytest.mark.parametrize(
+    ("server", "rate", "tasks"),
+    [
+        pytest.param(lambda: Bucket(20, 20), 20.0, 8, id="bucket of 20/s, 8 tasks"),
+        pytest.param(lambda: Bucket(20, 20), 20.0, 200, id="bucket of 20/s, 200 tasks"),
+        pytest.param(lambda: Bucket(200, 200), 200.0, 1_000, id="bucket of 200/s, 1,000 tasks"),
+    ],
+)
+def test_a_limit_that_is_halved_or_doubled_is_followed(
+    server: Callable[[], Limiter], rate: float, tasks: int, factor: float, seed: int
+) -> None:
+    outcome = Simulation(server(), tasks=tasks, seed=seed).run(rates=[(40.0, rate * factor)])
+    assert outcome.accepted() / (30 * rate * (1 + factor)) >= 0.95
+    assert outcome.refused() < 0.05
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+@pytest.mark.parametrize(
+    ("server", "rate", "tasks", "least"),
+    [
+        pytest.param(lambda: Bucket(20, 20, 1.0), 20.0, 200, 0.91, id="bucket of 20/s, told"),
+        pytest.param(lambda: Bucket(200, 200, 1.0), 200.0, 1_000, 0.95, id="bucket of 200/s, told"),
+        pytest.param(lambda: LimitReq(20), 20.0, 200, 0.94, id="limit_req of 20/s"),
+    ],
+)
+def test_a_limit_that_changes_is_followed_within_ten_seconds_where_each_refusal_costs_one(
+    server: Callable[[], Limiter], rate: float, tasks: int, least: float, factor: float
+) -> None:
+    outcome = Simulation(server(), tasks=tasks, seed=1).run(rates=[(40.0, rate * factor)])
+    assert kept(outcome, rate, end=40.0) >= 0.95
+    assert kept(outcome, rate * factor, start=50.0) >= least
+    assert outcome.refused() < 0.05
+
+
+@pytest.mark.parametrize("round_trip", [0.002, 0.05, 0.2])
+@pytest.mark.parametrize("retry_after", [None, 1.0])
+def test_the_way_to_the_server_may_be_long(round_trip: float, retry_after: float | None) -> None:
+    for rate, tasks in ((20.0, 200), (200.0, 1_000)):
+        server = Bucket(rate, rate, retry_after)
+        outcome = Simulation(
+            server, tasks=tasks, seed=1, round_trip=round_trip, jitter=round_trip / 20, concurrency=64
+        ).run()
+        assert kept(outcome, rate) >= (0.95 if round_trip < 0.1 else 0.88)
+        assert outcome.refused() < 0.05
+
+
+@pytest.mark.parametrize("clients", [2, 4])
+@pytest.mark.parametrize("retry_after", [None, 1.0])
+def test_clients_that_know_nothing_of_each_other_share_a_limit(clients: int, retry_after: float | None) -> None:
+    for rate in (20.0, 200.0):
+        outcome = Simulation(Bucket(rate, rate, retry_after), tasks=20, seed=1, clients=clients).run()
+        assert kept(outcome, rate) >= 0.95
+        assert outcome.refused() < 0.06
+
+
+@pytest.mark.parametrize(
+    ("server", "least"),
+    [(Window(100, 10, told=True), 0.9), (Window(20, 1, told=False), 0.6), (Window(100, 10, told=False), 0.4)],
+    ids=["100 in 10 s, told", "20 in 1 s", "100 in 10 s"],
+)
+def test_windows_are_used_well_enough(server: Window, least: float) -> None:
+    outcome = Simulation(server, tasks=50, seed=1).run()
+    assert kept(outcome, server.rate) >= least
+    assert outcome.refused() < 0.15
+
+
+def test_a_limit_that_has_gone_is_noticed_and_forgotten() -> None:
+    simulation = Simulation(Bucket(20, 20), tasks=200, seed=1)
+    outcome = simulation.run(160.0, rates=[(30.0, 1e9)])
+    assert outcome.accepted(40.0, 41.0) > 80
+    assert outcome.accepted(60.0, 61.0) > 300
+    (client,) = simulation.clients
+    assert client.pace.rate is None
+    assert outcome.accepted(150.0, 151.0) > 1_000  # what 16 connections can do
+
+
+def test_where_nothing_is_let_in_it_is_tried_again_and_again_and_not_more() -> None:
+    outcome = Simulation(Bucket(20, 20), tasks=50, seed=1).run(300.0, rates=[(20.0, 0.0)])
+    assert 20 <= len([moment for moment, _ in outcome.arrivals if moment >= 200.0]) <= 21
+
+
+def test_what_is_let_in_again_after_an_outage_is_used_within_half_a_minute() -> None:
+    outcome = Simulation(Bucket(20, 20), tasks=50, seed=1).run(150.0, rates=[(20.0, 0.0), (80.0, 20.0)])
+    assert kept(outcome, 20, start=110.0, end=150.0) >= 0.9
+
+
+def test_nothing_is_held_back_before_the_first_refusal() -> None:
+    pace = LearnedPace()
+    for number in range(10_000):
+        moment = number / 1_000
+        assert pace.wait(moment) == 0.0
+        pace.sent(moment)
+        pace.accepted(moment, moment + 0.01)
+    assert pace.rate is None
+
+
+def refused_after_a_burst(count: int, seconds: float) -> LearnedPace:
+    """Return a pace that has met its first refusal after so many accepted within so many seconds."""
+    pace = LearnedPace()
+    for number in range(count):
+        pace.accepted(100.0 + seconds * number / count, 101.0)
+    assert pace.refused(100.0 + seconds, 100.1 + seconds)
+    return pace
+
+
+def test_the_first_refusal_measures_what_was_accepted_before_it() -> None:
+    assert refused_after_a_burst(50, 0.5).rate == 50.0
+    assert refused_after_a_burst(1, 0.5).rate == 4.0
+    assert refused_after_a_burst(300, 0.5).rate == pytest.approx(256 / 0.5, rel=0.3)
+
+
+def test_those_that_were_on_their_way_when_it_was_refused_are_no_further_news() -> None:
+    pace = refused_after_a_burst(50, 0.5)
+    rate = pace.rate
+    for _ in range(20):
+        assert not pace.refused(100.5, 100.7)
+    assert pace.rate == rate
+
+
+def test_a_burst_is_learnt_and_may_be_used_after_a_pause() -> None:
+    simulation = Simulation(Bucket(20, 20), tasks=200, seed=1)
+    simulation.run()
+    (client,) = simulation.clients
+    assert 15 <= client.pace.burst <= 22
+    now, at_once = 200.0, 0
+    while client.pace.wait(now) == 0.0:
+        client.pace.sent(now)
+        at_once += 1
+    assert 10 <= at_once <= client.pace.burst
+
+
+def test_a_strict_limit_is_learnt_to_have_no_burst() -> None:
+    simulation = Simulation(LimitReq(20), tasks=200, seed=1)
+    simulation.run()
+    (client,) = simulation.clients
+    assert client.pace.burst <= 2
+    client.pace.sent(200.0)
+    assert client.pace.wait(200.0) > 0.04
+
+
+def test_a_caller_who_needs_less_than_the_limit_does_not_raise_it() -> None:
+    pace = refused_after_a_burst(20, 0.5)
+    for number in range(2_000):
+        moment = 200.0 + number / 2  # two a second, where twenty are allowed
+        pace.sent(moment)
+        pace.accepted(moment, moment + 0.01)
+    assert pace.rate is not None
+    assert pace.rate <= 40.0
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    rate=st.floats(0.5, 300),
+    burst=st.floats(1, 300),
+    retry_after=st.none() | st.sampled_from([1.0, 2.0]),
+    seed=st.integers(0, 99),
+)
+def test_whatever_the_limit_most_of_it_is_used_and_nobody_waits_for_ever(
+    rate: float, burst: float, retry_after: float | None, seed: int
+) -> None:
+    simulation = Simulation(Bucket(rate, burst, retry_after), tasks=30, seed=seed, concurrency=30)
+    outcome = simulation.run(60.0)
+    (client,) = simulation.clients
+    assert outcome.accepted(20.0, 60.0) >= 0.3 * rate * 40 - 3 or retry_after is not None
+    assert len([ok for moment, ok in outcome.arrivals if moment >= 20.0]) >= 5
+    assert client.pace.wait(60.0) <= 5.1
+
+
+# -- a rate that is given
+
+
+def test_a_given_rate_is_kept_however_late_the_timers_are() -> None:
+    pace = FixedPace(10.0)
+    now, sent = 0.0, 0
+    while now < 60.0:
+        wait = pace.wait(now)
+        if wait:
+            now += wait + 0.03
+            continue
+        pace.sent(now)
+        sent += 1
+    assert 595 <= sent <= 601
+
+
+def test_after_a_pause_a_given_rate_lets_no_more_than_two_go_at_once() -> None:
+    pace = FixedPace(10.0)
+    pace.sent(0.0)
+    at_once = 0
+    while pace.wait(100.0) == 0:
+        pace.sent(100.0)
+        at_once += 1
+    assert at_once == 2
+
+
+def test_a_rate_is_learnt_given_or_nothing() -> None:
+    assert isinstance(pace_for("learn"), LearnedPace)
+    fixed = pace_for(50)
+    assert isinstance(fixed, FixedPace)
+    assert fixed.rate == 50
+    assert pace_for(None) is None
+
+
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf"), True, "fast", "50"])
+def test_a_rate_that_is_none_is_refused(rate: object) -> None:
+    with pytest.raises(ConfigurationError, match="rate must be"):
+        pace_for(rate)  # type: ignore[arg-type]  # callers without a type checker

@@ -145,7 +145,7 @@ async def test_nothing_is_held_back_where_no_pace_is_to_be_learnt_but_each_call_
     client = client_of(server, rate=None, deadline=None, retry=RetryPolicy(attempts=100))
     await keep_calling(client, tasks=30, seconds=20.0)
     assert client.rate is None
-    assert server.refused() > 0.05  # what learning it saves
+    assert server.refused() > 0.0
 
 
 async def test_a_rate_that_is_known_is_kept_from_the_first_call_on(client_of: ClientOf) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from amili_async import AmiliClient
 from benchmarks.peers.ours import PaymentSuccess
@@ -114,30 +114,40 @@ async def without_deadline(base_url: str) -> AsyncGenerator[Walk, None]:
         yield _items(amili.with_options(deadline=None))
 
 
-class _OpenGate:
-    """A gate that nothing closes."""
-
-    def remaining(self) -> float:
-        return 0.0
-
-
-class _EndlessSlots:
-    """Slots that never run out."""
+class _NoLimits:
+    """A gate that nothing closes, no pace, and slots that never run out."""
 
     def take(self) -> bool:
         return True
 
     def release(self) -> None: ...
 
+    def accepted(self, sent: float, headers: object) -> None: ...
 
-class _NoAlarm:
+
+class _NoScope:
+    """A wait that no timer ends."""
+
+    expired = stalled = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def reschedule(self, seconds: float | None) -> None: ...
+
+
+class _NoTimers:
     """Timers that never go off."""
 
-    def set(self, scope: object, when: float | None) -> None: ...
+    def scope(self, _seconds: float | None) -> _NoScope:
+        return _NoScope()
 
-    def forget(self, scope: object) -> None: ...
+    def cancel_all(self) -> None: ...
 
-    def ring(self) -> None: ...
+    def __len__(self) -> int:
+        return 0
 
 
 @asynccontextmanager
@@ -145,7 +155,7 @@ async def without_gate(base_url: str) -> AsyncGenerator[Walk, None]:
     """No gate and no limit of requests in flight."""
     async with _client(base_url) as amili:
         transport: Any = amili._caller.transport  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # no user can take a layer out
-        transport.gate, transport._slots = _OpenGate(), _EndlessSlots()  # noqa: SLF001  # the same
+        transport.limits = _NoLimits()
         yield _items(amili)
 
 
@@ -154,7 +164,7 @@ async def without_timers(base_url: str) -> AsyncGenerator[Walk, None]:
     """Neither a deadline nor a timeout of attempts."""
     async with _client(base_url) as amili:
         transport: Any = amili._caller.transport  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # no user can take a layer out
-        transport._alarm = _NoAlarm()  # noqa: SLF001  # the same
+        transport._timeouts = _NoTimers()  # noqa: SLF001  # the same
         yield _items(amili)
 
 

@@ -143,7 +143,9 @@ def invoice_columns(invoice: Model, values: Values) -> Columns:
         plain(invoice.type),
         plain(invoice.status),
         values.moment(invoice.created_at),
-        *(None,) * 12,
+        invoice.case_id,
+        invoice.batch_id,
+        *_claim(invoice, values),
     )
 
 
@@ -173,7 +175,8 @@ def case_invoice_columns(case: Model, values: Values) -> Sequence[Columns]:
     ]
 
 
-def _claim(invoice: CaseInvoice, values: Values) -> Columns:
+def _claim(invoice: Invoice | CaseInvoice, values: Values) -> Columns:
+    """Return what an invoice and an invoice within a case have in common."""
     return (
         invoice.unique_source_invoice_id,
         values.day(invoice.invoice_date),
@@ -184,7 +187,7 @@ def _claim(invoice: CaseInvoice, values: Values) -> Columns:
         values.number(invoice.remaining_principal),
         values.number(invoice.paid_amount),
         values.number(invoice.credited_amount),
-        invoice.currency,
+        _text_of(invoice.currency),
     )
 
 

@@ -59,7 +59,17 @@ TEXTS = [
     "\u202e",
     "NaN",
 ]
-OTHERS = ["null", "true", "{}", "[]", "[null]", "5", '{"a":{"b":[1,2,{"c":null}]}}', "9223372036854775808"]
+OTHERS = [
+    "null",
+    "true",
+    "{}",
+    '{"code":"NOK"}',
+    "[]",
+    "[null]",
+    "5",
+    '{"a":{"b":[1,2,{"c":null}]}}',
+    "9223372036854775808",
+]
 
 VALUES = st.one_of(
     st.sampled_from([*(msgspec.json.encode(text).decode() for text in (*MOMENTS, *TEXTS)), *NUMBERS, *OTHERS]),
@@ -242,3 +252,21 @@ async def test_rows_that_the_database_refuses_are_counted_as_quarantined(
         assert await held(store, "batches", "id") == [("b",)]
         assert await held(store, "quarantine", "key") == [("a",)]
         assert report.total.quarantined == 1
+
+
+@pytest.mark.parametrize("resource", ["invoices", "cases"])
+async def test_a_currency_that_is_an_object_is_kept_in_the_json_and_no_reason_to_set_a_row_aside(
+    url: str, resource: str
+) -> None:
+    invoice = '{"id":"i","currency":{"code":"NOK"},"remainingAmount":1.50,"dueDate":"2025-03-09T00:00:00+02:00"}'
+    raw = invoice if resource == "invoices" else f'{{"caseId":"c","invoices":[{invoice}]}}'
+    table = "invoices" if resource == "invoices" else "case_invoices"
+    async with SqlStore(url) as store:
+        await keep(store, resource, raw.encode())
+
+        columns = [
+            (currency, str(amount), str(day))
+            for currency, amount, day in await held(store, table, "currency", "remaining_amount", "due_date")
+        ]
+        assert (None, "1.50", "2025-03-09") in columns
+        assert await held(store, "quarantine", "key") == []

@@ -16,7 +16,7 @@ from amili_async._call.auth import ClientCredentials, StaticToken
 from amili_async._call.timeouts import TimeoutScheduler
 from amili_async._http.failures import own_cause, place
 from amili_async._protocol.call_state import AttemptFailure, CallState
-from amili_async._protocol.grants import no_grant, refused_grant
+from amili_async._protocol.grants import grant_lifetime, no_grant, refused_grant
 from amili_async._protocol.outcomes import (
     SUCCESS,
     WireError,
@@ -417,7 +417,7 @@ class Transport:
             problem: WireError | TimeoutError = error
         else:
             if answer.status in SUCCESS:
-                self._token_told("renewed", begun, answer.status)
+                self._token_told("renewed", begun, answer.status, grant_lifetime(answer.body, self.clock.time()))
                 return answer.body
             self._token_told("failed", begun, answer.status)
             raise refused_grant(answer.status, answer.headers, answer.body, self.clock.time())
@@ -426,8 +426,15 @@ class Transport:
         self._token_told("failed", begun, None)
         raise no_grant(problem, self._token_timeout.total)
 
-    def _token_told(self, outcome: Literal["renewed", "failed"], begun: float, status: int | None) -> None:
-        self.hooks.token(TokenRequested(outcome=outcome, seconds=self.clock.monotonic() - begun, status=status))
+    def _token_told(
+        self,
+        outcome: Literal["renewed", "failed"],
+        begun: float,
+        status: int | None,
+        lifetime: float | None = None,
+    ) -> None:
+        seconds = self.clock.monotonic() - begun
+        self.hooks.token(TokenRequested(outcome=outcome, seconds=seconds, status=status, lifetime=lifetime))
 
     def _attempt_seconds(self, state: CallState) -> float:
         """Return how long an attempt may take: its timeout, cut to what is left of the deadline."""

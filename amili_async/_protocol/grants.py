@@ -73,6 +73,14 @@ def read_grant(body: bytes, now: float) -> TokenResponse:
     return TokenResponse(token=answer.access_token, lifetime=UNKNOWN_LIFETIME)
 
 
+def grant_lifetime(body: bytes, now: float) -> float | None:
+    """Return the seconds for which a token is good, for who listens; ``None`` where the answer holds no token."""
+    try:
+        return read_grant(body, now).lifetime
+    except TokenError:
+        return None
+
+
 def refused_grant(status: int, headers: Mapping[str, str], body: bytes, now: float) -> TokenError:
     """Return the error of a token endpoint's answer that is no success.
 

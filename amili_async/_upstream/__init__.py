@@ -2,5 +2,5 @@
 
 `aiohttp` holds what aiohttp has no public way to say, `msgspec` what it allows and warns of. Nothing else in this
 package names a private attribute of another library; `tests/upstream` tries each use on the installed versions, and
-`.ci/newest` on the newest pre-releases.
+`.ci/run upcoming` on the newest pre-releases.
 """

@@ -9,6 +9,7 @@ import json
 import logging
 import pickle
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +24,7 @@ from amili_async._call.auth import (
     TokenProvider,
     as_provider,
 )
-from amili_async._protocol.grants import no_grant, read_grant, refused_grant
+from amili_async._protocol.grants import grant_lifetime, no_grant, read_grant, refused_grant
 from amili_async._protocol.outcomes import WireError
 from amili_async.errors import (
     AmiliError,
@@ -583,3 +584,50 @@ def test_a_pair_is_an_id_and_its_secret() -> None:
 def test_anything_else_is_refused_and_the_message_says_what_to_pass(auth: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"^auth is .*ClientCredentials\(client_id, client_secret\)"):
         as_provider(auth)
+
+
+def test_a_lifetime_is_told_of_an_answer_that_holds_a_token_and_of_no_other() -> None:
+    assert grant_lifetime(body("t", expires_in=90), UNIX_START) == 90
+    assert grant_lifetime(b"{}", UNIX_START) is None
+
+
+def test_however_long_an_endpoint_asks_to_wait_it_is_asked_again_after_two_minutes() -> None:
+    async def main(credentials: ClientCredentials, endpoint: Endpoint, clock: VirtualClock) -> None:
+        endpoint.failure = refused(429, retry_after=1e9)
+        await error_of(credentials.token(endpoint))
+        endpoint.failure = None
+        error = await error_of(credentials.token(endpoint))
+        assert len(endpoint.asked) == 1
+        assert error.retry_after is not None
+        assert 0 < error.retry_after <= 120
+        await clock.sleep(120.0)
+        assert await credentials.token(endpoint) == "t2"
+
+    with_credentials(main)
+
+
+def test_reopened_it_is_asked_at_once() -> None:
+    async def main(credentials: ClientCredentials, endpoint: Endpoint, _clock: VirtualClock) -> None:
+        endpoint.failure = refused(503, retry_after=100)
+        await error_of(credentials.token(endpoint))
+        endpoint.failure = None
+        credentials.reopen()
+        assert await credentials.token(endpoint) == "t2"
+
+    with_credentials(main)
+
+
+def test_new_tokens_that_are_refused_are_replaced_ever_more_rarely() -> None:
+    async def main(credentials: ClientCredentials, endpoint: Endpoint, clock: VirtualClock) -> None:
+        for _ in range(300):
+            with suppress(TokenError):
+                credentials.reject(await credentials.token(endpoint))
+            await clock.sleep(0.1)
+        assert 3 <= len(endpoint.asked) <= 12
+        await clock.sleep(120.0)
+        newest = await credentials.token(endpoint)
+        await clock.sleep(HOUR / 4)
+        credentials.reject(newest)
+        assert await credentials.token(endpoint) != newest, "one that was good for long is replaced at once"
+
+    with_credentials(main)

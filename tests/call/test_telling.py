@@ -70,6 +70,16 @@ def hook() -> Everything:
     return Everything()
 
 
+async def test_a_request_that_ran_out_of_time_is_repeated_for_that_reason(
+    hook: Everything, make_client: ClientFactory, sandbox: Sandbox, calls: Calls
+) -> None:
+    sandbox.faults.add(f"{READ}:hang,count=1")
+    await calls.read(make_client(hooks=[hook], timeout=3))
+    assert [record["reason"] for record in hook.fields("RetryPlanned")] == ["timeout"]
+    (asked,) = hook.fields("TokenRequested")
+    assert asked["lifetime"] == 600
+
+
 async def test_a_call_is_told_from_its_start_to_its_end(
     hook: Everything, make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def test_good_credentials_are_told_so_and_the_token_is_never_printed(sandbox: Sandbox, amili: Amili) -> None:
     result = amili("token")
     assert result.exit_code == 0
-    assert result.stdout.startswith(
-        "The token endpoint accepts AMILI_CLIENT_ID and AMILI_CLIENT_SECRET: it gave a token"
+    assert result.stdout == (
+        "The token endpoint accepts AMILI_CLIENT_ID and AMILI_CLIENT_SECRET: it gave a token, good for 1 h 0 min.\n"
     )
     assert sandbox.requests.count("token") == 1
     assert sandbox.credentials[1] not in result.output

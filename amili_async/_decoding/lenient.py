@@ -266,7 +266,8 @@ class Members(Coercer):
         for name, (field, _) in self._fields.items():
             if field.required and field.name not in values:
                 raise msgspec.ValidationError(f"Object missing required field `{name}`")
-        for name in unknown:
+        # An object of which no member is known at all, such as a currency, has none that would be news.
+        for name in unknown if self._fields else ():
             found.drift("member", f"{path}.{name[:MAX_SHOWN]}", name)
         if self._keeps is not None and (unknown or nulls):
             for name in unknown:

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from amili_async import (
     Batch,
+    Case,
     ConfigurationError,
+    Currency,
     DecodeError,
     Drift,
     Invoice,
@@ -342,3 +344,15 @@ def check_that_none_is_lost(rows: list[Any]) -> None:
 def test_a_page_is_what_it_says() -> None:
     page: DecodedPage[Batch] = Reader(Batch).page(body_of(), None)
     assert page == DecodedPage(summary=Summary(next_page_token="t"), rows=[], quarantined=0)  # a page token
+
+
+@pytest.mark.parametrize("lax", ["", ',"closedAt":"2026-01-01"'])
+def test_members_of_a_currency_that_is_an_object_are_kept_and_are_no_news(lax: str) -> None:
+    reader, told = Reader(Case), list[Drift]()
+    row = f'{{"caseId":"c","invoices":[{{"invoiceId":"i","currency":{{"code":"NOK","digits":2}}}}]{lax}}}'
+    for _ in range(2):  # the second time they are known
+        page = reader.page(f'{{"data":[{row}]}}'.encode(), told.append)
+        (case,) = page.rows
+        assert isinstance(case, Case)
+        assert case.invoices[0].currency == Currency(extra={"code": "NOK", "digits": 2})
+    assert [drift for drift in told if drift.kind == "member"] == []

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,14 +40,14 @@ def test_a_report_is_one_file_for_its_owner(store: str, amili: Amili, tmp_path: 
 
 
 def test_status_tells_the_last_syncs_and_what_needs_attention(store: str, amili: Amili) -> None:
-    with sqlite3.connect(store) as file:
+    with closing(sqlite3.connect(store)) as file, file:
         file.execute("DELETE FROM runs")
     assert "No sync has run yet" in amili("status", "--store", store).stdout
     names = (
         "id, began_at, outcome, organizations, failed, rows, requests, seconds, held, new, changed, quarantined, gone"
     )
     rest = "pages, retries, waited, first_revision, resources"
-    with sqlite3.connect(store) as file:
+    with closing(sqlite3.connect(store)) as file, file:
         for number, (outcome, failed) in enumerate((("ok", 0), ("failed", 2))):
             values = (
                 f"run {number}",

@@ -137,3 +137,24 @@ async def test_a_hook_is_any_object_with_some_of_the_methods(sandbox: Sandbox) -
     ) as client:
         await client.batches.list(sandbox.organization_ids[0]).first()
     assert seen == ["batches.list"]
+
+
+class MyBatch(Batch, frozen=True, kw_only=True):
+    """A batch with a member that this package does not name."""
+
+    priority: int | None = None
+
+
+class MyInvoice(Invoice, frozen=True, kw_only=True):
+    """An invoice with a member that this package does not name."""
+
+    kid: str | None = None
+
+
+async def test_reads_hand_out_the_model_that_was_asked_for(client: AmiliClient, organization: str) -> None:
+    assert_type(client.batches.list(organization, model=MyBatch), Pager[MyBatch])
+    assert_type(client.invoices.list(organization, model=MyInvoice), Pager[MyInvoice])
+    batches = await client.batches.list(organization, model=MyBatch).collect()
+    assert_type(batches[0].priority, int | None)
+    one = await client.batches.get(organization, batches[0].batch_id, model=MyBatch)
+    assert_type(one, MyBatch)

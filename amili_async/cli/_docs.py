@@ -11,12 +11,15 @@ from importlib import import_module
 from importlib.metadata import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from amili_async.cli._console import say
 from amili_async.cli._running import DONE, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MODULES = (
     "amili_async",
@@ -49,6 +52,9 @@ PAGES = {
 }
 """Pages of no module, by where they lie. A wheel brings those of the package alone."""
 
+TABLES = "amili_async.tables"
+"""The page that is made from the store's schema."""
+
 PACKAGE = Path(__file__).parents[1]
 ROOT = PACKAGE.parent
 
@@ -77,6 +83,7 @@ def build(folder: Path) -> None:
     from pdoc import doc, render  # noqa: PLC0415  # an extra, and only this command needs it
 
     named = {name: module_of(name) for name in MODULES}
+    named[TABLES] = ModuleType(TABLES, tables())
     named |= {name: _page(path, name) for path, name in PAGES.items() if (ROOT / path).is_file()}
     site = {"amili_async/README.md": "amili_async", "README.md": "amili_async", **_readmes(), **PAGES}
     there = {path: name for path, name in site.items() if name in named}
@@ -95,6 +102,32 @@ def build(folder: Path) -> None:
         file.write_text(html, "utf-8")
     (folder / "index.html").write_text(render.html_index(modules), "utf-8")
     (folder / "search.js").write_text(render.search_index(modules), "utf-8")
+
+
+def tables() -> str:
+    """Return the page on the store's tables and views, column by column, from the schema itself."""
+    from amili_async.sync._sql.schema import metadata as schema  # noqa: PLC0415  # only where the page is made
+    from amili_async.sync._sql.views import VIEWS  # noqa: PLC0415  # the same
+
+    parts = [
+        "# The tables of a store",
+        "Read the views: they keep their names. What lies beneath may change with a version.",
+    ]
+    for view in VIEWS:
+        parts += [f"## {view.name}", view.comment, _columns(view.columns.items())]
+    for table in schema.sorted_tables:
+        parts += [
+            f"## {table.name} (table)",
+            str(table.comment),
+            _columns((column.name, str(column.comment or "")) for column in table.columns),
+        ]
+    return "\n\n".join(parts)
+
+
+def _columns(columns: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(
+        ["| column | what it holds |", "| --- | --- |", *(f"| `{name}` | {text} |" for name, text in columns)]
+    )
 
 
 def linked(text: str, source: str, name: str, there: dict[str, str]) -> str:
@@ -125,6 +158,8 @@ def _page(path: str, name: str) -> ModuleType:
 
 def texts(name: str, module: ModuleType) -> list[tuple[str, str]]:
     """Return what stands at the head of a module's page, each with where it lies."""
+    if name == TABLES:
+        return [("", module.__doc__ or "")]
     if name in PAGES.values():
         (path,) = (path for path, page in PAGES.items() if page == name)
         return [(path, module.__doc__ or "")]

@@ -31,6 +31,9 @@ def test_a_site_has_the_pages_of_the_folders_and_the_docstrings(amili: Amili, tm
     page = (tmp_path / "site" / "amili_async" / "probe.html").read_text("utf-8")
     assert "First contact" in page
     assert "some twenty reads about one organization" in page
+    described = (tmp_path / "site" / "amili_async" / "tables.html").read_text("utf-8")
+    assert "when the row was proved to be gone from the server" in described
+    assert "open_amounts_by_debtor" in described
     assert broken_links(tmp_path / "site") == []
 
 
@@ -73,3 +76,9 @@ def test_broken_links_are_found(tmp_path: Path) -> None:
     )
     (tmp_path / "b.html").write_text('<a href="https://there">4</a><a href="a.html#x">5</a>', "utf-8")
     assert broken_links(tmp_path) == ["a.html: b.html#y", "a.html: c.html"]
+
+
+def test_every_column_of_the_store_says_what_it_holds() -> None:
+    lines = [line for line in _docs.tables().splitlines() if line.startswith("| `")]
+    assert len(lines) > 150
+    assert [line for line in lines if line.endswith("|  |")] == []

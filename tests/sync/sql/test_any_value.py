@@ -232,10 +232,8 @@ async def test_a_sync_goes_on_behind_an_organization_that_the_database_refuses(
     async with SqlStore(postgresql_url) as store:
         report = await sync(client, names, store, resources=("batches", "cases"), concurrency=1)
 
-        assert [(failure.organization_id, failure.error) for failure in report.failures] == [
-            (names[0], "InvalidValueError"),
-            (names[0], "InvalidValueError"),
-        ]
+        told = {(failure.organization_id, failure.error) for failure in report.failures}
+        assert told == {(names[0], "InvalidValueError")}
         assert report.organizations == 2
         assert await store.count("batches") == 6
 

@@ -80,9 +80,9 @@ class Limits:
         pace: LearnedPace | FixedPace | None = None,
         jitter: Jitter = backoff.full_jitter,
     ) -> None:
-        self.gate = Gate(clock)
+        self.gate: Gate = Gate(clock)
         self.pace = pace
-        self.learned = pace if isinstance(pace, LearnedPace) else None
+        self.learned: LearnedPace | None = pace if isinstance(pace, LearnedPace) else None
         """The pace, where it is learnt: then it answers a 429 in place of a pause of each call's own."""
         self._quota = Quota()
         self._clock = clock

@@ -93,7 +93,7 @@ class LearnedPace:
     def forget(self) -> None:
         """Know nothing of a limit."""
         self.rate: float | None = None
-        self.burst = 1.0
+        self.burst: float = 1.0
         self._next = -math.inf
         self._sustained = 0.0
         """The pace that is held, or the fastest that a whole round was accepted at."""

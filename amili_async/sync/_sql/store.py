@@ -80,7 +80,7 @@ class SqlStore:
         self._reconciliations = {resource: Reconciliation(resource, dialect, values) for resource in self._tables}
         self._quarantine = Quarantine(dialect)
         self._shared_run = run
-        self.runs = Runs(dialect)
+        self.runs: Runs = Runs(dialect)
         """What keeps runs, for the part of this package that runs a sync on many machines."""
         self._held: dict[ListName, Lease] = {}
         self._renewing: asyncio.Task[None] | None = None

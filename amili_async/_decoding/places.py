@@ -106,7 +106,7 @@ def _report_members(model: type[msgspec.Struct], objects: Sequence[Any], path: s
     if not issubclass(model, Received) or model is model.plain:
         return
     known = frozenset(model.plain.__struct_fields__)
-    if known == {"extra"}:
+    if known <= {"extra"}:
         return  # an object of which no member is known at all, such as a currency, has none that would be news
     for name, wire in zip(model.__struct_fields__, model.__struct_encode_fields__, strict=True):
         if name not in known and any(type(one) is model and getattr(one, name) is not UNSET for one in objects):

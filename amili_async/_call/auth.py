@@ -223,13 +223,19 @@ class ClientCredentials:
         held = self._held
         if held is None or held.text != token or self._clock is None:
             return
-        self._held, self._refused = None, token
         now = self._clock.monotonic()
+        if token == self._refused and now < self._asks_again:
+            return  # known already, and left in use
+        self._refused = token
         if now - held.since >= FRESH:
             self._refusals, self._refusal_pauses = 0, _endpoint_pauses()
         self._refusals += 1
-        if self._refusals > 1:
-            self._asks_again = now + next(self._refusal_pauses)
+        if self._refusals == 1:
+            self._held = None
+            return
+        # It may be one organization that it is refused for: calls for the others are answered with it.
+        self._asks_again = now + next(self._refusal_pauses)
+        self._held = msgspec.structs.replace(held, early=self._asks_again)
 
     def reopen(self) -> None:
         """Ask the token endpoint at the next call, whatever it asked to wait."""

@@ -49,7 +49,7 @@ CORE = {"aiohttp", "msgspec", "backoff", "multidict", "yarl"}
 """What the core may import: its three dependencies, and what aiohttp's own signatures are made of."""
 
 BROUGHT_BY_EXTRAS = {
-    "sync": {"sqlalchemy", "asyncpg", "distributed"},
+    "sync": {"sqlalchemy", "asyncpg", "distributed", "pyarrow"},
     "report": {"sqlalchemy", "jinja2"},
     "sandbox": set[str](),
     "integrations": {"fastapi", "starlette", "opentelemetry", "pytest", "pytest_asyncio"},

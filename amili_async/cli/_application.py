@@ -14,6 +14,7 @@ from amili_async.cli._cases import cases
 from amili_async.cli._client_context import GlobalOptions, global_options
 from amili_async.cli._create import corrections, create_invoices, payments
 from amili_async.cli._docs import docs
+from amili_async.cli._export import export
 from amili_async.cli._invoices import invoices
 from amili_async.cli._probe import probe
 from amili_async.cli._report import report, status
@@ -44,6 +45,7 @@ for group, name in (
     app.add_typer(group, name=name)
 app.command()(status)
 app.command()(report)
+app.command()(export)
 app.command()(token)
 app.command()(probe)
 app.command()(routes)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from amili_async.sync._report import Counts, Failure, HeldOrganization, Progress, Restart, SyncReport
     from amili_async.sync._sql.changes import Change, changes
     from amili_async.sync._sql.deduplication import SqlDeduplicationStore
+    from amili_async.sync._sql.files import export
     from amili_async.sync._sql.store import SqlStore
     from amili_async.sync._store import (
         Absences,
@@ -59,6 +60,7 @@ _MODULES = {
     "SyncReport": "_report",
     "WriteResult": "_store",
     "changes": "_sql.changes",
+    "export": "_sql.files",
     "sync": "_engine",
     "sync_on_dask": "_dask.scheduler",
 }
@@ -87,6 +89,7 @@ __all__ = [
     "SyncReport",
     "WriteResult",
     "changes",
+    "export",
     "sync",
     "sync_on_dask",
 ]

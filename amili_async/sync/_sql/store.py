@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -22,7 +22,7 @@ from amili_async.sync._sql.urls import database
 from amili_async.sync._store import Absences, InvalidValueError, LeaseConflict, PageWrite, RunSummary, WriteResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import AsyncGenerator, Callable, Iterable
     from datetime import datetime
     from pathlib import Path
     from types import TracebackType
@@ -192,6 +192,22 @@ class SqlStore:
                 self.runs.end(connection, run, summary)
 
         await self._run(work)
+
+    async def arrow(
+        self, table: str, *, organization_id: str | None = None, since: datetime | None = None
+    ) -> AsyncGenerator[Any, None]:
+        """Iterate over a table as ``pyarrow.RecordBatch`` es, typed: moments in UTC, days, amounts as decimal numbers.
+
+        Tables and filters are those of `export`. Needs the extra ``arrow``.
+        """
+        from amili_async.sync._sql.arrow import arrow_schema, record_batch  # noqa: PLC0415  # of an extra
+        from amili_async.sync._sql.exports import Export, Filter  # noqa: PLC0415  # a circle otherwise
+
+        exported = Export(self, table, Filter(organization_id, since))
+        arrow = arrow_schema(exported.columns)
+        yield record_batch((), exported.columns, arrow)
+        async for _, rows in exported.chunks():
+            yield record_batch(rows, exported.columns, arrow)
 
     async def count(self, resource: str) -> int:
         """Return how many rows of a resource the store holds, of all organizations."""

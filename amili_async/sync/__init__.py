@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from amili_async.sync._sql.changes import Change, changes
     from amili_async.sync._sql.deduplication import SqlDeduplicationStore
     from amili_async.sync._sql.files import export
+    from amili_async.sync._sql.purging import Purged, purge
     from amili_async.sync._sql.store import SqlStore
     from amili_async.sync._store import (
         Absences,
@@ -49,6 +50,7 @@ _MODULES = {
     "LeaseConflict": "_store",
     "PageWrite": "_store",
     "Progress": "_report",
+    "Purged": "_sql.purging",
     "ReconcilingStore": "_store",
     "Restart": "_report",
     "Row": "_store",
@@ -61,6 +63,7 @@ _MODULES = {
     "WriteResult": "_store",
     "changes": "_sql.changes",
     "export": "_sql.files",
+    "purge": "_sql.purging",
     "sync": "_engine",
     "sync_on_dask": "_dask.scheduler",
 }
@@ -78,6 +81,7 @@ __all__ = [
     "LeaseConflict",
     "PageWrite",
     "Progress",
+    "Purged",
     "ReconcilingStore",
     "Restart",
     "Row",
@@ -90,6 +94,7 @@ __all__ = [
     "WriteResult",
     "changes",
     "export",
+    "purge",
     "sync",
     "sync_on_dask",
 ]

@@ -15,7 +15,7 @@ from amili_async import _clock as clock
 from amili_async.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     import sqlalchemy as sa
     from sqlalchemy.engine import Dialect
@@ -111,6 +111,10 @@ class Database(ABC):
     @abstractmethod
     def _waits_for(self) -> str | None:
         """Return what a transaction waits for that has not ended, where it waits at all."""
+
+    @abstractmethod
+    async def clear(self, tables: Sequence[str], /) -> None:
+        """Leave nothing of deleted rows where this can be had: in the file of SQLite and its log."""
 
     @abstractmethod
     async def close(self) -> None:

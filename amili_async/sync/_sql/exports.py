@@ -98,12 +98,13 @@ TABLES = {
 }
 """What can be exported, by its name."""
 
-_MOMENTS = {
+MOMENTS = {
     "batches": "created_at",
     "invoices": "created_at",
     "cases": "registered_at",
     "settlements": "settlement_date",
 }
+"""The column that says when a row came to be."""
 
 
 class Export:
@@ -183,7 +184,7 @@ class Export:
         if organization_id is not None:
             rows = rows.where(lists.c.organization_id == organization_id)
         if since is not None:
-            moment = self._rows.c[_MOMENTS[self._table.resource]]
+            moment = self._rows.c[MOMENTS[self._table.resource]]
             values = values_for(self._store.database.dialect)
             first = values.day(since) if _kind(moment) == "day" else values.moment(since)
             rows = rows.where(sa.or_(moment.is_(None), moment >= first))

@@ -20,7 +20,7 @@ from amili_async.sync._sql.database import (
 from amili_async.sync._store import InvalidValueError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import sqlalchemy as sa
     from sqlalchemy.engine import Dialect
@@ -94,6 +94,16 @@ class PostgreSQL(Database):
 
     def _waits_for(self) -> str:
         return f"PostgreSQL has not answered for {TELL_AFTER:g} seconds: it is busy, or another session holds a lock"
+
+    async def clear(self, tables: Sequence[str], /) -> None:
+        """Give the space of deleted rows to new ones."""
+        try:
+            async with self._engine.connect() as connection:
+                alone = await connection.execution_options(isolation_level="AUTOCOMMIT")
+                for table in tables:
+                    await alone.exec_driver_sql(f"VACUUM {table}")
+        except (DBAPIError, OSError) as error:
+            raise self._failure(error) from None
 
     async def close(self) -> None:
         """Close all connections."""

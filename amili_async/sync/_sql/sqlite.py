@@ -14,18 +14,18 @@ import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from amili_async.errors import StoreError
-from amili_async.sync._sql.database import TELL_AFTER, Database, blames_a_value
+from amili_async.sync._sql.database import TELL_AFTER, Database, blames_a_value, logger
 from amili_async.sync._store import InvalidValueError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy.engine import URL, Dialect
 
@@ -102,6 +102,23 @@ class SQLite(Database):
         if since is None or time.monotonic() - since < TELL_AFTER / 2:
             return None  # in line behind a transaction of ours, or in the middle of its own
         return f"another program is writing to {self._file}"
+
+    async def clear(self, tables: Sequence[str], /) -> None:
+        """Write the file anew without free pages, and empty its log."""
+        del tables  # all of the file is written anew
+        await asyncio.get_running_loop().run_in_executor(self._writer, self._vacuum)
+
+    def _vacuum(self) -> None:
+        try:
+            with self._engine.connect() as connection:
+                driver: Any = connection.connection.driver_connection
+                driver.rollback()  # connecting has begun a transaction, and none may be open
+                driver.execute("VACUUM").close()
+                [(busy, *_)] = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except (DBAPIError, sqlite3.Error) as error:
+            raise StoreError(f"what was erased is still in free pages: {_sentence(str(error))}") from None
+        if busy:
+            logger.warning("another program reads %s, so its log still holds what was erased; purge again", self._file)
 
     async def close(self) -> None:
         """Close the connection, after what is under way."""

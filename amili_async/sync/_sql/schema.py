@@ -348,5 +348,4 @@ webhook_dead_letters = sa.Table(
 ROW_TABLES = {"batches": batches, "invoices": invoices, "cases": cases, "settlements": settlements}
 """The table of each resource's rows."""
 
-sa.Index("batch_rows_by_moment", batches.c.list_key, batches.c.created_at)
 sa.Index("batch_entry_rows_by_number", batch_entries.c.invoice_number)

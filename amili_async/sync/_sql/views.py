@@ -16,10 +16,16 @@ from amili_async.sync._sql.schema import (
     case_invoices,
     cases,
     debtors,
+    drift,
+    gates,
     invoices,
     lists,
     quarantine,
+    runs,
+    schema,
     settlements,
+    webhook_dead_letters,
+    webhook_deliveries,
 )
 
 if TYPE_CHECKING:
@@ -227,3 +233,21 @@ VIEWS = (
     ),
 )
 """In the order in which they are documented."""
+
+
+_TABLES = (lists, runs, drift, webhook_deliveries, webhook_dead_letters, gates, schema)
+"""What is read as it is."""
+
+
+def documented() -> str:
+    """Return every view, and every table that has none, column by column, as the documentation shows them."""
+    parts = [(view.name, view.comment, view.columns) for view in VIEWS]
+    parts += [
+        (table.name, str(table.comment), {column.name: str(column.comment) for column in table.columns})
+        for table in _TABLES
+    ]
+    return "\n\n".join(
+        f"**`{name}`**: {comment}\n\n| column | what it holds |\n| --- | --- |\n"
+        + "\n".join(f"| `{column}` | {told} |" for column, told in columns.items())
+        for name, comment, columns in parts
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from amili_async import Case, decode
 from amili_async.sync import Checkpoint, PageWrite, Row, SqlStore
 from amili_async.sync._sql.schema import metadata
-from amili_async.sync._sql.views import VIEWS
+from amili_async.sync._sql.views import VIEWS, documented
 from tests.support.rows import batch, held, portion
 
 if TYPE_CHECKING:
@@ -131,3 +132,10 @@ async def test_nothing_known_is_no_amount(url: str) -> None:
     [(*_, total), _] = await owed(url, case(1, ["null"]))
 
     assert total is None
+
+
+def test_the_page_on_the_store_shows_every_column_as_the_schema_tells_it() -> None:
+    page = (Path(__file__).parents[3] / "amili_async/sync/store.md").read_text("utf-8")
+    shown = page.partition("<!-- tables -->\n")[2].partition("\n<!-- /tables -->")[0]
+
+    assert shown == documented(), "print(documented()) is what should stand there"

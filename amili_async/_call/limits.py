@@ -96,6 +96,8 @@ class Limits:
         self._rings = 0.0
         self._gap: float | None = None
         """Seconds between two that set off from the gate, where no pace spreads them."""
+        self._spread = 0
+        """How many of those who waited at the gate have yet to set off: whoever came later is not spread."""
         self._next = 0.0
         """When the next of them sets off."""
         self._held = 0.0
@@ -180,6 +182,9 @@ class Limits:
                 pace.sent(self._clock.monotonic())
         if self._gap is not None:
             self._next = self._clock.monotonic() + self._gap
+            self._spread -= 1
+            if self._spread <= 0:
+                self._gap = None
 
     def _serve(self) -> None:
         """Let all go whose turn it is, and look again when the next one's may have come."""
@@ -230,6 +235,7 @@ class Limits:
         self._alarm = None
         if at_the_gate and not self.gate.remaining() and self.rate is None:
             waiting = sum(not turn.done() for queue in (self._again, self._new) for turn in queue)
-            self._gap = min(seconds, GATE_JITTER) / max(1, waiting)
+            self._spread = max(1, waiting)
+            self._gap = min(seconds, GATE_JITTER) / self._spread
             self._next = self._clock.monotonic() + self._jitter(self._gap)
         self._serve()

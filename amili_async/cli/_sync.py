@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from contextlib import asynccontextmanager
@@ -116,6 +117,8 @@ def sync(
     async def on_cluster(address: str) -> int:
         from amili_async.sync import SqlStore, sync_on_dask  # noqa: PLC0415  # the other commands start without it
 
+        # What it has to say of a lost scheduler is pages long, and the error says it in one line.
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
         with shown_progress() as update:
             report = await sync_on_dask(
                 address,

@@ -47,11 +47,12 @@ class RunRecord:
         await self._end(run, report(), None)
 
     async def _end(self, run: str, report: SyncReport, error: BaseException | None) -> None:
-        outcome = _outcome(report, error)
+        outcome = outcome_of(report, error)
         await self._store.end_run(run, RunSummary(outcome=outcome, report=report, drift=tuple(self._drift)))
 
 
-def _outcome(report: SyncReport, error: BaseException | None) -> str:
+def outcome_of(report: SyncReport, error: BaseException | None) -> str:
+    """Return how a run ended, in a word."""
     if error is not None:
         return "interrupted" if isinstance(error, asyncio.CancelledError) else type(error).__name__
     if report.stopped:

@@ -146,6 +146,22 @@ def test_once_the_queue_is_empty_nobody_is_spread_any_more() -> None:
 # -- slots
 
 
+def test_a_queue_that_never_empties_is_spread_once_and_not_for_ever() -> None:
+    async def main(clock: VirtualClock) -> float:
+        limits = Limits(clock, concurrency=2, jitter=no_jitter)
+        limits.gate.close(4.0)
+
+        async def worker() -> None:
+            for _ in range(100):
+                await through(limits, clock, work=0.05)
+
+        await asyncio.gather(*(worker() for _ in range(4)))
+        return clock.monotonic() - START
+
+    # Two at a time, 50 ms each: ten seconds of work behind four of waiting, and the spreading of those who waited.
+    assert run(main) < 4.0 + 10.0 + 2 * GATE_JITTER
+
+
 def test_slots_are_taken_in_the_order_of_coming() -> None:
     async def main(clock: VirtualClock) -> list[float]:
         limits = Limits(clock, concurrency=1)

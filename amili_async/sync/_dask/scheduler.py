@@ -12,7 +12,7 @@ import pickle
 import uuid
 from collections import deque
 from collections.abc import AsyncIterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 from importlib import import_module
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -30,15 +30,18 @@ from amili_async.errors import (
     UnauthorizedError,
 )
 from amili_async.sync._arguments import at_least_one, beginning, checked_resources, part, span
+from amili_async.sync._dask.cluster import LOST, Cluster, connected
 from amili_async.sync._dask.shards import shards as cut
 from amili_async.sync._dask.signals import Signals
 from amili_async.sync._dask.worker import Shard, pickle_errors_our_way, topic, work
 from amili_async.sync._engine import INTERVAL, WEEK
 from amili_async.sync._reconciliation import MAX_GONE
 from amili_async.sync._report import Failure, Progress, SyncReport
+from amili_async.sync._run_record import outcome_of
 from amili_async.sync._sql.schema import lists
 from amili_async.sync._sql.store import SqlStore
 from amili_async.sync._sql.urls import parsed_url
+from amili_async.sync._store import RunSummary
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
@@ -53,10 +56,7 @@ TRIES = 3
 PATIENCE_TO_STOP = 15.0
 """Seconds that workers get to end their pages in when the run is interrupted."""
 
-LOCAL = "local:"
-"""What an address begins with that stands for so many processes of this machine: ``local:4``."""
-
-# Typed in parts only; what is used of it is a cluster, a client, futures and two errors.
+# Typed in parts only; what is used of it here are two errors.
 _distributed: Any = import_module("distributed")
 _KilledWorkerError: type[Exception] = _distributed.KilledWorker
 _LostError: type[Exception] = _distributed.CancelledError
@@ -64,8 +64,8 @@ _LostError: type[Exception] = _distributed.CancelledError
 pickle_errors_our_way()
 
 _MADE_ON_THE_WORKER = frozenset({"session", "hooks", "concurrency"})
-LOOK_FOR_WORKERS = 30.0
-"""Seconds that a scheduler gets to answer, and to have a worker."""
+FIRST_WORKER = 300.0
+"""Seconds that a cluster gets to have a worker, counted from when it has work: some start none before."""
 
 
 async def sync_on_dask(
@@ -139,18 +139,38 @@ async def sync_on_dask(
     names = list(dict.fromkeys([name async for name in _each(organization_ids)]))
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(SqlStore(store_url, run=pattern.run))
-        client = await stack.enter_async_context(_connected(cluster_or_address))
-        places = min(await _places(client), concurrency)
+        cluster = await stack.enter_async_context(connected(cluster_or_address))
+        places = min(await cluster.places(), concurrency)
         groups = cut(names, await _seconds(store, pattern.resources), places=places, count=shards)
-        run = _Run(client, pattern, groups, Signals(store, pattern.run))
-        return await run.run(on_progress)
+        run = _Run(cluster, pattern, groups, Signals(store, pattern.run))
+        record = await store.database.run(lambda connection: store.runs.begin(connection, pattern.resources))
+        try:
+            report = await run.run(on_progress)
+        except BaseException as error:
+            with suppress(StoreError):
+                await _keep(store, record, run.report(), error)
+            raise
+        await _keep(store, record, report, None)
+        return report
+
+
+async def _keep(store: SqlStore, record: str, report: SyncReport, error: BaseException | None) -> None:
+    """Keep the run of all workers together; their drift they have kept themselves."""
+    summary = RunSummary(outcome=outcome_of(report, error), report=report)
+    await store.database.run(lambda connection: store.runs.end(connection, record, summary))
 
 
 class _Run:
     """One call of `sync_on_dask`."""
 
-    def __init__(self, client: Any, pattern: Shard, groups: list[tuple[str, ...]], signals: Signals) -> None:
-        self._client = client
+    def __init__(self, cluster: Cluster, pattern: Shard, groups: list[tuple[str, ...]], signals: Signals) -> None:
+        self._cluster = cluster
+        self._client = cluster.client
+        self._workers: dict[int, str] = {}
+        """The worker that last told how far each shard is."""
+        self._stopped = False
+        self._nobody = False
+        """Whether there is no worker that could be at any shard."""
         self._pattern = pattern
         self._signals = signals
         self._waiting = deque(enumerate(groups))
@@ -170,7 +190,7 @@ class _Run:
         self._client.subscribe_topic(name, self._hear)
         telling = asyncio.create_task(self._tell(on_progress)) if on_progress else None
         try:
-            stopped = await self._work()
+            self._stopped = await self._work()
         finally:
             if telling is not None:
                 telling.cancel()
@@ -178,16 +198,22 @@ class _Run:
             self._client.unsubscribe_topic(name)
         if on_progress:
             on_progress(self._merged())
-        report = SyncReport.merged(self._reports, monotonic() - self._begun)
+        report = self.report()
         if self._unauthorized is not None and not report.total.pages:
             raise self._unauthorized
-        return replace(report, stopped=report.stopped or stopped)
+        return report
+
+    def report(self) -> SyncReport:
+        """Return what the shards that have ended did."""
+        report = SyncReport.merged(self._reports, monotonic() - self._begun)
+        return replace(report, stopped=report.stopped or self._stopped)
 
     async def _work(self) -> bool:
         """Keep every place busy until no shard is left; return whether too many organizations failed before that."""
         while self._waiting or self._running:
             await self._fill()
-            done, _ = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(self._running, timeout=INTERVAL, return_when=asyncio.FIRST_COMPLETED)
+            await self._look_for_workers()
             for task in done:
                 number = self._running.pop(task)
                 del self._shares[number]
@@ -197,10 +223,13 @@ class _Run:
         return False
 
     async def _fill(self) -> None:
-        """Hand out shards, each with its part of the concurrency that is free."""
+        """Hand out shards, each with its part of the concurrency that is free.
+
+        As many as there are places; to a cluster that grows with its work as many as it may have, or it would not grow.
+        """
         if not self._waiting:
             return
-        places = min(await _places(self._client), self._pattern.concurrency)
+        places = min(await self._cluster.places(), self._pattern.concurrency)
         while self._waiting and len(self._running) < places:
             free = self._pattern.concurrency - sum(self._shares.values())
             share = max(1, free // min(places - len(self._running), len(self._waiting)))
@@ -223,7 +252,7 @@ class _Run:
         try:
             report: SyncReport = await future
         except _LostError as error:
-            raise ClusterError("the Dask cluster was lost; run again, and it goes on from where it stood") from error
+            raise ClusterError(LOST) from error
         return report
 
     def _take(self, number: int, task: asyncio.Task[SyncReport]) -> None:
@@ -236,15 +265,21 @@ class _Run:
             self._unauthorized = self._unauthorized or error
             self._fail(number, error)
         elif _ends_all(error):
-            raise error
+            raise _with_worker(error, self._workers.get(number))
         elif not isinstance(error, _KilledWorkerError) and self._tries[number] < TRIES:
             self._waiting.append((number, self._organizations[number]))
         else:
             self._fail(number, error)
 
     def _fail(self, number: int, error: BaseException) -> None:
-        failed = tuple(_failure(name, self._pattern.resources[0], error) for name in self._organizations[number])
+        worker, resource = self._worker_of(number, error), self._pattern.resources[0]
+        failed = tuple(_failure(name, resource, error, worker) for name in self._organizations[number])
         self._conclude(number, SyncReport(failures=failed))
+
+    def _worker_of(self, number: int, error: BaseException) -> str | None:
+        """Return the address of the worker that a shard was on when it failed, as far as it is known."""
+        last = getattr(error, "last_worker", None)  # Dask's, where a worker was killed
+        return getattr(last, "address", None) or self._workers.get(number)
 
     def _conclude(self, number: int, report: SyncReport) -> None:
         self._reports.append(report)
@@ -262,17 +297,29 @@ class _Run:
             return
         with suppress(StoreError):  # a store that is out of reach stops them by itself
             await self._signals.stop()
-        await asyncio.wait(self._running, timeout=PATIENCE_TO_STOP)
+        await asyncio.wait(self._running, timeout=0 if self._nobody else PATIENCE_TO_STOP)
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
         with suppress(StoreError):
             await self._signals.forget()
 
+    async def _look_for_workers(self) -> None:
+        """Wait for the first worker for a while only.
+
+        Raises:
+            ClusterError: there is none.
+        """
+        waited = monotonic() - self._begun > FIRST_WORKER and not self._told and not self._reports
+        if waited and not await self._cluster.workers():
+            self._nobody = True
+            raise ClusterError(f"the Dask cluster has work, and had no worker for {FIRST_WORKER:g} seconds")
+
     def _hear(self, event: tuple[float, dict[str, Any]]) -> None:
         """Note how far a worker says it is."""
         _, said = event
         self._told[said["shard"]] = Progress(**said["progress"])
+        self._workers[said["shard"]] = said["worker"]
 
     async def _tell(self, on_progress: OnProgress) -> None:
         while True:
@@ -322,11 +369,21 @@ def _concluded(report: SyncReport) -> Progress:
     )
 
 
-def _failure(organization_id: str, resource: str, error: BaseException) -> Failure:
+def _failure(organization_id: str, resource: str, error: BaseException, worker: str | None) -> Failure:
     """Return the failure of an organization whose shard failed as a whole."""
     told = "its shard killed every worker that took it" if isinstance(error, _KilledWorkerError) else "its shard failed"
     message = str(error) if isinstance(error, AmiliError) else f"{told}, {TRIES} times and more"
-    return Failure(organization_id=organization_id, resource=resource, error=type(error).__name__, message=message)
+    where = f" (last on worker {worker})" if worker else ""
+    return Failure(
+        organization_id=organization_id, resource=resource, error=type(error).__name__, message=f"{message}{where}"
+    )
+
+
+def _with_worker(error: BaseException, worker: str | None) -> BaseException:
+    """Return an error that says on which worker it was raised: its environment is the one to look at."""
+    if isinstance(error, AmiliError) and worker:
+        error.message = f"{error.message} (on worker {worker})"
+    return error
 
 
 def _ends_all(error: BaseException) -> bool:
@@ -387,55 +444,3 @@ async def _seconds(store: SqlStore, resources: tuple[str, ...]) -> dict[str, flo
     )
     rows = await store.database.run(lambda connection: list(connection.execute(took)))
     return {str(name): float(seconds) for name, seconds in rows}
-
-
-async def _places(client: Any) -> int:
-    """Return how many shards the workers can be at, at once."""
-    threads: dict[str, int] = await client.nthreads()
-    return max(1, sum(threads.values()))
-
-
-@asynccontextmanager
-async def _connected(cluster_or_address: object) -> AsyncGenerator[Any, None]:
-    """Connect to a cluster that has a worker; one made for this run is closed with it.
-
-    Raises:
-        ConfigurationError: what was given names no cluster.
-        ClusterError: it cannot be reached, or has no workers.
-    """
-    async with AsyncExitStack() as stack:
-        target = cluster_or_address
-        if isinstance(target, str) and target.startswith(LOCAL):
-            local = _distributed.LocalCluster(
-                n_workers=_count(target),
-                threads_per_worker=1,
-                processes=True,
-                asynchronous=True,
-                dashboard_address="127.0.0.1:0",
-            )
-            target = await stack.enter_async_context(local)
-        address = target if isinstance(target, str) else getattr(target, "scheduler_address", None)
-        if not isinstance(address, str) or "://" not in address:
-            raise ConfigurationError(
-                "the cluster must be a Dask cluster, a scheduler's address such as tcp://scheduler:8786, or local:4"
-            )
-        try:
-            client = _distributed.Client(
-                address,
-                asynchronous=True,
-                set_as_default=False,
-                security=getattr(target, "security", None),
-                timeout=LOOK_FOR_WORKERS,
-            )
-            yield_to = await stack.enter_async_context(client)
-            await yield_to.wait_for_workers(1, timeout=LOOK_FOR_WORKERS)
-        except OSError as error:
-            raise ClusterError(f"the Dask cluster at {address} cannot be reached, or has no workers") from error
-        yield yield_to
-
-
-def _count(address: str) -> int:
-    text = address.removeprefix(LOCAL)
-    if not text.isdecimal() or int(text) < 1:
-        raise ConfigurationError(f"{address!r} must name how many processes, such as local:4")
-    return int(text)

@@ -69,7 +69,8 @@ def work(shard: Shard) -> SyncReport:
     worker = get_worker()
 
     def tell(progress: Progress) -> None:
-        worker.log_event(topic(shard.run), {"shard": shard.number, "progress": msgspec.to_builtins(progress)})
+        said = {"shard": shard.number, "worker": worker.address, "progress": msgspec.to_builtins(progress)}
+        worker.log_event(topic(shard.run), said)
 
     return asyncio.run(synced(shard, tell))
 

@@ -8,6 +8,7 @@ import pickle
 import signal
 import sys
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +23,20 @@ from amili_async._clock import SystemClock
 from amili_async.events import GateClosed
 from amili_async.sandbox import Fault, Sandbox
 from amili_async.sync import SqlStore, sync_on_dask
+from amili_async.sync._dask import cluster as cluster_module
 from amili_async.sync._dask import scheduler as dask
+from amili_async.sync._dask.cluster import connected
 from amili_async.sync._dask.signals import Signals
 from amili_async.sync._dask.worker import Shard
+from tests.support.rows import held
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator
 
     from amili_async.sync import Progress, SyncReport
+
+
+distributed: Any = import_module("distributed")  # typed in parts only
 
 
 def set_worker_environment(patch: pytest.MonkeyPatch) -> None:
@@ -253,17 +260,132 @@ async def test_interrupted_it_leaves_whole_pages_and_the_next_run_goes_on(cluste
 @pytest.mark.dask
 @pytest.mark.postgres
 async def test_a_429_that_one_worker_meets_holds_the_others_back(cluster: Any, postgresql_url: str) -> None:
-    with Sandbox(organizations=8, batches=2000, seed=1, latency=0.02) as sandbox:
-        sandbox.faults.add(Fault("batches.list", status=429, retry_after=4, count=1, skip=20))
+    # Work that outlasts the pause by far: 400 pages, some 80 a second.
+    with Sandbox(organizations=8, batches=1000, page_size=20, entries=0, seed=1, latency=0.05) as sandbox:
+        sandbox.faults.add(Fault("batches.list", status=429, retry_after=4, count=1, skip=60))
+        # Without a learnt rate, which would make up for a worker that does not hear of the pause.
         report = await sync_on_dask(
-            cluster, sandbox.organization_ids, postgresql_url, client_options=options(sandbox), shards=2, concurrency=4
+            cluster,
+            sandbox.organization_ids,
+            postgresql_url,
+            client_options=options(sandbox, rate=None),
+            shards=2,
+            concurrency=4,
         )
         assert report.ok
         (refused,) = [request for request in sandbox.requests if request.status == 429]
         assert refused.ended is not None
         told, opens = refused.ended + 2.0, refused.ended + 4.0  # they look at the store twice a second
-        assert [request for request in sandbox.requests.of("batches.list") if told < request.started < opens] == []
+        lists = sandbox.requests.of("batches.list")
+        assert [request for request in lists if told < request.started < opens] == []
+
+        def asked(*, before: bool) -> set[int]:
+            """Return whose lists were asked for: each shard has half of the organizations."""
+            return {
+                sandbox.organization_ids.index(name)
+                for request in lists
+                for name in sandbox.organization_ids
+                if name in request.path and (request.started < refused.started) == before
+            }
+
+        # Both were at it before, and had more to do after.
+        assert len(asked(before=True)) > 1
+        assert len(asked(before=False)) > 4
+        assert sum(request.started >= opens for request in lists) > 100
         assert report.waited >= 4
+
+
+@pytest.mark.dask
+@pytest.mark.postgres
+async def test_a_cluster_over_tls_is_used_with_its_own_certificates(
+    cluster: Any, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del cluster  # its environment is
+    with Sandbox(organizations=2, batches=10, seed=1) as sandbox:
+        monkeypatch.setenv("AMILI_CLIENT_ID", sandbox.credentials.client_id)
+        monkeypatch.setenv("AMILI_CLIENT_SECRET", sandbox.credentials.client_secret)
+        security = distributed.Security.temporary()
+        async with distributed.LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            processes=True,
+            asynchronous=True,
+            dashboard_address=None,
+            protocol="tls://",
+            security=security,
+        ) as encrypted:
+            assert encrypted.scheduler_address.startswith("tls://")
+            report = await sync_on_dask(
+                encrypted, sandbox.organization_ids, postgresql_url, client_options=options(sandbox)
+            )
+    assert report.ok
+    assert report.total.new == 20
+
+
+@pytest.mark.dask
+async def test_processes_of_this_machine_take_nobody_without_their_certificate() -> None:
+    async with connected("local:1") as cluster:
+        address = cluster.client.scheduler.address
+        assert address.startswith("tls://127.0.0.1:")
+        with pytest.raises(OSError, match=r"(?i)timed out|tls|ssl|reset"):
+            await distributed.Client(address.replace("tls://", "tcp://"), asynchronous=True, timeout=1)
+
+
+@pytest.mark.dask
+@pytest.mark.postgres
+async def test_a_cluster_that_starts_with_no_worker_grows_with_the_work(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Sandbox(organizations=6, batches=300, page_size=10, entries=0, seed=1, latency=0.05) as sandbox:
+        monkeypatch.setenv("AMILI_CLIENT_ID", sandbox.credentials.client_id)
+        monkeypatch.setenv("AMILI_CLIENT_SECRET", sandbox.credentials.client_secret)
+        async with distributed.LocalCluster(
+            n_workers=0, threads_per_worker=1, processes=True, asynchronous=True, dashboard_address=None
+        ) as growing:
+            growing.adapt(minimum=0, maximum=2, interval="200ms", target_duration="1s")
+            most = 0
+
+            def look(_progress: Progress) -> None:
+                nonlocal most
+                most = max(most, len(growing.scheduler.workers))
+
+            report = await sync_on_dask(
+                growing,
+                sandbox.organization_ids,
+                postgresql_url,
+                client_options=options(sandbox),
+                concurrency=4,
+                shards=6,
+                on_progress=look,
+            )
+    assert report.ok
+    assert most == 2
+
+
+@pytest.mark.postgres
+async def test_a_cluster_that_never_has_a_worker_is_told(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask, "FIRST_WORKER", 0.5)
+    async with distributed.LocalCluster(
+        n_workers=0, processes=False, asynchronous=True, dashboard_address=None
+    ) as empty:
+        with pytest.raises(ClusterError, match=r"has work, and had no worker for 0.5 seconds"):
+            await sync_on_dask(empty, ["a"], postgresql_url)
+
+
+@pytest.mark.dask
+@pytest.mark.postgres
+async def test_an_error_says_on_which_worker_and_the_run_is_kept(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMILI_CLIENT_ID", "nobody")
+    monkeypatch.setenv("AMILI_CLIENT_SECRET", "nothing")
+    with (
+        Sandbox(organizations=2, batches=3, seed=1) as sandbox,
+        pytest.raises(TokenError, match=r"\(on worker tls://127\.0\.0\.1:\d+\)"),
+    ):
+        await sync_on_dask("local:1", sandbox.organization_ids, postgresql_url, client_options=options(sandbox))
+    async with SqlStore(postgresql_url) as store:
+        assert await held(store, "runs", "outcome") == [("TokenError",)]
 
 
 @pytest.mark.dask
@@ -389,9 +511,17 @@ async def test_a_store_that_workers_cannot_share_is_refused() -> None:
         await sync_on_dask("local:2", ["a"], "sqlite:///amili.db")
 
 
-async def test_a_password_in_the_url_is_refused_since_it_would_be_seen() -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://amili:hemmelig@127.0.0.1/db",
+        "postgresql://amili@127.0.0.1/db?password=hemmelig",
+        "postgresql://amili@127.0.0.1/db?sslpassword=hemmelig",
+    ],
+)
+async def test_a_password_in_the_url_is_refused_since_it_would_be_seen(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"password.*PGPASSWORD") as caught:
-        await sync_on_dask("local:2", ["a"], "postgresql://amili:hemmelig@127.0.0.1/db")
+        await sync_on_dask("local:2", ["a"], url)
     assert "hemmelig" not in str(caught.value)
 
 
@@ -427,7 +557,7 @@ async def test_what_names_no_cluster_is_refused(postgresql_url: str, target: obj
 
 @pytest.mark.postgres
 async def test_a_cluster_out_of_reach_is_one_clear_error(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dask, "LOOK_FOR_WORKERS", 0.5)
+    monkeypatch.setattr(cluster_module, "SCHEDULER", 0.5)
     with pytest.raises(ClusterError, match="cannot be reached"):
         await sync_on_dask("tcp://127.0.0.1:9", ["a"], postgresql_url)
 

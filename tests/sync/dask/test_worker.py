@@ -42,6 +42,8 @@ def test_a_shard_is_synced_and_its_progress_told_to_the_cluster(
     told: list[tuple[str, dict[str, Any]]] = []
 
     class Worker:
+        address = "tcp://127.0.0.1:1"
+
         def log_event(self, name: str, message: dict[str, Any]) -> None:
             told.append((name, message))
 

@@ -131,8 +131,7 @@ async def _ended(attempt: asyncio.Future[T]) -> None:
             await asyncio.wait({attempt})
         except asyncio.CancelledError:
             continue  # the caller raises the first one
-    if not attempt.cancelled():
-        attempt.exception()  # looked at, or asyncio reports it as never retrieved
+    _ = attempt.cancelled() or attempt.exception()  # looked at, or asyncio reports it as never retrieved
 
 
 _UNFIT = frozenset({"22", "23", "54"})

@@ -90,11 +90,11 @@ class Upsert:
         return str(replacing(table, insert, by=key).compile(dialect=self._dialect))
 
     def run(self, connection: sa.Connection, rows: Iterable[Columns]) -> None:
-        """Write the rows, no key twice; none at all is fine."""
-        if not self._unnested:
+        """Write the rows, at least one and no key twice."""
+        if self._unnested:
+            connection.exec_driver_sql(self._text, tuple(map(list, zip(*rows, strict=True))))
+        else:
             _executemany(connection, self._text, rows)
-        elif columns := tuple(map(list, zip(*rows, strict=True))):
-            connection.exec_driver_sql(self._text, columns)
 
 
 class Append:

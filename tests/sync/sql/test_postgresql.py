@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
+from sqlalchemy.util import await_only
 
 from amili_async._clock import SystemClock, installed
 from amili_async.errors import StoreError
 from amili_async.sync import SqlStore, WriteResult
+from amili_async.sync._sql.schema import webhook_dead_letters
+from amili_async.sync._sql.statements import Append
 from amili_async.sync._sql.urls import database
 from amili_async.sync._store import InvalidValueError
 from tests.support.postgresql import Server, throwaway_postgresql
@@ -167,4 +170,33 @@ async def test_two_that_stand_in_each_others_way_are_both_served(postgresql_url:
 
     counts = await found.run(lambda connection: connection.exec_driver_sql("SELECT count FROM things").scalars().all())
     assert list(counts) == [6, 6]
+    await found.close()
+
+
+async def test_a_session_that_ends_while_rows_are_copied_costs_a_try(postgresql: Server, postgresql_url: str) -> None:
+    clock = HastyClock()
+    with installed(clock):
+        store = SqlStore(postgresql_url)
+    other = await asyncpg.connect(postgresql.url())
+    tries = 0
+    async with store:
+        append = Append(webhook_dead_letters, store.database.dialect, ["key", "body"])
+
+        def copy(connection: sa.Connection) -> int:
+            nonlocal tries
+            tries += 1
+            pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+            if tries == 1:
+                await_only(other.execute("SELECT pg_terminate_backend($1, 5000)", pid))
+            return append.run(connection, [("a", b"b")])
+
+        assert await store.database.run(copy) == 1
+    await other.close()
+    assert tries == 2
+
+
+async def test_a_table_that_cannot_be_cleared_is_told(postgresql_url: str) -> None:
+    found = database(postgresql_url, patience=1)
+    with pytest.raises(StoreError, match=r"its tables were changed .SQLSTATE 42P01"):
+        await found.clear(["nowhere"])
     await found.close()

@@ -50,7 +50,7 @@ from benchmarks.measuring import (
     resident_peak,
 )
 from benchmarks.peers.peer import in_tasks
-from benchmarks.peers.rows import DECODER, Batch, InvoiceSuccess
+from benchmarks.peers.rows import DECODER, Batch, Failed, InvoiceSuccess
 from benchmarks.report import main
 from benchmarks.server import TOKEN, Listing, Server, serving
 from tests.support.postgresql import throwaway_postgresql
@@ -97,6 +97,13 @@ def _batch_columns(
 
 
 def _entry_columns(number: int, batch: Batch) -> Iterator[Columns]:
+    for position, failed in enumerate(batch.failed):
+        if isinstance(failed, Failed):
+            message, reference = failed.message, failed.reference
+        else:
+            message, reference = failed, None
+        raw = msgspec.json.encode(failed).decode()
+        yield (number, "failed", position, None, None, None, None, message, reference, raw)
     for position, entry in enumerate(batch.succeeded):
         key = (number, "succeeded", position)
         if isinstance(entry, InvoiceSuccess):

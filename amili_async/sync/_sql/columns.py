@@ -119,14 +119,16 @@ def entry_columns(batch: Model, values: Values) -> Sequence[Columns]:
         if type(entry) is InvoiceSuccess:
             ids = (entry.invoice_id, entry.invoice_number, entry.case_id)
             entries.append(("succeeded", position, "invoiceSuccess", *ids, None, None, None))
+        elif type(entry) is UnknownEntry:
+            entries.append(("succeeded", position, entry.type, None, None, None, None, None, text(entry.raw)))
         else:
             entries.append(("succeeded", position, *_other(entry), None, None, text(encode(entry))))
     return tuple(entries)
 
 
 def _other(entry: SucceededEntry) -> Columns:
-    """Return the type and the ids of an entry that is not the documented one, as far as it has them."""
-    tag = entry.type if isinstance(entry, UnknownEntry) else type(entry).__struct_config__.tag
+    """Return the type and the ids of an entry that a user has taught, as far as it has them."""
+    tag = type(entry).__struct_config__.tag
     return (tag, *(_text_of(getattr(entry, name, None)) for name in ("invoice_id", "invoice_number", "case_id")))
 
 

@@ -239,7 +239,7 @@ async def test_an_upgrade_that_is_killed_anywhere_leaves_the_older_store_whole(u
     await load(url, 2)
     before = await answers(url)
     killed = 0
-    while (ended := await upgrade(url, 3 + 40 * killed)).returncode == 9:
+    while (ended := await upgrade(url, 3 + 15 * killed)).returncode == 9:
         killed += 1
         assert await answers(url) == before
 

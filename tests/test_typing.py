@@ -158,3 +158,19 @@ async def test_reads_hand_out_the_model_that_was_asked_for(client: AmiliClient, 
     assert_type(batches[0].priority, int | None)
     one = await client.batches.get(organization, batches[0].batch_id, model=MyBatch)
     assert_type(one, MyBatch)
+
+
+async def test_streams_and_waits_hand_out_the_model_that_was_asked_for(client: AmiliClient, organization: str) -> None:
+    assert_type(client.batches.stream([organization], model=MyBatch), Stream[tuple[str, MyBatch]])
+    assert_type(client.invoices.stream([organization], model=MyInvoice), Stream[tuple[str, MyInvoice]])
+    assert_type(client.cases.stream([organization]), Stream[tuple[str, Case]])
+    assert_type(client.settlements.stream([organization]), Stream[tuple[str, Settlement]])
+    accepted = await client.invoices.create(
+        organization, [NewInvoice(invoice_number="1", original_invoice_amount=Decimal(1))]
+    )
+    assert_type(client.batches.watch(accepted), Stream[Batch])
+    assert_type(client.batches.watch(accepted, model=MyBatch), Stream[MyBatch])
+    assert_type(client.batches.wait_all([accepted], model=MyBatch), Stream[MyBatch])
+    done = await client.batches.wait(accepted, model=MyBatch)
+    assert_type(done, MyBatch)
+    assert_type(done.priority, int | None)

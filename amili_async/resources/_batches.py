@@ -175,7 +175,8 @@ class Batches(Resource):
         page_size: int | None = None,
         sort: SortDirection | str | None = None,
         on_invalid: OnInvalid | None = None,
-    ) -> Stream[tuple[str, Batch]]:
+        model: type[BatchT] | None = None,
+    ) -> Stream[tuple[str, BatchT]]:
         """Return a stream of ``(organization_id, batch)`` from many organizations, ``concurrency`` walked at once.
 
         Within an organization the order is the server's, between them it is that of arrival. At most two pages of
@@ -190,7 +191,7 @@ class Batches(Resource):
         return self._stream(
             "batches.list",
             organization_ids,
-            row_type=Batch,
+            row_type=model_of(model, Batch),
             query=query,
             concurrency=concurrency,
             on_invalid=on_invalid,
@@ -202,7 +203,8 @@ class Batches(Resource):
         *,
         organization_id: Identifier | None = None,
         deadline: float | None = 300.0,
-    ) -> Batch:
+        model: type[BatchT] | None = None,
+    ) -> BatchT:
         """Return a batch once it is final, whatever its outcome: look at ``batch.state``.
 
         Polls with growing pauses. A 404 counts as "not there yet" for the first half minute, a state that this version
@@ -214,6 +216,7 @@ class Batches(Resource):
             organization_id: whose batch; an `Accepted` knows. Without one, and where the server knows no such batch or
                 no such route (404, 405, 410, 501), the legacy `get_by_id` is asked: older servers have no other.
             deadline: seconds in all; ``None`` for no limit.
+            model: a subclass of `Batch` with further members, to read the batch as.
 
         Raises:
             InvalidArgumentError: an argument that cannot be right.
@@ -222,7 +225,7 @@ class Batches(Resource):
             APIError: refused; TokenError where the credentials were.
             DecodeError: an answer is not a batch; its bytes are on the error.
         """
-        changes = self.watch(batch, organization_id=organization_id, deadline=deadline)
+        changes = self.watch(batch, organization_id=organization_id, deadline=deadline, model=model)
         latest = await anext(changes)
         async for changed in changes:
             latest = changed
@@ -234,7 +237,8 @@ class Batches(Resource):
         *,
         organization_id: Identifier | None = None,
         deadline: float | None = 300.0,
-    ) -> Stream[Batch]:
+        model: type[BatchT] | None = None,
+    ) -> Stream[BatchT]:
         """Return a stream of a batch, anew each time that it has changed, ending with the final one.
 
         Arguments and errors are those of `wait`.
@@ -246,23 +250,24 @@ class Batches(Resource):
         """
         batch_id, owner = batch_and_organization(batch, organization_id)
         limit = None if deadline is None else seconds(deadline, "deadline")
+        kind = model_of(model, Batch)
         options = self._caller.options
         by_id_alone = owner is None
 
-        async def read(remaining: float | None) -> Batch:
+        async def read(remaining: float | None) -> BatchT:
             nonlocal by_id_alone
             limits = [each for each in (remaining, options.deadline) if each is not None]
             caller = self._caller.with_options(msgspec.structs.replace(options, deadline=min(limits, default=None)))
             unknown: APIError | None = None
             if not by_id_alone:
                 try:
-                    return await caller.get("batches.get", owner, batch_id, type=Batch)
+                    return await caller.get("batches.get", owner, batch_id, type=kind)
                 except APIError as error:
                     if not is_unknown_here(error):
                         raise
                     unknown = error
             try:
-                found = await caller.get("batches.get_by_id", batch_id, type=Batch)
+                found = await caller.get("batches.get_by_id", batch_id, type=kind)
             except APIError as error:
                 if unknown is None or not is_unknown_here(error):
                     raise
@@ -280,7 +285,8 @@ class Batches(Resource):
         *,
         organization_id: Identifier | None = None,
         deadline: float | None = 300.0,
-    ) -> Stream[Batch]:
+        model: type[BatchT] | None = None,
+    ) -> Stream[BatchT]:
         """Return a stream of many batches, each as it becomes final, under one deadline for all of them.
 
         Each is waited for as by `wait`, with its arguments. What fails for one keeps none of the others: it is raised
@@ -295,9 +301,11 @@ class Batches(Resource):
             raise InvalidArgumentError("batches must be several, such as [accepted], not one")
         given = [batch_and_organization(batch, organization_id) for batch in batches]
         limit = None if deadline is None else seconds(deadline, "deadline")
+        kind = model_of(model, Batch)
         # All of them begin when the stream is first asked, and so under one deadline.
         waits = {
-            batch_id: partial(self.wait, batch_id, organization_id=owner, deadline=limit) for batch_id, owner in given
+            batch_id: partial(self.wait, batch_id, organization_id=owner, deadline=limit, model=kind)
+            for batch_id, owner in given
         }
         return Stream("batches.wait_all", all_of(waits))
 

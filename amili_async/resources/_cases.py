@@ -99,7 +99,8 @@ class Cases(WritingResource):
         to_created_at: DateLike | None = None,
         page_size: int | None = None,
         on_invalid: OnInvalid | None = None,
-    ) -> Stream[tuple[str, Case]]:
+        model: type[CaseT] | None = None,
+    ) -> Stream[tuple[str, CaseT]]:
         """Return a stream of ``(organization_id, case)`` from many organizations, as ``batches.stream`` does.
 
         Raises:
@@ -118,7 +119,7 @@ class Cases(WritingResource):
         return self._stream(
             "cases.list",
             organization_ids,
-            row_type=Case,
+            row_type=model_of(model, Case),
             query=query,
             concurrency=concurrency,
             on_invalid=on_invalid,

@@ -197,7 +197,8 @@ class Invoices(WritingResource):
         from_date: DateLike | None = None,
         to_date: DateLike | None = None,
         on_invalid: OnInvalid | None = None,
-    ) -> Stream[tuple[str, Invoice]]:
+        model: type[InvoiceT] | None = None,
+    ) -> Stream[tuple[str, InvoiceT]]:
         """Return a stream of ``(organization_id, invoice)`` from many organizations, as ``batches.stream`` does.
 
         Raises:
@@ -210,7 +211,7 @@ class Invoices(WritingResource):
         return self._stream(
             "invoices.list",
             organization_ids,
-            row_type=Invoice,
+            row_type=model_of(model, Invoice),
             query=query,
             concurrency=concurrency,
             on_invalid=on_invalid,

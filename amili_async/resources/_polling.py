@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import backoff
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from amili_async._clock import Clock
 
+B = TypeVar("B", bound=Batch)
+
 NOT_THERE_YET = 30.0
 """Seconds after the first poll for which a 404 means that the batch is not there yet."""
 
@@ -43,8 +45,8 @@ _UNKNOWN_HERE = frozenset({404, 405, 410, 501})
 
 
 async def watched(
-    read: Callable[[float | None], Awaitable[Batch]], clock: Clock, deadline: float | None
-) -> AsyncGenerator[Batch, None]:
+    read: Callable[[float | None], Awaitable[B]], clock: Clock, deadline: float | None
+) -> AsyncGenerator[B, None]:
     """Yield a batch each time that it has changed, the final one last.
 
     ``read`` is called with the seconds that are left. What passes, such as an outage, is waited out until the deadline.
@@ -59,7 +61,7 @@ async def watched(
     ends = None if deadline is None else begun + seconds(deadline, "deadline")
     last_look = None if deadline is None or ends is None else ends - min(LAST_LOOK, deadline / 4)
     waits = growing_pauses()
-    seen: Batch | None = None
+    seen: B | None = None
     while True:
         problem: AmiliError | None = None
         try:
@@ -102,7 +104,7 @@ def _not_final(seen: Batch | None, deadline: float | None, problem: AmiliError |
     )
 
 
-async def all_of(waits: Mapping[str, Callable[[], Awaitable[Batch]]]) -> AsyncGenerator[Batch, None]:
+async def all_of(waits: Mapping[str, Callable[[], Awaitable[B]]]) -> AsyncGenerator[B, None]:
     """Yield what each wait ends with, as it ends; where some fail, that is told after all others have ended.
 
     Raises:
@@ -110,7 +112,7 @@ async def all_of(waits: Mapping[str, Callable[[], Awaitable[Batch]]]) -> AsyncGe
         AmiliError: of the first wait that failed otherwise.
     """
 
-    async def wait(make: Callable[[], Awaitable[Batch]]) -> Batch:
+    async def wait(make: Callable[[], Awaitable[B]]) -> B:
         return await make()
 
     tasks = {asyncio.create_task(wait(make), name="amili wait"): batch_id for batch_id, make in waits.items()}

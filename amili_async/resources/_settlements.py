@@ -76,7 +76,8 @@ class Settlements(Resource):
         to_date: DateLike | None = None,
         page_size: int | None = None,
         on_invalid: OnInvalid | None = None,
-    ) -> Stream[tuple[str, Settlement]]:
+        model: type[SettlementT] | None = None,
+    ) -> Stream[tuple[str, SettlementT]]:
         """Return a stream of ``(organization_id, settlement)`` from many organizations, as ``batches.stream`` does.
 
         Raises:
@@ -86,7 +87,7 @@ class Settlements(Resource):
         return self._stream(
             "settlements.list",
             organization_ids,
-            row_type=Settlement,
+            row_type=model_of(model, Settlement),
             query=_filters(from_date=from_date, to_date=to_date, page_size=page_size),
             token_name=_TOKEN_NAME,
             concurrency=concurrency,

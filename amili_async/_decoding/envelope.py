@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -36,6 +37,8 @@ class SplitPage(NamedTuple):
 
     summary: Summary | None
     rows: list[msgspec.Raw]
+    extra: Mapping[str, object]
+    """What stands beside the two."""
 
 
 class Envelopes:
@@ -53,13 +56,13 @@ class Envelopes:
         """Return the rows of an answer. ``null`` is taken as none, unless the summary tells of a failure."""
         page = self._many.open(body, note)
         if page.data is not None:
-            return SplitPage(page.summary, page.data)
+            return SplitPage(page.summary, page.data, page.extra)
         status = page.summary.status if page.summary else None
         if status not in {None, "SUCCESS"}:
             raise decode_error(body, msgspec.ValidationError("Expected `array`, got `null` - at `$.data`"))
         if note is not None:
             note("leniency", "$.data", "null taken as an empty list")
-        return SplitPage(page.summary, [])
+        return SplitPage(page.summary, [], page.extra)
 
 
 class _Envelope(Generic[E]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_origin
 
@@ -17,6 +17,7 @@ from amili_async._decoding.shapes import Shapes
 from amili_async.events import Drift, DriftKind, QuarantinedRow
 from amili_async.models import Batch, RawValue, SucceededEntry, Summary
 from amili_async.models._entries import types_by_tag
+from amili_async.models._extra import NOTHING
 
 if TYPE_CHECKING:
     from amili_async._decoding.drift import DriftReporter
@@ -37,6 +38,8 @@ class DecodedPage(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     rows: list[T | QuarantinedRow]
     quarantined: int = 0
     """How many of ``rows`` could not be read."""
+    extra: Mapping[str, object] = NOTHING
+    """What stands beside summary and rows."""
 
 
 class Reader(Generic[T]):
@@ -97,7 +100,7 @@ class Reader(Generic[T]):
         except READING_ERRORS:
             return None
         check_rows(len(page.data), body, self._max_rows)
-        return DecodedPage(summary=page.summary, rows=page.data)
+        return DecodedPage(summary=page.summary, rows=page.data, extra=page.extra)
 
     def page(self, body: bytes | bytearray, drift: DriftSink | None) -> DecodedPage[T]:
         """Return a list, decoded in one pass; row by row where that fails.
@@ -111,7 +114,7 @@ class Reader(Generic[T]):
         split = self.split(body, drift)
         rows = [self.row(raw, index, drift) for index, raw in enumerate(split.rows)]
         quarantined = sum(isinstance(row, QuarantinedRow) for row in rows)
-        return DecodedPage(summary=split.summary, rows=rows, quarantined=quarantined)
+        return DecodedPage(summary=split.summary, rows=rows, quarantined=quarantined, extra=split.extra)
 
     def split(self, body: bytes | bytearray, drift: DriftSink | None = None) -> SplitPage:
         """Return a list as the JSON of its rows, undecoded.

@@ -177,7 +177,7 @@ class ListRows(Rows[list[T]]):
         return rows
 
 
-class _RawPage(msgspec.Struct):
+class _RawPage(msgspec.Struct, forbid_unknown_fields=True):
     data: list[msgspec.Raw]
     summary: Summary | None = None
 

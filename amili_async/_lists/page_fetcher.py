@@ -12,9 +12,10 @@ from msgspec import UNSET, UnsetType
 from amili_async._protocol.requests import Call, encode_query, join, percent
 from amili_async.events import Drift, QuarantinedRow
 from amili_async.models import RawValue
+from amili_async.models._extra import NOTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
 
     from amili_async._call.transport import Transport
     from amili_async._decoding import DriftSink, Reader
@@ -48,18 +49,21 @@ LENIENT = 8
 class FetchedPage(Generic[T]):
     """A page as it came: read whole, or with rows to be decoded in parts."""
 
-    __slots__ = ("body", "items", "rows", "summary")
+    __slots__ = ("body", "extra", "items", "rows", "summary")
 
     def __init__(
         self,
         body: Body,
         summary: Summary | None,
         *,
+        extra: Mapping[str, object] = NOTHING,
         items: Sequence[T] = (),
         rows: Sequence[msgspec.Raw] | None = None,
     ) -> None:
         self.body = body
         self.summary = summary
+        self.extra = extra
+        """What stands beside summary and rows."""
         self.items = items
         """Every row, where all of them could be read in one pass."""
         self.rows = rows
@@ -133,9 +137,9 @@ class PageFetcher(Generic[T]):
         page = self.reader.whole(body, self.drift) if len(body) < LARGE else None
         if page is None:
             split = self.reader.split(body, self.drift)
-            return FetchedPage(body, split.summary, rows=split.rows)
+            return FetchedPage(body, split.summary, extra=split.extra, rows=split.rows)
         items: Any = page.rows  # none of them is quarantined, which no type can say
-        return FetchedPage(body, page.summary, items=items)
+        return FetchedPage(body, page.summary, extra=page.extra, items=items)
 
     @property
     def drift(self) -> DriftSink | None:

@@ -14,13 +14,15 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from amili_async._cursor import Cursor
+from amili_async._decoding.rows import PageBody
 from amili_async._lists.page_fetcher import PART
 from amili_async._lists.prefetcher import Prefetcher
 from amili_async.errors import AmiliError, ConfigurationError, DecodeError, PaginationLoopError, detach
 from amili_async.events import QuarantinedRow
+from amili_async.models import encode
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from amili_async._decoding import Reader
@@ -40,7 +42,7 @@ PAGES_AFTER = 2
 class Page(Generic[T]):
     """One page of a list: at most ``page_size`` rows, in the order of the wire."""
 
-    __slots__ = ("_body", "_reader", "_rows", "cursor", "items", "quarantined", "summary")
+    __slots__ = ("_body", "_reader", "_rows", "cursor", "extra", "items", "quarantined", "summary")
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class Page(Generic[T]):
         items: tuple[T, ...],
         quarantined: tuple[QuarantinedRow, ...],
         summary: Summary | None,
+        extra: Mapping[str, object],
         cursor: Cursor,
         body: Body,
         rows: slice,
@@ -57,6 +60,8 @@ class Page(Generic[T]):
         self.quarantined: tuple[QuarantinedRow, ...] = quarantined
         """The rows that could not be read, with their bytes; empty with ``on_invalid="raise"``."""
         self.summary: Summary | None = summary
+        self.extra: Mapping[str, object] = extra
+        """What Amili sent beside ``summary`` and ``data``, by its names on the wire."""
         self.cursor: Cursor = cursor
         """Points at the start of this page."""
         self._body = body
@@ -77,6 +82,10 @@ class Page(Generic[T]):
     def raw(self) -> bytes:
         """The page's body as received, unpacked."""
         return bytes(self._body)
+
+    def encode(self) -> bytes:
+        """Return the page as Amili writes one: its items and what stands beside them, no quarantined rows."""
+        return encode(PageBody(summary=self.summary, data=[*self.items], extra=self.extra))
 
     def raw_items(self) -> Iterator[msgspec.Raw]:
         """Return each row's JSON as received, in the order of the wire: items and quarantined rows."""
@@ -260,6 +269,7 @@ class Pager(Generic[T]):
             items=tuple(items),
             quarantined=tuple(quarantined),
             summary=loaded.summary,
+            extra=loaded.extra,
             cursor=self.cursor,
             body=loaded.body,
             rows=slice(self._row, end),

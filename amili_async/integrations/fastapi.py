@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import aclosing, asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING, Annotated, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Unpack
 from weakref import WeakSet
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -19,6 +19,7 @@ from msgspec import structs
 from starlette.requests import ClientDisconnect
 
 from amili_async._client import AmiliClient, ClientSettings
+from amili_async._lists.pager import Page
 from amili_async.errors import AmiliError, ConfigurationError
 from amili_async.integrations.json_lines import CONTENT_TYPE as JSON_LINES
 from amili_async.integrations.json_lines import stream_json_lines
@@ -169,7 +170,7 @@ def _log(error: AmiliError, status: int) -> None:
 
 
 class AmiliResponse(Response):
-    """A model, or a sequence of models, as the JSON that Amili itself would send: ``return AmiliResponse(batch)``.
+    """A model, several, or a `Page`, as the JSON that Amili itself would send: ``return AmiliResponse(batch)``.
 
     FastAPI takes no struct as a return annotation, nor one inside another value; annotate the route with this class.
     """
@@ -177,9 +178,12 @@ class AmiliResponse(Response):
     media_type = "application/json"
 
     def __init__(
-        self, model: Model | Sequence[Model], status_code: int = 200, headers: Mapping[str, str] | None = None
+        self,
+        model: Model | Sequence[Model] | Page[Any],
+        status_code: int = 200,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(encode(model), status_code, headers)
+        super().__init__(model.encode() if isinstance(model, Page) else encode(model), status_code, headers)
 
 
 class _BrokenAnswers:

@@ -457,3 +457,21 @@ async def test_what_is_always_there_on_the_wire_is_always_there_in_an_answer(
         assert isinstance(answer["failed"], list)
         shapes.add(frozenset(answer))
     assert len(shapes) == 1
+
+
+async def test_a_page_is_answered_with_all_that_came_around_its_rows(sandbox: Sandbox) -> None:
+    app = FastAPI()
+    sandbox.faults.add("batches.list:unknown-member")
+
+    @app.get("/page")
+    async def page() -> AmiliResponse:
+        async with (
+            AmiliClient(sandbox.issue_token(), base_url=sandbox.base_url) as client,
+            client.batches.list(sandbox.organization_ids[0], page_size=2) as pager,
+        ):
+            return AmiliResponse(await anext(pager.pages()))
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as browser:
+        answered = (await browser.get("/page")).json()
+    assert len(answered["data"]) == 2
+    assert {*answered["summary"]} > {"status", "nextPageToken"}

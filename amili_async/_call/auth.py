@@ -13,14 +13,13 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol, runtime_checkable
 
-import backoff
 import msgspec
 
 from amili_async import _clock as clock
 from amili_async._call.token_cache import TokenCache
 from amili_async._http.failures import own_cause
 from amili_async._protocol.grants import read_grant, sendable
-from amili_async._protocol.retry import RetryPolicy, backoff_delays
+from amili_async._protocol.retry import growing_pauses
 from amili_async.errors import (
     AmiliError,
     ClientClosedError,
@@ -47,9 +46,6 @@ LONGEST_PAUSE = 60.0
 
 LONGEST_ASKED = 120.0
 """Seconds that it is left alone where it asks for more, such as until a date years ahead."""
-
-FRESH = 60.0
-"""Seconds for which a token is new: one that is refused so soon may be refused again, and so may the next."""
 
 TokenSource = Callable[[], Awaitable[str]]
 """An async callable that returns a token."""
@@ -81,7 +77,10 @@ class TokenProvider(Protocol):
         ...
 
     def reject(self, token: str, /) -> None:
-        """Learn that the API refused this token. One that is no longer in use changes nothing."""
+        """Learn that the API refused this token. One that is no longer in use changes nothing.
+
+        It is told where a new token may help: not for each 401 while new ones are refused too.
+        """
         ...
 
 
@@ -108,7 +107,6 @@ class _Held(msgspec.Struct, frozen=True):
     """The token in use and the monotonic seconds that rule its life."""
 
     text: str
-    since: float
     early: float
     due: float
     expires: float
@@ -144,15 +142,12 @@ class ClientCredentials:
         self._cache = None if shared_cache is None else TokenCache(shared_cache)
         self._refused: str | None = None
         """The token that the API refused last, which the cache may still hold."""
-        self._refusals = 0
-        """New tokens in a row that were refused."""
-        self._refusal_pauses = _endpoint_pauses()
         self._clock: Clock | None = None
         self._held: _Held | None = None
         self._renewal: _Renewal | None = None
         self._failure: TokenError | None = None
         self._asks_again = -math.inf
-        self._pauses = _endpoint_pauses()
+        self._pauses = growing_pauses(LONGEST_PAUSE)
 
     @classmethod
     def from_files(
@@ -215,32 +210,14 @@ class ClientCredentials:
                 raise outcome
 
     def reject(self, token: str, /) -> None:
-        """Drop the token if it is the one in hand; a newer one stays.
-
-        A first new token that is refused is replaced at once. Where the next one is refused too, it stays in use for
-        growing pauses: whatever is wrong, asking for a token with each call does not mend it.
-        """
-        held = self._held
-        if held is None or held.text != token or self._clock is None:
-            return
-        now = self._clock.monotonic()
-        if token == self._refused and now < self._asks_again:
-            return  # known already, and left in use
-        self._refused = token
-        if now - held.since >= FRESH:
-            self._refusals, self._refusal_pauses = 0, _endpoint_pauses()
-        self._refusals += 1
-        if self._refusals == 1:
-            self._held = None
-            return
-        # It may be one organization that it is refused for: calls for the others are answered with it.
-        self._asks_again = now + next(self._refusal_pauses)
-        self._held = msgspec.structs.replace(held, early=self._asks_again)
+        """Drop the token if it is the one in hand; a newer one stays."""
+        if self._held is not None and self._held.text == token:
+            self._held, self._refused = None, token
 
     def reopen(self) -> None:
         """Ask the token endpoint at the next call, whatever it asked to wait."""
         self._asks_again, self._failure = -math.inf, None
-        self._pauses = _endpoint_pauses()
+        self._pauses = growing_pauses(LONGEST_PAUSE)
 
     def _changed(self) -> bool:
         """Return whether the files hold other credentials than those that failed."""
@@ -312,10 +289,9 @@ class ClientCredentials:
         return grant.token
 
     def _hold(self, text: str, early: float, due: float, expires: float) -> None:
-        since = 0.0 if self._clock is None else self._clock.monotonic()
-        self._held = _Held(text=text, since=since, early=early, due=due, expires=expires)
+        self._held = _Held(text=text, early=early, due=due, expires=expires)
         self._failure = None
-        self._pauses = _endpoint_pauses()
+        self._pauses = growing_pauses(LONGEST_PAUSE)
 
     def _note_failure(self, failure: TokenError, time: Clock) -> TokenError:
         self._failure = failure
@@ -324,12 +300,10 @@ class ClientCredentials:
         return failure
 
     def _cached_or_raise(self, now: float) -> str:
-        """Return the token in hand while it is valid, or was just refused; else raise what the endpoint said last."""
+        """Return the token in hand while it is valid; else raise what the endpoint said last."""
         held = self._held
         if held is not None and now < held.expires:
             return held.text
-        if self._failure is None and self._refused is not None:
-            return self._refused
         failure = self._failure or TokenError("there is no token")
         error = copy.copy(failure)  # one for each caller: the transport writes on it which call it ended
         if error.retry_after is not None:
@@ -367,13 +341,6 @@ class _Renewal(NamedTuple):
 
     task: asyncio.Task[str | AmiliError]
     exchange: TokenRequester
-
-
-def _endpoint_pauses() -> Iterator[float]:
-    # Half of each bound is kept, or chance could send the next request at once.
-    return backoff_delays(
-        RetryPolicy(max_wait=LONGEST_PAUSE), jitter=lambda bound: bound / 2 + backoff.full_jitter(bound / 2)
-    )
 
 
 def _explained(error: Exception) -> TokenError:

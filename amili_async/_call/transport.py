@@ -28,6 +28,7 @@ from amili_async._protocol.outcomes import (
     told_to_wait,
     unreadable,
 )
+from amili_async._protocol.refusals import Refusals
 from amili_async._protocol.retry import Action, Failure, decide
 from amili_async._upstream.aiohttp import request_sent_signal
 from amili_async.errors import (
@@ -107,6 +108,7 @@ class Transport:
         """What holds all calls of the client back."""
         self._budget = budget
         self._token_timeout = token_timeout
+        self._refusals = Refusals()
         self._timeouts = TimeoutScheduler(clock)
 
     def send(
@@ -146,6 +148,7 @@ class Transport:
         """Forget what the API and the token endpoint have asked to wait for."""
         if isinstance(self._provider, ClientCredentials):
             self._provider.reopen()
+        self._refusals.forget()
         self.limits.reopen()
 
     async def close(self) -> None:
@@ -207,13 +210,14 @@ class Transport:
             outcome = await self._attempt(state, read)
             if not isinstance(outcome, AttemptFailure):
                 return outcome
+            unauthorized = outcome.failure is Failure.STATUS and outcome.error.status == HTTPStatus.UNAUTHORIZED
             decision = decide(
                 outcome.failure,
                 status=outcome.error.status,
                 repeatable=state.call.repeatable or trusted,
                 retry_after=outcome.retry_after,
                 attempt=state.tries,
-                replayed=state.replayed or state.bearer is None or not self._renewable,
+                replayed=not unauthorized or not self._replaces_token(state, outcome.error),
                 policy=policy,
                 pause=state.own_delay(),
                 remaining=state.remaining(self.clock.monotonic()),
@@ -221,11 +225,8 @@ class Transport:
                 paced=self.limits.learned is not None,
                 stalled=outcome.stalled and state.stalls <= _MOST_STALLS,
             )
-            if outcome.failure is Failure.STATUS and outcome.error.status == HTTPStatus.UNAUTHORIZED:
-                self._reject_token(state, outcome.error)
             state.limited = outcome.error if outcome.error.status == HTTPStatus.TOO_MANY_REQUESTS else None
             if decision.action is Action.REPLAY:
-                state.replayed = True
                 state.forget_answer()
                 continue
             if decision.action is not Action.REPEAT:
@@ -262,19 +263,29 @@ class Transport:
             # The scope has no limit of its own: only closing the client ends it.
             raise state.locate(closed_error()) from outcome.error
 
-    def _reject_token(self, state: CallState, error: AmiliError) -> None:
-        """Act on a 401: the provider learns that its token was refused."""
-        if state.bearer is not None:
-            self._provider.reject(state.bearer)
-            self.hooks.token(TokenRequested(outcome="rejected", status=error.status))
-            state.refused_token = (state.bearer, error)
+    def _replaces_token(self, state: CallState, error: AmiliError) -> bool:
+        """Act on a 401; return whether the call is to be repeated with another token."""
+        if state.bearer is None:
+            return False
+        self.hooks.token(TokenRequested(outcome="rejected", status=error.status))
+        organization, now = state.call.organization(), self.clock.monotonic()
+        if state.refused_token is not None:
+            self._refusals.refused_again(organization, state.bearer, now)
+            return False
+        state.refused_token = (state.bearer, error)
+        if not self._renewable or not self._refusals.replaceable(organization, state.bearer, now):
+            return False
+        self._provider.reject(state.bearer)
+        return True
 
     def _learn(self, state: CallState, headers: Mapping[str, str]) -> None:
-        """Learn from an answer whether requests come too fast; a server's failure leaves that open."""
+        """Learn from an answer whether requests come too fast, and the token is good; a failure leaves both open."""
         if state.status == HTTPStatus.TOO_MANY_REQUESTS:
             self._slow_down(state, headers)
         elif state.status is not None and state.status < HTTPStatus.INTERNAL_SERVER_ERROR:
             self.limits.accepted(state.sent, headers)
+            if self._refusals and state.status != HTTPStatus.UNAUTHORIZED:
+                self._refusals.accepted(state.call.organization())
 
     def _slow_down(self, state: CallState, headers: Mapping[str, str]) -> None:
         """Act on a 429: close the gate for what it says, and learn of the pace that was too fast."""

@@ -67,7 +67,6 @@ class CallState:
         "phase",
         "received",
         "refused_token",
-        "replayed",
         "sending",
         "sent",
         "stalls",
@@ -100,9 +99,8 @@ class CallState:
         self.delays: Iterator[float] | None = None
         self.delay: float | None = None
         """The next of them, once it was drawn."""
-        self.replayed: bool = False
         self.refused_token: tuple[str, AmiliError] | None = None
-        """The token of a 401, and the 401."""
+        """The token of the call's first 401, and that 401: the call has had its replay, where there could be one."""
         self.waits: dict[Wait, float] = {"gate": 0.0, "slot": 0.0, "token": 0.0, "pause": 0.0}
         self.forget_answer()
 

@@ -98,6 +98,11 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Call({self.route.operation}, {self.route.method} {self.route.path})"
 
+    def organization(self) -> str:
+        """Return the organization in its path as it stands there; empty where there is none."""
+        template, path = self.route.path.split("/"), self.path.split("/")
+        return next((value for name, value in zip(template, path, strict=False) if name == "{organization_id}"), "")
+
 
 def identifier(value: object, name: str) -> str:
     """Return an id as the text that is sent.

@@ -128,7 +128,7 @@ def decide(
     | 503 | repeat | `OutcomeUnknownError`; repeat with `Retry-After` only where `RetryPolicy(repeat_503_writes=True)` says that no gateway sends it after forwarding |
     | 425 | repeat | repeat: refused before processing |
     | 429 | repeat until the deadline, then `RateLimitedError` | same |
-    | 401 | new token, one replay, outside attempts and budget | same |
+    | 401 | new token, one replay, outside attempts and budget; at once where new tokens were refused a moment ago too | same |
     | 3xx, 501, all other 4xx | its class, at once | same |
     | 2xx, body cut short or JSON that ends early (msgspec: "truncated") | repeat, then `TransportError` | `OutcomeUnknownError(status)`: accepted, batch id unknown |
     | 2xx, malformed (HTML, text), wrong shape, or no batch id where one is due | `DecodeError` | `OutcomeUnknownError`, the `DecodeError` as its cause |
@@ -214,6 +214,16 @@ def backoff_delays(policy: RetryPolicy, *, jitter: Jitter = backoff.full_jitter)
     bounds = backoff.expo(max_value=policy.max_wait)
     next(bounds)  # its first value is None, there to be sent to
     return map(jitter, bounds)
+
+
+def growing_pauses(longest: float) -> Iterator[float]:
+    """Return pauses in seconds, without end, for what must not be asked too often.
+
+    Half of each bound is kept, or chance could send the next request at once.
+    """
+    return backoff_delays(
+        RetryPolicy(max_wait=longest), jitter=lambda bound: bound / 2 + backoff.full_jitter(bound / 2)
+    )
 
 
 def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:

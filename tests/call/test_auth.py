@@ -9,7 +9,6 @@ import json
 import logging
 import pickle
 import traceback
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -613,37 +612,5 @@ def test_reopened_it_is_asked_at_once() -> None:
         endpoint.failure = None
         credentials.reopen()
         assert await credentials.token(endpoint) == "t2"
-
-    with_credentials(main)
-
-
-def test_new_tokens_that_are_refused_are_replaced_ever_more_rarely() -> None:
-    async def main(credentials: ClientCredentials, endpoint: Endpoint, clock: VirtualClock) -> None:
-        for _ in range(300):
-            with suppress(TokenError):
-                credentials.reject(await credentials.token(endpoint))
-            await clock.sleep(0.1)
-        assert 3 <= len(endpoint.asked) <= 12
-        await clock.sleep(120.0)
-        newest = await credentials.token(endpoint)
-        await clock.sleep(HOUR / 4)
-        credentials.reject(newest)
-        assert await credentials.token(endpoint) != newest, "one that was good for long is replaced at once"
-
-    with_credentials(main)
-
-
-def test_a_new_token_that_is_refused_for_one_stays_in_use_for_the_others() -> None:
-    async def main(credentials: ClientCredentials, endpoint: Endpoint, clock: VirtualClock) -> None:
-        for _ in range(2):
-            credentials.reject(await credentials.token(endpoint))
-        for _ in range(20):
-            assert await credentials.token(endpoint) == "t2"
-            credentials.reject("t2")
-        assert len(endpoint.asked) == 2
-        await clock.sleep(60.0)
-        await credentials.token(endpoint)
-        await clock.sleep(1.0)
-        assert await credentials.token(endpoint) == "t3"
 
     with_credentials(main)

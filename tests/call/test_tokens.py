@@ -69,6 +69,50 @@ async def test_a_token_revoked_while_unexpired_is_replaced_once_with_one_replay_
     assert max(len(group) for group in sandbox.requests.attempts("token")) == 1
 
 
+async def test_however_often_tokens_are_revoked_every_call_is_answered(
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
+) -> None:
+    client = make_client(retry=RetryPolicy(attempts=1))
+    for _ in range(50):
+        sandbox.revoke_tokens()
+        await asyncio.gather(*(calls.read(client) for _ in range(5)))
+    assert sandbox.requests.count("token") == 50
+
+
+async def test_where_every_new_token_is_refused_few_are_asked_for(
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, clock: VirtualClock
+) -> None:
+    client = make_client()
+    sandbox.faults.add(f"{READ}:status=401")
+    for _ in range(300):
+        with pytest.raises(UnauthorizedError):
+            await calls.read(client)
+        await clock.sleep(0.1)
+    assert 3 <= sandbox.requests.count("token") <= 12
+    client.reopen()
+    with pytest.raises(UnauthorizedError):
+        await calls.read(client)
+    sandbox.faults.clear()
+    assert (await calls.read(client)).batch_id == calls.batch
+
+
+async def test_one_organization_that_every_token_is_refused_for_costs_the_others_nothing(
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, clock: VirtualClock
+) -> None:
+    client = make_client()
+    refused = sandbox.organization_ids[1]
+    assert refused != calls.organization
+    sandbox.faults.add("invoices.list:status=401")
+    for _ in range(300):
+        with pytest.raises(UnauthorizedError):
+            await client.invoices.list(refused).first()
+        await calls.read(client)
+        await clock.sleep(0.1)
+    assert 3 <= sandbox.requests.count("token") <= 12
+    sandbox.revoke_tokens()
+    await calls.read(client)
+
+
 async def test_a_token_given_as_text_is_not_sent_again_once_refused(
     make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:

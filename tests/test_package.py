@@ -114,6 +114,18 @@ def test_the_core_needs_aiohttp_msgspec_and_backoff_and_nothing_else() -> None:
     assert names == {"aiohttp", "msgspec", "backoff"}
 
 
+def test_every_extra_asks_only_for_what_the_package_imports() -> None:
+    source = "".join(path.read_text("utf-8") for _, path in modules())
+    for extra, requirements in PROJECT["project"]["optional-dependencies"].items():
+        for requirement in requirements if extra not in {"dev", "speedups"} else ():
+            name = re.split(r"[^\w-]", requirement)[0]
+            module = {"opentelemetry-api": "opentelemetry"}.get(name, name)
+            if module not in {"amili-async", "cryptography"}:  # Dask makes the certificates of a local cluster with it
+                assert re.search(rf"\b(?:import|from) {module}\b|import_module\(\"{module}\b|\+{module}\b", source), (
+                    name
+                )
+
+
 def test_the_lock_holds_what_the_project_asks_for_and_names_public_hosts_only() -> None:
     text = (ROOT / "uv.lock").read_text("utf-8")
     assert set(re.findall(r"\w+://([^/\"]+)", text)) == {"pypi.org", "files.pythonhosted.org"}

@@ -70,7 +70,6 @@ def test_a_star_import_brings_every_name_and_nothing_else() -> None:
 def test_no_extra_is_needed_for_any_name() -> None:
     extras = (
         "sqlalchemy",
-        "aiosqlite",
         "asyncpg",
         "distributed",
         "typer",

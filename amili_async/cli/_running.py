@@ -31,7 +31,6 @@ INTERRUPTED = 130
 TERMINATED = 143
 
 EXTRAS = {
-    "aiosqlite": "sync",
     "asyncpg": "postgres",
     "dask": "dask",
     "distributed": "dask",

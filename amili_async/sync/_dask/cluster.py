@@ -7,6 +7,7 @@ from importlib import import_module
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from amili_async._upstream.distributed import adaptive_maximum
 from amili_async.errors import ClusterError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -108,11 +109,10 @@ def _local(processes: int) -> Any:
 
 def _most(cluster: object) -> int | None:
     """Return how many workers a cluster may come to have; ``None`` where it does not start them by itself."""
-    adaptive = getattr(cluster, "_adaptive", None)
-    if adaptive is None:
+    maximum = adaptive_maximum(cluster)
+    if maximum is None:
         return None
-    maximum = getattr(adaptive, "maximum", None)
-    return int(maximum) if isinstance(maximum, int | float) and isfinite(maximum) else GROWING
+    return int(maximum) if isfinite(maximum) else GROWING
 
 
 def _count(address: str) -> int:

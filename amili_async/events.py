@@ -103,6 +103,8 @@ class TokenRequested(msgspec.Struct, frozen=True, kw_only=True):
     status: int | None = None
     lifetime: float | None = None
     """Seconds for which the new token is good."""
+    members: tuple[str, ...] = ()
+    """What the members of the endpoint's answer are called: names alone, and only those that are mere words."""
 
 
 class CallEnded(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from amili_async._call.auth import ClientCredentials, StaticToken
 from amili_async._call.timeouts import TimeoutScheduler
 from amili_async._http.failures import own_cause, place
 from amili_async._protocol.call_state import AttemptFailure, CallState
-from amili_async._protocol.grants import grant_lifetime, no_grant, refused_grant
+from amili_async._protocol.grants import grant_lifetime, grant_members, no_grant, refused_grant
 from amili_async._protocol.outcomes import (
     SUCCESS,
     WireError,
@@ -428,24 +428,26 @@ class Transport:
             problem: WireError | TimeoutError = error
         else:
             if answer.status in SUCCESS:
-                self._token_told("renewed", begun, answer.status, grant_lifetime(answer.body, self.clock.time()))
+                self._token_told("renewed", begun, answer.status, answer.body)
                 return answer.body
-            self._token_told("failed", begun, answer.status)
+            self._token_told("failed", begun, answer.status, answer.body)
             raise refused_grant(answer.status, answer.headers, answer.body, self.clock.time())
         if self._connection.closed:
             raise closed_error()
-        self._token_told("failed", begun, None)
+        self._token_told("failed", begun)
         raise no_grant(problem, self._token_timeout.total)
 
     def _token_told(
-        self,
-        outcome: Literal["renewed", "failed"],
-        begun: float,
-        status: int | None,
-        lifetime: float | None = None,
+        self, outcome: Literal["renewed", "failed"], begun: float, status: int | None = None, body: bytes = b""
     ) -> None:
-        seconds = self.clock.monotonic() - begun
-        self.hooks.token(TokenRequested(outcome=outcome, seconds=seconds, status=status, lifetime=lifetime))
+        told = TokenRequested(
+            outcome=outcome,
+            seconds=self.clock.monotonic() - begun,
+            status=status,
+            lifetime=grant_lifetime(body, self.clock.time()) if outcome == "renewed" else None,
+            members=grant_members(body),
+        )
+        self.hooks.token(told)
 
     def _attempt_seconds(self, state: CallState) -> float:
         """Return how long an attempt may take: its timeout, cut to what is left of the deadline."""

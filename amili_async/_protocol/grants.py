@@ -25,6 +25,9 @@ UNKNOWN_LIFETIME = 60.0
 _CREDENTIALS = frozenset({"invalid_client", "invalid_grant", "unauthorized_client"})
 _REQUEST = frozenset({"invalid_request", "unsupported_grant_type", "invalid_scope"})
 _TOKEN = re.compile(r"[\x21-\x7e]+")
+_NAME = re.compile(r"[A-Za-z_]{1,40}")
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class TokenResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +82,14 @@ def grant_lifetime(body: bytes, now: float) -> float | None:
         return read_grant(body, now).lifetime
     except TokenError:
         return None
+
+
+def grant_members(body: bytes) -> tuple[str, ...]:
+    """Return the names of an answer's members in their order, for who listens; one with a digit may be a value."""
+    try:
+        return tuple(name for name in _members.decode(body) if _NAME.fullmatch(name))
+    except (msgspec.DecodeError, RecursionError):
+        return ()
 
 
 def refused_grant(status: int, headers: Mapping[str, str], body: bytes, now: float) -> TokenError:

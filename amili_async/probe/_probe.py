@@ -39,6 +39,9 @@ ROW_TYPES: dict[str, type[Batch | Invoice | Case | Settlement]] = {
 }
 """What the rows of a list are read as, so that the client's own readers tell of drift."""
 
+TOKEN_MEMBERS = ("access_token", "expires_in", "expires_on", "not_before", "resource", "token_type")
+"""What the answer of the token endpoint is documented to hold."""
+
 _WORD = re.compile(r"[A-Za-z$][A-Za-z_.$\[\]]{0,63}")
 _FRACTION = re.compile(r"T[0-9:]+\.[0-9]")
 
@@ -106,6 +109,7 @@ class Watch:
         self.attempts = 0
         self.longest_wait = 0.0
         self.lifetime: float | None = None
+        self.token_members: set[str] = set()
 
     def on_drift(self, record: Drift) -> None:
         kept = self.members if record.kind == "member" else self.values if record.kind in {"value", "type"} else None
@@ -122,6 +126,7 @@ class Watch:
 
     def on_token(self, record: TokenRequested) -> None:
         self.lifetime = record.lifetime or self.lifetime
+        self.token_members |= {*record.members}
 
 
 class Questions:
@@ -188,6 +193,9 @@ class Questions:
         found = "a token was at hand" if watch.lifetime is None else f"good for {watch.lifetime:.0f} s"
         holds = None if watch.lifetime is None else watch.lifetime >= 60  # noqa: PLR2004  # renewed early, so no less
         self.found("token", "a token is good for an hour or so, and names its lifetime", "D", found, holds)
+        met = ", ".join(sorted(watch.token_members)) or "not asked, as a token was at hand"
+        needed = None if watch.lifetime is None else {"access_token", "expires_in"} <= watch.token_members
+        self.found("token-members", ", ".join(TOKEN_MEMBERS), "D", met, needed)
 
     async def batches(self) -> list[dict[str, msgspec.Raw]]:
         """Ask for the first pages of batches; return the rows of the first."""

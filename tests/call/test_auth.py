@@ -23,7 +23,7 @@ from amili_async._call.auth import (
     TokenProvider,
     as_provider,
 )
-from amili_async._protocol.grants import grant_lifetime, no_grant, read_grant, refused_grant
+from amili_async._protocol.grants import grant_lifetime, grant_members, no_grant, read_grant, refused_grant
 from amili_async._protocol.outcomes import WireError
 from amili_async.errors import (
     AmiliError,
@@ -588,6 +588,13 @@ def test_anything_else_is_refused_and_the_message_says_what_to_pass(auth: Any) -
 def test_a_lifetime_is_told_of_an_answer_that_holds_a_token_and_of_no_other() -> None:
     assert grant_lifetime(body("t", expires_in=90), UNIX_START) == 90
     assert grant_lifetime(b"{}", UNIX_START) is None
+
+
+def test_of_an_answer_the_names_are_told_and_no_name_that_may_be_a_value() -> None:
+    answer = body("t", expires_in=90, error_description="x", **{"canary-4711": "x", "a" * 41: "x"})
+    assert grant_members(answer) == ("access_token", "expires_in", "error_description")
+    for nothing in (b"", b"[]", b"<html>", b"[" * 100_000):
+        assert grant_members(nothing) == ()
 
 
 def test_however_long_an_endpoint_asks_to_wait_it_is_asked_again_after_two_minutes() -> None:

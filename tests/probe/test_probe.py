@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
-from amili_async import AmiliClient, ConfigurationError, Profile, RetryPolicy
+from amili_async import AmiliClient, ClientCredentials, ConfigurationError, Profile, RetryPolicy
 from amili_async.probe import Anonymizer, Recorder, probe
-from amili_async.probe._probe import Questions, order_of
+from amili_async.probe._probe import TOKEN_MEMBERS, Questions, order_of
 from amili_async.sandbox import Fault, Sandbox
 
 if TYPE_CHECKING:
@@ -66,6 +66,19 @@ async def test_what_is_not_as_assumed_is_told_and_ends_nothing() -> None:
     page = profile.page()
     assert "NOT AS ASSUMED  settlements.list: 423" in page
     assert {found.name for found in profile.surprises} >= {"settlements.list", "batch-by-id"}
+
+
+async def test_what_the_token_endpoint_names_otherwise_is_told() -> None:
+    async with Sandbox(organizations=1, batches=2) as sandbox:
+        async with AmiliClient(
+            ClientCredentials(*sandbox.credentials), base_url=sandbox.base_url, token_url=sandbox.token_url
+        ) as client:
+            profile = await probe(client, sandbox.organization_ids[0])
+        assert finding(profile, "token-members").found == ", ".join(TOKEN_MEMBERS)
+        assert finding(profile, "token-members").holds
+        given = await probed(sandbox)
+    assert finding(given, "token-members").found == "not asked, as a token was at hand"
+    assert finding(given, "token-members").holds is None
 
 
 async def test_an_organization_that_cannot_be_listed_is_a_finding() -> None:
@@ -179,27 +192,36 @@ async def canaries() -> AsyncIterator[str]:
         summary = {"status": "Canary", "nextPageToken": "canary-4711"}
         return web.json_response({"summary": summary, "data": rows, "canary4711": True})
 
+    async def grant(_request: web.Request) -> web.Response:
+        answer = {"access_token": "canary-4711-token", "expires_in": 3600, "refresh_token": "canary", "canary4711": 1}
+        return web.json_response(answer | {"token_type": "Canary", "expires_on": "canary"})
+
     app = web.Application()
+    app.router.add_post("/token", grant)
     app.router.add_get("/{tail:.*}", serve)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/api"
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
 
 
 async def test_no_id_no_name_and_no_amount_is_in_a_profile_or_a_recording(canaries: str, tmp_path: Path) -> None:
-    async with AmiliClient("token-canary", base_url=canaries) as client:
+    credentials = ClientCredentials("canary-id", "canary-secret")
+    async with AmiliClient(credentials, base_url=f"{canaries}/api", token_url=f"{canaries}/token") as client:
         profile = await probe(client, "canary-4711", recorder=Recorder(tmp_path / "recorded", Anonymizer(b"key" * 11)))
+    members = finding(profile, "token-members")
+    assert (members.found, members.holds) == ("access_token, expires_in, expires_on, refresh_token, token_type", True)
     profile.save(tmp_path / "profile.json")
     assert Profile.load(tmp_path / "profile.json") == profile
     assert not CANARY.search(profile.page())
     assert not CANARY.search((tmp_path / "profile.json").read_text("utf-8"))
     files = [*(tmp_path / "recorded").iterdir()]
     assert len(files) > 10
+    assert not any("token" in file.name for file in files)
     for file in files:
         text = file.read_text("utf-8")
         assert not CANARY.search(text)

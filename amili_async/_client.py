@@ -251,8 +251,8 @@ class AmiliClient:
         return AutoCollect(self._caller)
 
     @classmethod
-    def from_env(cls, **overrides: Unpack[ClientSettings]) -> Self:
-        """Return a client from the environment's ``AMILI_*`` variables; keywords go before them.
+    def from_env(cls, auth: TokenProvider | str | None = None, /, **overrides: Unpack[ClientSettings]) -> Self:
+        """Return a client from the environment's ``AMILI_*`` variables; what is given here goes before them.
 
         ``AMILI_CLIENT_ID`` and ``AMILI_CLIENT_SECRET``, or the files ``AMILI_CLIENT_ID_FILE`` and
         ``AMILI_CLIENT_SECRET_FILE``, or ``AMILI_TOKEN``, say who; ``AMILI_ENVIRONMENT``,
@@ -276,7 +276,7 @@ class AmiliClient:
         if not {"ssl", "session"} & overrides.keys():
             settings["ssl"] = _tls_from_environment()
         settings.update(overrides)
-        return cls(_auth_from_environment(), **settings)
+        return cls(_auth_from_environment() if auth is None else auth, **settings)
 
     def with_options(
         self,

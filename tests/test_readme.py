@@ -87,6 +87,10 @@ async def surroundings(
         for name, value in {**settings, "CLIENT_ID": client_id, "CLIENT_SECRET": client_secret}.items():
             monkeypatch.setenv(f"AMILI_{name}", value)
         monkeypatch.chdir(tmp_path)
+        north = f"organizations = {sandbox.organization_ids}\nclient_id = {client_id!r}"
+        (tmp_path / "creditors.toml").write_text(
+            f"[north]\n{north}\nclient_secret_env = 'AMILI_CLIENT_SECRET'\n", "utf-8"
+        )
         authority = trustme.CA()
         mine = authority.issue_cert("me@example.org")
         authority.cert_pem.write_to_path(tmp_path / "ca.pem")

@@ -15,7 +15,7 @@ from amili_async.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
-    from amili_async import AmiliClient
+    from amili_async import AmiliClient, Profile
     from amili_async._client import ClientSettings
     from amili_async.events import (
         AttemptEnded,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         TokenRequested,
     )
     from amili_async.sandbox import Sandbox
+    from amili_async.sync import ClientPool
 
 
 NAMED = 8
@@ -143,18 +144,12 @@ async def opened(
     Raises:
         ConfigurationError: a variable is missing or cannot be right; it is named.
     """
-    from amili_async import AmiliClient, ClientCredentials, Profile  # noqa: PLC0415  # what calls nothing starts without it
+    from amili_async import AmiliClient, ClientCredentials  # noqa: PLC0415  # what calls nothing starts without it
 
-    notes, options = DriftNotes(), global_options.get()
-    told = (Requests(),) if options.debug else ()
-    settings: ClientSettings = {"hooks": (notes, *hooks, *told), "concurrency": concurrency, "on_invalid": "skip"}
-    if options.profile is not None:
-        settings["profile"] = Profile.load(options.profile)
+    notes = DriftNotes()
+    settings = _settings(notes, hooks, concurrency)
     if server is None:
-        if options.environment is not None:
-            _refuse_two_servers(options.environment)
-            settings["environment"] = options.environment
-        client = AmiliClient.from_env(**settings)
+        client = AmiliClient.from_env(**settings | _servers())
     else:
         # A proxy of the machine's has no business between two ends of one process.
         settings |= {"base_url": server.base_url, "token_url": server.token_url, "trust_env": False}
@@ -164,6 +159,51 @@ async def opened(
             yield amili
         finally:
             notes.tell()
+
+
+@asynccontextmanager
+async def opened_for(
+    creditors: Path, organization_ids: Sequence[str] | None, *, concurrency: int
+) -> AsyncGenerator[ClientPool, None]:
+    """Yield the clients of the creditors in a file, for these of their organizations, or for all.
+
+    Raises:
+        ConfigurationError: something in the file or the environment cannot be right; it is named.
+    """
+    from amili_async.sync import ClientPool  # noqa: PLC0415  # the other commands start without it
+
+    notes = DriftNotes()
+    settings = _settings(notes, (), concurrency) | _servers()
+    async with ClientPool.from_file(creditors, organization_ids, **settings) as clients:
+        try:
+            yield clients
+        finally:
+            notes.tell()
+
+
+def known_profile() -> Profile | None:
+    """Return what ``--profile`` says of the server."""
+    from amili_async import Profile  # noqa: PLC0415  # what calls nothing starts without it
+
+    path = global_options.get().profile
+    return None if path is None else Profile.load(path)
+
+
+def _settings(notes: DriftNotes, hooks: Sequence[object], concurrency: int) -> ClientSettings:
+    told = (Requests(),) if global_options.get().debug else ()
+    settings: ClientSettings = {"hooks": (notes, *hooks, *told), "concurrency": concurrency, "on_invalid": "skip"}
+    if (profile := known_profile()) is not None:
+        settings["profile"] = profile
+    return settings
+
+
+def _servers() -> ClientSettings:
+    """Return which servers ``--env`` names, where it does."""
+    environment = global_options.get().environment
+    if environment is None:
+        return {}
+    _refuse_two_servers(environment)
+    return {"environment": environment}
 
 
 def _refuse_two_servers(environment: str) -> None:

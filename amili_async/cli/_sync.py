@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from amili_async.cli._client_context import opened
+from amili_async.cli._client_context import known_profile, opened, opened_for
 from amili_async.cli._console import say, say_each, write_json
 from amili_async.cli._options import moment_of
 from amili_async.cli._running import DONE, FAILED, command_line, run
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from amili_async import AmiliClient, Profile
-    from amili_async.sync import SqlStore, SyncReport
+    from amili_async.sync import ClientPool, SqlStore, SyncReport
 
 
 class Resource(StrEnum):
@@ -42,9 +42,6 @@ SANDBOX_BATCHES = 500
 
 SYNC_ASSUMES = frozenset({"order", "sort", "batch-by-id", "pages", "token-again", "token-refused", "date", "last-page"})
 """The findings of a profile that a sync builds on."""
-
-COMMENT = re.compile(r"(?:^|\s)#.*")
-"""What is no id in a line of --orgs-file: a # that stands inside an id belongs to it."""
 
 NEVER = "never"
 """What --reconcile takes beside an age."""
@@ -68,6 +65,13 @@ def sync(
     orgs_file: Annotated[
         Path | None,
         typer.Option(help="A file with an id a line; # after a blank begins a comment, - is standard input."),
+    ] = None,
+    creditors: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A TOML or JSON file of creditors: their organizations, and where the credentials for these are.",
+        ),
     ] = None,
     store: StoreName = "amili.db",
     resource: Annotated[
@@ -107,7 +111,10 @@ def sync(
     """
     if sandbox and dask is not None:
         raise typer.BadParameter("--sandbox is in this process alone: serve one with amili sandbox for --dask")
-    ids = _organizations(sandbox=sandbox, given=organization_ids or [], file=orgs_file)
+    if creditors is not None and (sandbox or dask is not None):
+        other = "--sandbox has one client of its own" if sandbox else "--dask takes them from its workers' environment"
+        raise typer.BadParameter(f"{other}: leave --creditors out")
+    ids = _organizations(sandbox=sandbox, given=organization_ids or [], file=orgs_file, creditors=creditors)
     beginning = moment_of(since)
     reconcile_after = None if reconcile == NEVER else age_of(reconcile, "--reconcile")
     refresh_after = None if refresh is None else age_of(refresh, "--refresh")
@@ -140,13 +147,15 @@ def sync(
     async def here() -> int:
         from amili_async.sync import SqlStore, sync  # noqa: PLC0415  # the other commands start without it
 
-        async with _source(ids, concurrency, sandbox=sandbox) as (amili, there), SqlStore(url) as kept:
-            warn_of_surprises(amili.profile)
+        source = _source(ids, concurrency, sandbox=sandbox, creditors=creditors)
+        async with source as (amili, clients, there), SqlStore(url) as kept:
+            warn_of_surprises(known_profile())
             with shown_progress() as update:
                 report = await sync(
                     amili,
                     there,
                     kept,
+                    clients=clients,
                     resources=resources,
                     concurrency=concurrency,
                     full=full,
@@ -195,13 +204,17 @@ async def _concluded(report: SyncReport, store: str, kept: SqlStore, *, as_json:
 
 @asynccontextmanager
 async def _source(
-    ids: list[str], concurrency: int, *, sandbox: bool
-) -> AsyncGenerator[tuple[AmiliClient, list[str]], None]:
-    """Yield a client and whose rows to read with it: those that were named, or those of a sandbox."""
+    ids: list[str], concurrency: int, *, sandbox: bool, creditors: Path | None
+) -> AsyncGenerator[tuple[AmiliClient | None, ClientPool | None, list[str]], None]:
+    """Yield a client, or several creditors', and whose rows to read: those named, the file's, or a sandbox's."""
     connections = max(CONNECTIONS, concurrency)
+    if creditors is not None:
+        async with opened_for(creditors, ids or None, concurrency=connections) as clients:
+            yield None, clients, list(clients)
+        return
     if not sandbox:
         async with opened(hooks=(), concurrency=connections) as amili:
-            yield amili, ids
+            yield amili, None, ids
         return
     from amili_async.sandbox import Sandbox  # noqa: PLC0415  # only where it is wanted
 
@@ -209,11 +222,11 @@ async def _source(
         Sandbox(organizations=SANDBOX_ORGANIZATIONS, batches=SANDBOX_BATCHES) as server,
         opened(server, hooks=(), concurrency=connections) as amili,
     ):
-        yield amili, server.organization_ids
+        yield amili, None, server.organization_ids
 
 
-def _organizations(*, sandbox: bool, given: list[str], file: Path | None) -> list[str]:
-    """Return whose rows are read, each id once, in the order given; none for the sandbox's.
+def _organizations(*, sandbox: bool, given: list[str], file: Path | None, creditors: Path | None) -> list[str]:
+    """Return whose rows are read, each id once, in the order given; none for the sandbox's or all of the creditors'.
 
     Raises:
         typer.BadParameter: nobody is named, an id is empty, or somebody is named beside ``--sandbox``.
@@ -223,8 +236,8 @@ def _organizations(*, sandbox: bool, given: list[str], file: Path | None) -> lis
             raise typer.BadParameter("--sandbox brings its own organizations: leave --org and --orgs-file out")
         return []
     ids = [*given, *read_ids(file)] if file else given
-    if not ids:
-        raise typer.BadParameter("name organizations with --org or --orgs-file, or try --sandbox")
+    if not ids and (file or creditors is None):
+        raise typer.BadParameter("name organizations with --org, --orgs-file or --creditors, or try --sandbox")
     if not all(name.strip() for name in ids):
         raise typer.BadParameter("--org is empty; it is an organization's id")
     return list(dict.fromkeys(ids))
@@ -236,10 +249,11 @@ def read_ids(file: Path) -> list[str]:
     Raises:
         typer.BadParameter: it cannot be read, or is no text.
     """
+    from amili_async.sync._creditors import ids_in  # noqa: PLC0415  # the other commands start without it
+
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise typer.BadParameter(f"--orgs-file {file} cannot be read: {reason}") from None
-    lines = (COMMENT.sub("", line).strip() for line in text.removeprefix("\ufeff").splitlines())
-    return [line for line in lines if line]
+    return ids_in(text)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 class Credentials(NamedTuple):
@@ -47,8 +47,26 @@ class AccessTokens:
         self._lifetime = lifetime
         self._members = members
         self._clock = clock
+        self._secrets: dict[str, str] = dict([credentials])
+        self._reach: dict[str, frozenset[str]] = {}
+        """Which organizations a client id reaches, where that is not all of them."""
         self._expires: dict[str, float] = {}
+        self._holders: dict[str, str] = {}
+        """The client id that a token was given to, where it does not reach all organizations."""
         self._issued = 0
+
+    def limit(self, organization_ids: Iterable[str]) -> Credentials:
+        """Return further credentials, which reach these organizations alone."""
+        number = len(self._secrets) + 1
+        made = Credentials(f"sandbox-{self._seed}-{number}", f"sandbox-secret-{self._seed}-{number}")
+        self._reach[made.client_id] = frozenset(organization_ids)
+        self._secrets[made.client_id] = made.client_secret
+        return made
+
+    def reaches(self, token: str, organization_id: str | None) -> bool:
+        """Return whether a token is good for an organization; for what is no organization's, any is."""
+        holder = self._holders.get(token)
+        return holder is None or organization_id is None or organization_id in self._reach[holder]
 
     def accepts(self, token: str) -> bool:
         """Return whether a request with this bearer token is let in."""
@@ -63,12 +81,14 @@ class AccessTokens:
             return False
         return given == ":".join(self._credentials)
 
-    def issue(self) -> str:
-        """Return another token that is in force."""
+    def issue(self, client_id: str = "") -> str:
+        """Return another token that is in force, for what the client id reaches."""
         self._issued += 1
         digest = blake2b(f"{self._seed}/{self._issued}".encode(), digest_size=24).digest()
         token = f"sandbox-{base64.urlsafe_b64encode(digest).decode()}"
         self._expires[token] = self._clock() + self._lifetime
+        if client_id in self._reach:
+            self._holders[token] = client_id
         return token
 
     def revoke(self, token: str | None = None) -> None:
@@ -83,12 +103,13 @@ class AccessTokens:
         form = {name: values[-1] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
         if form.get("grant_type") != "client_credentials":
             return _refusal(400, "unsupported_grant_type", "grant_type must be client_credentials")
-        if (form.get("client_id"), form.get("client_secret")) != self._credentials:
+        client_id = form.get("client_id", "")
+        if client_id not in self._secrets or form.get("client_secret") != self._secrets[client_id]:
             return _refusal(401, "invalid_client", "client_id or client_secret is wrong")
         now = int(self._clock())
         lifetime = int(self._lifetime) if self._lifetime == int(self._lifetime) else self._lifetime
         answer: dict[str, object] = {
-            "access_token": self.issue(),
+            "access_token": self.issue(client_id),
             "token_type": "Bearer",
             "not_before": now,
             "expires_in": lifetime,

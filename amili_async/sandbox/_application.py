@@ -103,6 +103,10 @@ class Application:
             return self._exchange(request)
         if parsed.match is not None and not self._authorized(request):
             return problem(401, "no access token, or one that is not in force")
+        if parsed.match is not None:
+            organization_id = parsed.match.values.get("organization_id")
+            if not self._access.reaches(parsed.access_token, organization_id):
+                return problem(403, "this client id does not reach that organization")
         cached = self._find_cached(request)
         if cached is not None:
             return Answer(200, cached.body)

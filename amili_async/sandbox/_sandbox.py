@@ -31,7 +31,7 @@ from amili_async.sandbox._writes import Writes
 if TYPE_CHECKING:
     import os
     import ssl
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
     from amili_async.sandbox._faults import Fault
@@ -283,6 +283,10 @@ class Sandbox:
     def issue_token(self) -> str:
         """Return a token that is in force, for clients that have no use for the token endpoint."""
         return self._access.issue()
+
+    def limited_credentials(self, organization_ids: Iterable[str]) -> Credentials:
+        """Return credentials of one creditor among several: they reach these organizations, and get 403 for others."""
+        return self._access.limit(organization_ids)
 
     def revoke_tokens(self) -> None:
         """Refuse every access token given out so far."""

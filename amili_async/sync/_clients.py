@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from amili_async._client import AmiliClient
 from amili_async.errors import ConfigurationError
+from amili_async.sync._creditors import read_creditors
 from amili_async.sync._progress import Account
 from amili_async.sync._sources import LISTS, ListSource
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
     from types import TracebackType
     from typing import Self, Unpack
 
@@ -33,8 +37,10 @@ class ClientPool(Mapping[str, AmiliClient]):
 
     Args:
         credentials: what each organization is read with, by its id.
-        settings: keywords of `AmiliClient`, for all of them.
+        settings: keywords of `AmiliClient`, for all of them. `from_file` takes them from the environment.
     """
+
+    _open: Callable[..., AmiliClient] = AmiliClient
 
     def __init__(self, credentials: Mapping[str, TokenProvider | str], **settings: Unpack[ClientSettings]) -> None:
         self._credentials = dict(credentials)
@@ -42,11 +48,47 @@ class ClientPool(Mapping[str, AmiliClient]):
         self._clients: dict[object, AmiliClient] = {}
         self._closing = AsyncExitStack()
 
+    @classmethod
+    def from_file(
+        cls,
+        path: str | os.PathLike[str],
+        organization_ids: Iterable[str] | None = None,
+        **settings: Unpack[ClientSettings],
+    ) -> Self:
+        """Return a pool of the creditors in a TOML or JSON file; servers and certificates as `AmiliClient.from_env`.
+
+        A table for each creditor, called what you like. The file names where secrets are, and holds none:
+
+            [north]
+            organizations = ["7bc05553-4b68-44e8-b7bc-37be63c6d9e9"]  # or organizations_file = "north.txt"
+            client_id_file = "/run/secrets/north-id"  # or client_id_env, or client_id itself
+            client_secret_file = "/run/secrets/north-secret"  # or client_secret_env
+
+        Both from files, they are read anew for each token. Paths are relative to the file's folder.
+
+        Args:
+            path: the file.
+            organization_ids: these of its organizations; ``None``: all of them.
+            settings: keywords of `AmiliClient`; they go before the environment.
+
+        Raises:
+            ConfigurationError: what is wrong with the file, with a creditor by its name.
+        """
+        credentials = read_creditors(Path(path))
+        if organization_ids is not None:
+            wanted = list(organization_ids)
+            if missing := [name for name in wanted if name not in credentials]:
+                raise ConfigurationError(f"{path} names no credentials for {', '.join(missing)}")
+            credentials = {name: credentials[name] for name in wanted}
+        made = cls(credentials, **settings)
+        made._open = AmiliClient.from_env
+        return made
+
     def __getitem__(self, organization_id: str) -> AmiliClient:
         credentials = self._credentials[organization_id]
         client = self._clients.get(credentials)
         if client is None:
-            client = self._clients[credentials] = AmiliClient(credentials, **self._settings)
+            client = self._clients[credentials] = self._open(credentials, **self._settings)
             self._closing.push_async_callback(client.aclose)
         return client
 

@@ -112,6 +112,64 @@ def test_organizations_come_from_options_and_a_file_each_once(sandbox: Sandbox, 
     assert sandbox.requests.count("batches.list") == 9
 
 
+@pytest.fixture
+def creditors(sandbox: Sandbox, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write a file of two creditors who share three organizations."""
+    one, two, three = sandbox.organization_ids
+    north, south = sandbox.limited_credentials([one]), sandbox.limited_credentials([two, three])
+    for name in ("AMILI_CLIENT_ID", "AMILI_CLIENT_SECRET", "AMILI_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NORTH_SECRET", north.client_secret)
+    for name, value in zip(("south-id", "south-secret"), south, strict=True):
+        (folder / name).write_text(value, "utf-8")
+    (folder / "creditors.toml").write_text(
+        f"""
+        [north]
+        organizations = ["{one}"]
+        client_id = "{north.client_id}"
+        client_secret_env = "NORTH_SECRET"
+
+        [south]
+        organizations = ["{two}", "{three}"]
+        client_id_file = "south-id"
+        client_secret_file = "south-secret"
+        """,
+        "utf-8",
+    )
+    return folder / "creditors.toml"
+
+
+def test_several_creditors_are_read_each_with_its_own_credentials(
+    sandbox: Sandbox, amili: Amili, creditors: Path
+) -> None:
+    result = amili("--debug", "sync", "--creditors", str(creditors))
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("Synced 3 organizations ")
+    assert sandbox.requests.count("token") == 2
+    assert "GET /orgs/{organization_id}/batches: 200" in result.stderr
+    assert rows_in() == 90
+
+
+def test_of_the_creditors_organizations_some_may_be_named(sandbox: Sandbox, amili: Amili, creditors: Path) -> None:
+    _, two, _ = sandbox.organization_ids
+    assert amili("sync", "--creditors", str(creditors), "--org", two).stdout.startswith("Synced 1 organization ")
+    result = amili("sync", "--creditors", str(creditors), "--org", "another")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("creditors.toml names no credentials for another\n")
+
+
+def test_a_creditor_that_is_refused_fails_its_own_organizations(
+    sandbox: Sandbox, amili: Amili, creditors: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NORTH_SECRET", "wrong")
+    result = amili("sync", "--creditors", str(creditors))
+    assert result.exit_code == 1
+    assert result.stdout.startswith("Synced 2 organizations ")
+    assert f"  {sandbox.organization_ids[0]} " in result.stderr
+    assert "refused the credentials" in result.stderr
+    assert "wrong" not in result.stderr
+
+
 def test_a_sharp_inside_an_id_belongs_to_it_and_a_byte_order_mark_to_none(folder: Path) -> None:
     (folder / "ids").write_text("one#1\ntwo # two\n #three\n", "utf-8-sig")
     assert command.read_ids(folder / "ids") == ["one#1", "two"]
@@ -169,7 +227,7 @@ def test_since_and_full_and_concurrency_reach_the_engine(sandbox: Sandbox, amili
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "name organizations with --org or --orgs-file, or try --sandbox"),
+        ([], "name organizations with --org, --orgs-file or --creditors, or try --sandbox"),
         (["--org", " "], "--org is empty; it is an organization's id"),
         (["--orgs-file", "nowhere"], "--orgs-file nowhere cannot be read: No such file or directory"),
         (["--orgs-file", "binary"], "--orgs-file binary cannot be read: it is no text"),
@@ -181,6 +239,9 @@ def test_since_and_full_and_concurrency_reach_the_engine(sandbox: Sandbox, amili
         (["--org", "a", "--store", "mongodb://localhost/x"], "the store's URL names 'mongodb'"),
         (["--org", "a", "--resource", "payments"], "payments"),
         (["--org", "a", "--concurrency", "0"], "--concurrency"),
+        (["--creditors", "none.toml"], "creditors none.toml cannot be read: No such file or directory"),
+        (["--creditors", "binary", "--sandbox"], "--sandbox has one client of its own: leave --creditors out"),
+        (["--creditors", "binary", "--dask", "local:2"], "--dask takes them from its workers' environment: leave"),
         (["--org", "a", "--max-failures", "0"], "--max-failures"),
     ],
 )

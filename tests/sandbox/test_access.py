@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
+from amili_async import AmiliClient, ClientCredentials, ForbiddenError
 from amili_async.sandbox._access import AccessTokens, Credentials
 
 if TYPE_CHECKING:
@@ -131,3 +132,17 @@ async def test_revoking_passes_over_requests_that_carry_no_token(raw: RawClient)
     async with raw.session.get(f"{raw.sandbox.base_url}/orgs/{raw.organization}/batches") as response:
         assert response.status == 401
     assert raw.sandbox.faults.pending
+
+
+@pytest.mark.amili(organizations=3, batches=2)
+async def test_credentials_of_one_creditor_reach_its_organizations_alone(amili_sandbox: Sandbox) -> None:
+    mine, other, _ = amili_sandbox.organization_ids
+    given = amili_sandbox.limited_credentials([mine])
+    assert given != amili_sandbox.limited_credentials([other])
+    auth = ClientCredentials(*given)
+    async with AmiliClient(auth, base_url=amili_sandbox.base_url, token_url=amili_sandbox.token_url) as client:
+        batches = await client.batches.list(mine).collect()
+        assert len(batches) == 2
+        assert (await client.batches.get_by_id(batches[0].batch_id)).batch_id == batches[0].batch_id
+        with pytest.raises(ForbiddenError):
+            await client.batches.list(other).collect()

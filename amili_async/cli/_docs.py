@@ -44,6 +44,7 @@ MODULES = (
 """What users import, each with the page of its folder."""
 
 PAGES = {
+    "amili_async/sync/store.md": "amili_async.store",
     "amili_async/production.md": "amili_async.going_to_production",
     "amili_async/security.md": "amili_async.security",
     "benchmarks/README.md": "amili_async.speed",
@@ -53,7 +54,7 @@ PAGES = {
 """Pages of no module, by where they lie. A wheel brings those of the package alone."""
 
 TABLES = "amili_async.tables"
-"""The page that is made from the store's schema."""
+"""The page on the tables beneath the store's views, which is made from its schema."""
 
 PACKAGE = Path(__file__).parents[1]
 ROOT = PACKAGE.parent
@@ -105,19 +106,16 @@ def build(folder: Path) -> None:
 
 
 def tables() -> str:
-    """Return the page on the store's tables and views, column by column, from the schema itself."""
+    """Return the page on the store's tables, column by column, from the schema itself."""
     from amili_async.sync._sql.schema import metadata as schema  # noqa: PLC0415  # only where the page is made
-    from amili_async.sync._sql.views import VIEWS  # noqa: PLC0415  # the same
 
     parts = [
-        "# The tables of a store",
-        "Read the views: they keep their names. What lies beneath may change with a version.",
+        "# The tables beneath a store's views",
+        "Read the views, which keep their names: they are on the page of the store. These may change with a version.",
     ]
-    for view in VIEWS:
-        parts += [f"## {view.name}", view.comment, _columns(view.columns.items())]
     for table in schema.sorted_tables:
         parts += [
-            f"## {table.name} (table)",
+            f"## {table.name}",
             str(table.comment),
             _columns((column.name, str(column.comment or "")) for column in table.columns),
         ]

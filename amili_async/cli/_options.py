@@ -11,7 +11,7 @@ import typer
 
 OrganizationId = Annotated[str, typer.Argument(metavar="ORGANIZATION", help="The organization's id.")]
 
-AsJson = Annotated[bool, typer.Option("--json", help="JSON as Amili wrote it, one object a line.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs, one object a line; rows as Amili wrote them.")]
 
 Limit = Annotated[int, typer.Option("--limit", min=1, help="How many rows to show at most.")]
 

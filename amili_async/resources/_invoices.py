@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     InvoiceT = TypeVar("InvoiceT", bound=Invoice, default=Invoice)
 
-_ACTION_RECIPE = "invoices.get(organization_id, invoice_id) shows the invoice's status"
+_ACTION_HINT = "invoices.get(organization_id, invoice_id) shows the invoice's status"
 
 
 class Invoices(WritingResource):
@@ -287,7 +287,7 @@ class Invoices(WritingResource):
             BadRequestError: the invoice is not paused, or cannot be resumed.
             OutcomeUnknownError: sent, and it is not known whether it took effect.
         """
-        return await self._act("invoices.resume", organization_id, invoice_id, recovery_hint=_ACTION_RECIPE)
+        return await self._act("invoices.resume", organization_id, invoice_id, recovery_hint=_ACTION_HINT)
 
     async def pause(self, organization_id: Identifier, invoice_id: Identifier) -> Accepted | None:
         """Pause the collection of an invoice. The route is inferred (I) from `resume`; all else as there.
@@ -296,7 +296,7 @@ class Invoices(WritingResource):
             BadRequestError: the invoice does not allow it.
             OutcomeUnknownError: sent, and it is not known whether it took effect.
         """
-        return await self._act("invoices.pause", organization_id, invoice_id, recovery_hint=_ACTION_RECIPE)
+        return await self._act("invoices.pause", organization_id, invoice_id, recovery_hint=_ACTION_HINT)
 
     async def withdraw(self, organization_id: Identifier, invoice_id: Identifier) -> Accepted | None:
         """Take an invoice back from collection. The route is inferred (I) from `resume`; all else as there.
@@ -305,7 +305,7 @@ class Invoices(WritingResource):
             BadRequestError: the invoice does not allow it.
             OutcomeUnknownError: sent, and it is not known whether it took effect.
         """
-        return await self._act("invoices.withdraw", organization_id, invoice_id, recovery_hint=_ACTION_RECIPE)
+        return await self._act("invoices.withdraw", organization_id, invoice_id, recovery_hint=_ACTION_HINT)
 
 
 def _filters(

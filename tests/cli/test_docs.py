@@ -31,9 +31,11 @@ def test_a_site_has_the_pages_of_the_folders_and_the_docstrings(amili: Amili, tm
     page = (tmp_path / "site" / "amili_async" / "probe.html").read_text("utf-8")
     assert "First contact" in page
     assert "some twenty reads about one organization" in page
-    described = (tmp_path / "site" / "amili_async" / "tables.html").read_text("utf-8")
-    assert "when the row was proved to be gone from the server" in described
+    beneath = (tmp_path / "site" / "amili_async" / "tables.html").read_text("utf-8")
+    assert "when the row was proved to be gone from the server" in beneath
+    described = (tmp_path / "site" / "amili_async" / "store.html").read_text("utf-8")
     assert "open_amounts_by_debtor" in described
+    assert 'id="erasing"' in described
     assert broken_links(tmp_path / "site") == []
 
 

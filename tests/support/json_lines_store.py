@@ -9,10 +9,10 @@ from amili_async.sync import Checkpoint, PageWrite, WriteResult
 
 
 class Mark(msgspec.Struct):
-    """The file beside the rows: how many bytes of them count, and where the walk stands after those."""
+    """The file beside the rows: how many bytes of them count, and where the scan stands after those."""
 
     size: int = 0
-    bookmark: Checkpoint = Checkpoint()
+    checkpoint: Checkpoint = Checkpoint()
 
 
 class JsonLinesStore:
@@ -30,20 +30,20 @@ class JsonLinesStore:
         found = msgspec.json.decode(mark.read_bytes(), type=Mark) if mark.exists() else Mark()
         rows.touch()
         os.truncate(rows, found.size)  # what a killed run appended and never marked
-        return found.bookmark
+        return found.checkpoint
 
-    async def write(self, portion: PageWrite, /) -> WriteResult:
-        rows, mark = self._paths(portion.organization_id, portion.resource)
-        raws = [row.raw for row in portion.rows] + [row.raw for row in portion.quarantined]
+    async def write(self, page: PageWrite, /) -> WriteResult:
+        rows, mark = self._paths(page.organization_id, page.resource)
+        raws = [row.raw for row in page.rows] + [row.raw for row in page.quarantined]
         with rows.open("ab") as file:
             file.writelines(msgspec.json.format(raw, indent=-1) + b"\n" for raw in raws)
             file.flush()
             os.fsync(file.fileno())
             size = file.tell()
         new = mark.with_suffix(".new")
-        new.write_bytes(msgspec.json.encode(Mark(size, portion.checkpoint)))
-        new.replace(mark)  # in this moment, and not before, rows and bookmark count
-        return WriteResult(len(portion.rows), 0)
+        new.write_bytes(msgspec.json.encode(Mark(size, page.checkpoint)))
+        new.replace(mark)  # in this moment, and not before, rows and checkpoint count
+        return WriteResult(len(page.rows), 0)
 
     async def finish(self, organization_id: str, resource: str, error: str | None, /) -> None:
         """Nothing is held open, and nobody else is waiting."""

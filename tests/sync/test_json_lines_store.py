@@ -1,4 +1,4 @@
-"""The store that the README shows, `# json_lines_store.py`, keeps rows and bookmark together, or neither."""
+"""The store that the README shows, `# json_lines_store.py`, keeps rows and checkpoint together, or neither."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """sync_on_dask(): the same sync on more than one machine, its organizations in shards on a Dask cluster.
 
 Dask places shards, watches workers and gives a lost one's shard to another; the engine on each worker is that of
-`sync`, the bookmarks are in PostgreSQL, and a lease on every list keeps two runs from walking it at once. So a worker,
-the scheduler or this process may die at any moment: what is taken up again goes on from the bookmarks.
+`sync`, the checkpoints are in PostgreSQL, and a lease on every list keeps two runs from scanning it at once. So a
+worker, the scheduler or this process may die at any moment: what is taken up again goes on from the checkpoints.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ async def sync_on_dask(
 
     Credentials are read from the environment of each worker (``AMILI_CLIENT_ID`` …, and ``PGPASSWORD``), so that none
     stands in the task graph, on the dashboard or in a log. A worker that is lost has its shard taken up by another,
-    from where the bookmarks are; a shard that fails again and again is in the report, and the rest goes on. A 429 that
-    one worker meets holds all of them back. Interrupted, it tells the workers to stop after their page.
+    from where the checkpoints are; a shard that fails again and again is in the report, and the rest goes on. A 429
+    that one worker meets holds all of them back. Interrupted, it tells the workers to stop after their page.
 
     Args:
         cluster_or_address: a Dask cluster, a scheduler's address such as ``tcp://scheduler:8786``, or ``local:4`` for

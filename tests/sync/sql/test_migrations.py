@@ -80,10 +80,10 @@ async def test_a_file_of_the_first_version_is_upgraded_in_place(sqlite_url: str)
 
     async with SqlStore(sqlite_url) as store:
         assert await held(store, "amili_schema", "version") == [(VERSION,)]
-        bookmark = await store.begin("organization", "batches")
-        assert isinstance(bookmark, Checkpoint)
-        assert bookmark.watermark is not None
-        assert list(bookmark.watermark.open) == ["batch 2"]
+        checkpoint = await store.begin("organization", "batches")
+        assert isinstance(checkpoint, Checkpoint)
+        assert checkpoint.watermark is not None
+        assert list(checkpoint.watermark.open) == ["batch 2"]
         assert await held(store, "batches", "id", "state") == [("batch 1", "SUCCESS"), ("batch 2", "QUEUED")]
         assert len(await held(store, "batch_entries", "batch_id")) == 4
         assert await store.write(portion(batch("batch 2"), batch("batch 3"))) == WriteResult(1, 1)

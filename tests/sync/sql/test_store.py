@@ -203,15 +203,15 @@ async def test_invoices_cases_and_settlements_have_typed_columns(url: str) -> No
         assert (str(rate), str(day)) == ("1.10", "2025-08-15")
 
 
-# Bookmarks
+# Checkpoints
 
 
-async def test_a_list_that_nobody_walked_has_an_empty_bookmark(url: str) -> None:
+async def test_a_list_that_nobody_walked_has_an_empty_checkpoint(url: str) -> None:
     async with SqlStore(url) as store:
         assert await store.begin("organization", "batches") == Checkpoint()
 
 
-async def test_the_bookmark_last_written_is_where_the_next_run_begins(url: str) -> None:
+async def test_the_checkpoint_last_written_is_where_the_next_run_begins(url: str) -> None:
     async with SqlStore(url) as store:
         await store.begin("organization", "batches")
         await store.write(portion(checkpoint=BOOKMARK))
@@ -222,7 +222,9 @@ async def test_the_bookmark_last_written_is_where_the_next_run_begins(url: str) 
         assert await store.begin("organization", "cases") == Checkpoint()
 
 
-async def test_rows_and_bookmark_are_written_together_or_not_at_all(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_rows_and_checkpoint_are_written_together_or_not_at_all(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with SqlStore(url) as store:
         await store.begin("organization", "batches")
 

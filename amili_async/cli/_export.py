@@ -13,7 +13,7 @@ from rich.progress import Progress
 from amili_async.cli._console import say
 from amili_async.cli._options import moment_of
 from amili_async.cli._running import DONE, run
-from amili_async.cli._stores import StoreName, existing_store, store_url
+from amili_async.cli._store import StoreName, existing_store, store_url
 
 TableName = Literal["batches", "entries", "failed", "invoices", "cases", "case_invoices", "debtors", "settlements"]
 

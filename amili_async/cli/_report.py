@@ -15,7 +15,7 @@ import typer
 from amili_async.cli._console import printable, say, write_json
 from amili_async.cli._options import AsJson, moment_of
 from amili_async.cli._running import DONE, FAILED, run
-from amili_async.cli._stores import StoreName, existing_store, store_url
+from amili_async.cli._store import StoreName, existing_store, store_url
 
 if TYPE_CHECKING:
     from amili_async.report import Figures

@@ -18,7 +18,7 @@ from amili_async.cli._client_context import known_profile, opened, opened_for
 from amili_async.cli._console import say, say_each, write_json
 from amili_async.cli._options import moment_of
 from amili_async.cli._running import DONE, FAILED, command_line, run
-from amili_async.cli._stores import StoreName, store_url
+from amili_async.cli._store import StoreName, store_url
 from amili_async.cli._sync_output import shown_progress, tell_report
 
 if TYPE_CHECKING:

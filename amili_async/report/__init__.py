@@ -1,8 +1,10 @@
 """A store as a page to look at: what was sent, what failed, what is open, and how the syncs went (extra ``report``).
 
-async with SqlStore("sqlite:///amili.db") as store:
-figures = await read_figures(store)
-Path("report.html").write_text(render(figures))
+The figures are read first, and shown then::
+
+    async with SqlStore("sqlite:///amili.db") as store:
+        figures = await read_figures(store)
+    Path("report.html").write_text(render(figures), "utf-8")
 """
 
 from amili_async.report._figures import Figures, read_figures

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from amili_async._protocol.options import check_on_invalid, seconds
 from amili_async._protocol.requests import identifier
@@ -17,7 +17,7 @@ from amili_async.resources._outcome_search import OutcomeSearch
 from amili_async.resources._streaming import merged
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from amili_async._protocol.options import OnInvalid
     from amili_async._protocol.requests import Body, Identifier
@@ -67,68 +67,6 @@ class Resource:
 
 class WritingResource(Resource):
     """A resource with operations that change something."""
-
-    def _create(
-        self,
-        operation: str,
-        organization_id: Identifier,
-        *,
-        body: bytes,
-        idempotency_key: str | None,
-        recovery_hint: str,
-    ) -> Coroutine[Any, Any, Accepted]:
-        """Return the batch that a write becomes; without a readable batch id it is an `OutcomeUnknownError`."""
-        return self._caller.send(
-            operation,
-            organization_id,
-            read=self._accepted(operation, organization_id),
-            body=body,
-            idempotency_key=idempotency_key,
-            recovery_hint=recovery_hint,
-        )
-
-    def _create_all(
-        self,
-        operation: str,
-        organization_id: Identifier,
-        items: Iterable[R] | AsyncIterable[R],
-        kind: type[R],
-        write: Callable[[tuple[R, ...], str | None], Awaitable[Accepted]],
-        *,
-        chunk_size: int,
-        concurrency: int,
-        idempotency_prefix: str | None,
-    ) -> BulkWrite[R]:
-        """Return the outcomes of writes in chunks; what is wrong with an argument is told at once."""
-        resource, _, _ = operation.partition(".")
-        identifier(organization_id, "organization_id")
-        if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable | AsyncIterable):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
-            raise InvalidArgumentError(
-                f"{resource} must be several {kind.__name__}: an iterable or an async iterable of them"
-            )
-        return BulkWrite(
-            operation,
-            items,
-            write,
-            chunk_size=whole(chunk_size, "chunk_size", least=1),
-            concurrency=whole(concurrency, "concurrency", least=1),
-            idempotency_prefix=check_key(idempotency_prefix, "idempotency_prefix"),
-        )
-
-    def _find_outcome(
-        self,
-        organization_id: Identifier,
-        items: Sequence[R],
-        kind: type[R],
-        name: str,
-        *,
-        idempotency_key: str | None,
-        deadline: float,
-    ) -> Coroutine[Any, Any, WriteOutcome[R]]:
-        """Return what a search for a write's outcome finds."""
-        checked = several(items, kind, name)
-        search = OutcomeSearch(self._caller, organization_id, checked, idempotency_key=idempotency_key)
-        return search.run(seconds(deadline, "deadline"))
 
     def _act(
         self,
@@ -181,6 +119,60 @@ class WritingResource(Resource):
         return read
 
 
+class CreatingResource(WritingResource, Generic[R]):
+    """A resource whose objects are sent: several in one write, or any number in writes of so many."""
+
+    _kind: type[R]
+    _name: str
+    """What they are called together: in operations, in bodies, in messages."""
+
+    def _create(
+        self, organization_id: Identifier, items: Sequence[R], idempotency_key: str | None
+    ) -> Coroutine[Any, Any, Accepted]:
+        """Return the batch that a write becomes; without a readable batch id it is an `OutcomeUnknownError`."""
+        operation = f"{self._name}.create"
+        return self._caller.send(
+            operation,
+            organization_id,
+            read=self._accepted(operation, organization_id),
+            body=b'{"' + self._name.encode() + b'":' + encode(several(items, self._kind, self._name)) + b"}",
+            idempotency_key=idempotency_key,
+            recovery_hint=RECOVERY_HINT.format(self._name),
+        )
+
+    def _create_all(
+        self,
+        organization_id: Identifier,
+        items: Iterable[R] | AsyncIterable[R],
+        *,
+        chunk_size: int,
+        concurrency: int,
+        idempotency_prefix: str | None,
+    ) -> BulkWrite[R]:
+        """Return the outcomes of writes in chunks; what is wrong with an argument is told at once."""
+        identifier(organization_id, "organization_id")
+        if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable | AsyncIterable):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+            raise InvalidArgumentError(
+                f"{self._name} must be several {self._kind.__name__}: an iterable or an async iterable of them"
+            )
+        return BulkWrite(
+            f"{self._name}.create_all",
+            items,
+            lambda chunk, key: self._create(organization_id, chunk, key),
+            chunk_size=whole(chunk_size, "chunk_size", least=1),
+            concurrency=whole(concurrency, "concurrency", least=1),
+            idempotency_prefix=check_key(idempotency_prefix, "idempotency_prefix"),
+        )
+
+    def _find_outcome(
+        self, organization_id: Identifier, items: Sequence[R], *, idempotency_key: str | None, deadline: float
+    ) -> Coroutine[Any, Any, WriteOutcome[R]]:
+        """Return what a search for a write's outcome finds."""
+        checked = several(items, self._kind, self._name)
+        search = OutcomeSearch(self._caller, organization_id, checked, idempotency_key=idempotency_key)
+        return search.run(seconds(deadline, "deadline"))
+
+
 class OpenResource(Resource):
     """A resource whose answers have no documented shape."""
 
@@ -190,15 +182,6 @@ class OpenResource(Resource):
         return self._caller.send(
             operation, *ids, read=lambda answer: RawValue(raw=bytes(answer)), body=body, recovery_hint=recovery_hint
         )
-
-
-def body_of(models: object, kind: type[R], name: str) -> bytes:
-    """Return the body that sends several models under one name.
-
-    Raises:
-        InvalidArgumentError: as `several`.
-    """
-    return b'{"' + name.encode() + b'":' + encode(several(models, kind, name)) + b"}"
 
 
 def several(models: Any, kind: type[R], name: str) -> list[R]:

@@ -40,7 +40,7 @@ class SortDirection(OpenEnum):
 
 
 class Batches(Resource):
-    """``client.batches``."""
+    """``client.batches``: what every write becomes, listed, read, waited for."""
 
     def list(
         self,

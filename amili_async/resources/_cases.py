@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Cases(WritingResource):
-    """``client.cases``.
+    """``client.cases``: collection cases, listed, and acted on by routes that are guesses.
 
     All but `list` are operations of mark U: only their names are public, their paths are guesses. Calling one warns
     once, unless ``AmiliClient(routes=...)`` gives the path that Amili confirmed. Each takes a ``json`` body to send as

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from amili_async.models import Invoice, InvoiceStatus, InvoiceType, NewInvoice, RawValue
 from amili_async.models._inputs import choice
 from amili_async.resources._arguments import model_of, span, text, text_or_number
-from amili_async.resources._base import RECOVERY_HINT, WritingResource, body_of
+from amili_async.resources._base import CreatingResource
 from amili_async.resources._downloads import save, target_of
 
 if TYPE_CHECKING:
@@ -32,8 +32,11 @@ if TYPE_CHECKING:
 _ACTION_HINT = "invoices.get(organization_id, invoice_id) shows the invoice's status"
 
 
-class Invoices(WritingResource):
-    """``client.invoices``."""
+class Invoices(CreatingResource[NewInvoice]):
+    """``client.invoices``: sent to Amili, listed, read, acted on."""
+
+    _kind = NewInvoice
+    _name = "invoices"
 
     async def create(
         self, organization_id: Identifier, invoices: Sequence[NewInvoice], *, idempotency_key: str | None = None
@@ -50,13 +53,7 @@ class Invoices(WritingResource):
             ConnectError: never sent, so it may be sent again.
             APIError: refused.
         """
-        return await self._create(
-            "invoices.create",
-            organization_id,
-            body=body_of(invoices, NewInvoice, "invoices"),
-            idempotency_key=idempotency_key,
-            recovery_hint=RECOVERY_HINT.format("invoices"),
-        )
+        return await self._create(organization_id, invoices, idempotency_key)
 
     def create_all(
         self,
@@ -87,11 +84,8 @@ class Invoices(WritingResource):
             InvalidArgumentError: an argument that cannot be right, by its name.
         """
         return self._create_all(
-            "invoices.create_all",
             organization_id,
             invoices,
-            NewInvoice,
-            lambda chunk, key: self.create(organization_id, chunk, idempotency_key=key),
             chunk_size=chunk_size,
             concurrency=concurrency,
             idempotency_prefix=idempotency_prefix,
@@ -118,9 +112,7 @@ class Invoices(WritingResource):
             DeadlineExceededError: nothing could be read at all where the write would show.
             APIError: refused, as any read may be; TokenError where the credentials were.
         """
-        return await self._find_outcome(
-            organization_id, invoices, NewInvoice, "invoices", idempotency_key=idempotency_key, deadline=deadline
-        )
+        return await self._find_outcome(organization_id, invoices, idempotency_key=idempotency_key, deadline=deadline)
 
     def list(
         self,

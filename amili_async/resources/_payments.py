@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from amili_async.models import NewCorrection, NewPayment
 from amili_async.resources._arguments import needed_key
-from amili_async.resources._base import RECOVERY_HINT, WritingResource, body_of
+from amili_async.resources._base import CreatingResource
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Sequence
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from amili_async.resources._outcome_search import WriteOutcome
 
 
-class Payments(WritingResource):
+class Payments(CreatingResource[NewPayment]):
     """``client.payments``: what a creditor received directly."""
+
+    _kind = NewPayment
+    _name = "payments"
 
     async def create(
         self, organization_id: Identifier, payments: Sequence[NewPayment], *, idempotency_key: str | None = None
@@ -33,13 +36,7 @@ class Payments(WritingResource):
             OutcomeUnknownError: sent, and it is not known whether it took effect: see `find_outcome`.
             APIError: refused.
         """
-        return await self._create(
-            "payments.create",
-            organization_id,
-            body=body_of(payments, NewPayment, "payments"),
-            idempotency_key=idempotency_key,
-            recovery_hint=RECOVERY_HINT.format("payments"),
-        )
+        return await self._create(organization_id, payments, idempotency_key)
 
     def create_all(
         self,
@@ -56,11 +53,8 @@ class Payments(WritingResource):
             InvalidArgumentError: an argument that cannot be right, by its name.
         """
         return self._create_all(
-            "payments.create_all",
             organization_id,
             payments,
-            NewPayment,
-            lambda chunk, key: self.create(organization_id, chunk, idempotency_key=key),
             chunk_size=chunk_size,
             concurrency=concurrency,
             idempotency_prefix=idempotency_prefix,
@@ -86,15 +80,16 @@ class Payments(WritingResource):
         return await self._find_outcome(
             organization_id,
             payments,
-            NewPayment,
-            "payments",
             idempotency_key=needed_key(idempotency_key, "payments"),
             deadline=deadline,
         )
 
 
-class Corrections(WritingResource):
+class Corrections(CreatingResource[NewCorrection]):
     """``client.corrections``: changes of what is owed, such as credit notes."""
+
+    _kind = NewCorrection
+    _name = "corrections"
 
     async def create(
         self, organization_id: Identifier, corrections: Sequence[NewCorrection], *, idempotency_key: str | None = None
@@ -109,13 +104,7 @@ class Corrections(WritingResource):
             OutcomeUnknownError: sent, and it is not known whether it took effect: see `find_outcome`.
             APIError: refused.
         """
-        return await self._create(
-            "corrections.create",
-            organization_id,
-            body=body_of(corrections, NewCorrection, "corrections"),
-            idempotency_key=idempotency_key,
-            recovery_hint=RECOVERY_HINT.format("corrections"),
-        )
+        return await self._create(organization_id, corrections, idempotency_key)
 
     def create_all(
         self,
@@ -132,11 +121,8 @@ class Corrections(WritingResource):
             InvalidArgumentError: an argument that cannot be right, by its name.
         """
         return self._create_all(
-            "corrections.create_all",
             organization_id,
             corrections,
-            NewCorrection,
-            lambda chunk, key: self.create(organization_id, chunk, idempotency_key=key),
             chunk_size=chunk_size,
             concurrency=concurrency,
             idempotency_prefix=idempotency_prefix,
@@ -162,8 +148,6 @@ class Corrections(WritingResource):
         return await self._find_outcome(
             organization_id,
             corrections,
-            NewCorrection,
-            "corrections",
             idempotency_key=needed_key(idempotency_key, "corrections"),
             deadline=deadline,
         )

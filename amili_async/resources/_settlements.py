@@ -28,7 +28,7 @@ _TOKEN_NAME = "pageToken"  # noqa: S105  # a query name; no other list spells it
 
 
 class Settlements(Resource):
-    """``client.settlements``."""
+    """``client.settlements``: what Amili paid out."""
 
     def list(
         self,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Status(OpenResource):
-    """``client.status``. All three are of mark U: their paths are guesses, and calling one warns once. G1 only."""
+    """``client.status``: whether the API answers. All three are guesses (U), and calling one warns once. G1 only."""
 
     async def ping(self) -> RawValue:
         """Return what Amili answers a ping (U). Retried like every read.
@@ -44,7 +44,7 @@ class Status(OpenResource):
 
 
 class Organizations(OpenResource):
-    """``client.organizations``."""
+    """``client.organizations``: reports about an organization."""
 
     async def reports(self, organization_id: Identifier) -> RawValue:
         """Return an organization's reports, as Amili sends them. G1 only.
@@ -60,7 +60,7 @@ class Organizations(OpenResource):
 
 
 class Banqsoft(OpenResource):
-    """``client.banqsoft``."""
+    """``client.banqsoft``: a call of which only the name is public."""
 
     async def call(self, json: object = None) -> RawValue:
         """Return what Amili answers to "CallBanqSoft", sent with a JSON body as Amili says. G1 only.

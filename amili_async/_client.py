@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
+from functools import cache, cached_property
 from ssl import SSLContext, create_default_context
 from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar, Unpack, overload
 
@@ -474,13 +474,18 @@ def _idle(value: object, name: str) -> float:
     return 0.0 if value == 0 and not isinstance(value, bool) else seconds(value, name)
 
 
-def _agent(user_agent: str | None) -> str:
+@cache
+def _own_agent() -> str:
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  # a fifth of this package's import
 
     try:
-        own = f"amili-async/{version('amili-async')}"
+        return f"amili-async/{version('amili-async')}"
     except PackageNotFoundError:
-        own = "amili-async"
+        return "amili-async"
+
+
+def _agent(user_agent: str | None) -> str:
+    own = _own_agent()
     if user_agent is None:
         return own
     if not isinstance(user_agent, str) or not user_agent.strip():  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker

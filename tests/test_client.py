@@ -361,6 +361,7 @@ async def test_the_user_agent_names_the_package(
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr("importlib.metadata.version", not_installed)
+    monkeypatch.setattr("amili_async._client._own_agent", vars(amili_async._client)["_own_agent"].__wrapped__)
     async with AmiliClient(sandbox.issue_token(), base_url=sandbox.base_url, user_agent="erp") as copied:
         await copied.batches.list(sandbox.organization_ids[0]).collect()
     assert sandbox.requests.last().headers["user-agent"] == "erp amili-async"

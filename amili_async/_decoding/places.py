@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET
 
 from amili_async.models import OpenEnum, Received
+from amili_async.models._base import fields_of
 from amili_async.models._inputs import MAX_EXPONENT
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _places_in(annotation: Any, given: Mapping[str, object], above: frozenset[ob
 def _place_of(kind: Any, model: type[msgspec.Struct], given: Mapping[str, object], above: frozenset[object]) -> _Place:
     amounts: list[str] = []
     fields: list[_Field] = []
-    for field in msgspec.structs.fields(kind):
+    for field in fields_of(kind):
         if field.name == "extra" and issubclass(model, Received):
             continue
         options = _options(field.type)

@@ -14,7 +14,7 @@ import msgspec
 
 from amili_async._upstream.msgspec import lookup_of
 from amili_async.models import OpenEnum, Received
-from amili_async.models._base import EXTRA
+from amili_async.models._base import EXTRA, fields_of
 from amili_async.models._open_enum import kept_values
 from amili_async.models._received import learnt
 
@@ -84,7 +84,7 @@ class Shapes:
     def struct(self, model: type[Received], given: Mapping[str, object] | None = None) -> type[Received]:
         """Return the struct for a model, with further kinds for some of its fields; the model itself if need be."""
         kinds = dict(given or {})
-        for field in msgspec.structs.fields(model):
+        for field in fields_of(model):
             changed = self.of(field.type)
             if field.name not in kinds and field.name != "extra" and changed != field.type:
                 kinds[field.name] = changed
@@ -149,7 +149,7 @@ def is_untyped(annotation: Any) -> bool:
         if inner:
             return any(look(one) for one in inner if one is not Ellipsis)
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-            return any(look(field.type) for field in msgspec.structs.fields(kind) if field.name != "extra")
+            return any(look(field.type) for field in fields_of(kind) if field.name != "extra")
         return kind in {Any, object, dict, list, tuple, set, frozenset}
 
     return look(annotation)

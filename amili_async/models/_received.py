@@ -15,7 +15,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from amili_async.errors import ConfigurationError
-from amili_async.models._base import EXTRA, Hidden, Model, written
+from amili_async.models._base import EXTRA, Hidden, Model, fields_of, written
 from amili_async.models._extra import NOTHING, Extra, hashable
 
 __all__ = ["NOT_SENT", "ExtraMembers", "Maybe", "NumberText", "Received", "Whole", "learnt", "show"]
@@ -165,7 +165,7 @@ def learnt(
     """
     wire, given, config = tuple(names), dict(kinds or {}), base.__struct_config__
     fields: list[Any] = [("extra", Extra, msgspec.field(default=_LEARNT, name=EXTRA))]
-    for field in msgspec.structs.fields(base):
+    for field in fields_of(base):
         kind = given.get(field.name, field.type)
         if field.name in nulls:
             fields.append((field.name, kind | UnsetType | None, msgspec.field(default=UNSET, name=field.encode_name)))
@@ -189,7 +189,7 @@ def learnt(
     made.plain = base
     struct: type[R] = made
     made.extra = _learnt_extra(made, hidden, wire, frozenset(nulls))
-    for field in msgspec.structs.fields(base):
+    for field in fields_of(base):
         if field.name in nulls:
             show(made, field.name, partial(_given_or, field.default))
     return struct

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import ExitStack
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
@@ -47,6 +48,8 @@ class Listing(NamedTuple):
     page_size: int = 5
     reads_by_id: bool = True
     trailing_page: bool = False
+    hollow: bool = False
+    """Whether an empty page stands before each page but the first."""
     rows: int = 12
     gap: float = HOUR
     """Seconds between two rows."""
@@ -103,6 +106,8 @@ class Step(NamedTuple):
     after: int = 3
     """Cancelled after so many turns of the event loop, killed in this write."""
     full: bool = False
+    refresh: float | None = None
+    """Seconds for which rows that may still change are not read again where there are many."""
     death: Death = "400"
     pause: float = HOUR
 
@@ -117,6 +122,8 @@ class History(NamedTuple):
     turn: int = 50
     concurrency: int = 2
     date_ahead: float = 0.0
+    client_ahead: float = 0.0
+    """By how much the job's clock is ahead of the server's."""
     latency: float = 0.0
 
 
@@ -126,7 +133,7 @@ class World:
     def __init__(self, history: History, clock: VirtualClock) -> None:
         self.history = history
         self.clock = clock
-        self.server = CollectionServer(clock.time)
+        self.server = CollectionServer(lambda: clock.time() - history.client_ahead)
         self.server.date_ahead = history.date_ahead
         self.server.latency = history.latency
         self.store = Store()
@@ -145,7 +152,7 @@ class World:
             name = f"organization-{number}"
             self.listings[name] = listing
             rows = self._list_of(name)
-            for field in ("order", "heeds_sort", "paging", "page_size", "reads_by_id", "trailing_page"):
+            for field in ("order", "heeds_sort", "paging", "page_size", "reads_by_id", "trailing_page", "hollow"):
                 setattr(rows, field, getattr(listing, field))
             begin = self.server.now - (listing.rows + 1) * listing.gap
             for index in range(listing.rows):
@@ -174,10 +181,10 @@ class World:
             case "add" | "add open":
                 rows.add(now, final=change.kind == "add", has_id=has_id)
             case "add many":
-                for _ in range(8):
+                for _ in range(4 + number % 20):
                     rows.add(now, has_id=has_id)
             case "ahead":
-                rows.add(now, moment=now + (number + 1) * 10 * MINUTE, has_id=has_id)
+                rows.add(now, moment=now + (1 + number % (40 * 6)) * 10 * MINUTE, has_id=has_id)
             case "late":
                 rows.add(now, moment=now - number % LATEST, has_id=has_id)
             case "very late":
@@ -314,6 +321,7 @@ class World:
                 resources=resources,
                 concurrency=self.history.concurrency,
                 full=step.full,
+                refresh=None if step.refresh is None else timedelta(seconds=step.refresh),
             )
         )
         if step.end == "cancelled":

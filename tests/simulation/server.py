@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import cached_property
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -56,6 +57,11 @@ class Row:
     readable: bool = True
     has_id: bool = True
 
+    @cached_property
+    def chance(self) -> float:
+        """A number that says nothing of it, to be shuffled by."""
+        return float(int.from_bytes(blake2b(self.id.encode(), digest_size=4).digest(), "big"))
+
     def render(self, resource: Resource) -> dict[str, Any]:
         """Return the row as the API shows it."""
         members: dict[str, Any] = {ID_NAMES[resource]: self.id} if self.has_id else {}
@@ -88,6 +94,8 @@ class List:
     reads_by_id: bool = True
     trailing_page: bool = False
     """Whether an empty page follows the last row."""
+    hollow: bool = False
+    """Whether an empty page stands before each page but the first."""
     rows: dict[str, Row] = field(default_factory=dict[str, Row])
     gone: set[str] = field(default_factory=set[str])
     era: int = 0
@@ -114,15 +122,11 @@ class List:
         order = "newest" if newest_first else self.order
 
         def key(row: Row) -> tuple[float, float]:
-            chance = int.from_bytes(blake2b(row.id.encode(), digest_size=4).digest(), "big")
-            if self.resource == "settlements" and order == "newest":
-                return (-row.number, 0)
-            return {
-                "newest": (-row.moment, -row.number),
-                "oldest": (row.moment, row.number),
-                "shuffled": (float(chance), row.number),
-                "value date": (-(row.moment // 86400), chance),
-            }[order]
+            if order == "newest":
+                return (-row.number, 0) if self.resource == "settlements" else (-row.moment, -row.number)
+            if order == "oldest":
+                return (row.moment, row.number)
+            return (row.chance, row.number) if order == "shuffled" else (-(row.moment // 86400), row.chance)
 
         self.key = key
         return sorted(self.rows.values(), key=key)
@@ -234,12 +238,15 @@ class CollectionServer:
         token = request.query.get("pageToken" if resource == "settlements" else "PageToken")
         start = 0
         if token is not None:
-            era, position = json.loads(base64.urlsafe_b64decode(token))
+            era, position, *beyond = json.loads(base64.urlsafe_b64decode(token))
             if era != rows.era:
                 if rows.death == "empty":
                     return _json({"summary": {"status": "SUCCESS"}, "data": []})
                 if rows.death != "first page":
                     return Answer(int(rows.death))
+            elif rows.hollow and not beyond:
+                following = {"status": "SUCCESS", "nextPageToken": _token(era, position, "beyond")}
+                return _json({"summary": following, "data": []})
             elif rows.paging == "offset":
                 start = position
             else:
@@ -249,8 +256,12 @@ class CollectionServer:
         end = start + len(page)
         if page and (end < len(listed) or rows.trailing_page):
             position = end if rows.paging == "offset" else rows.key(page[-1])
-            summary["nextPageToken"] = base64.urlsafe_b64encode(json.dumps([rows.era, position]).encode()).decode()
+            summary["nextPageToken"] = _token(rows.era, position)
         return _json({"summary": summary, "data": [row.render(resource) for row in page]})
+
+
+def _token(*parts: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
 
 
 def _json(value: object) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 
 from tests.simulation.history import HOUR, MINUTE, Change, ChangeKind, History, Listing, Step, Trouble, TroubleKind
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 T = TypeVar("T")
+
+CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+"""Of hypothesis's own: a history is large, and takes a while."""
 
 
 def one_of(values: Sequence[T]) -> st.SearchStrategy[T]:
@@ -27,7 +31,8 @@ def literal(kind: Any) -> st.SearchStrategy[Any]:
     return st.sampled_from(get_args(kind))
 
 
-orders = one_of(("newest", "newest", "oldest", "shuffled"))
+# Incremental runs rely on a list that is newest first, and long enough to show it: most histories are of such lists.
+orders = one_of(("newest", "newest", "newest", "newest", "oldest", "shuffled"))
 
 listings = st.builds(
     Listing,
@@ -38,8 +43,9 @@ listings = st.builds(
     page_size=st.integers(1, 7),
     reads_by_id=one_of((True, True, True, False)),
     trailing_page=one_of((False, False, True)),
-    rows=st.integers(0, 40),
-    gap=one_of((0.0, 1.0, MINUTE, HOUR)),
+    hollow=one_of((False, False, False, True)),
+    rows=st.integers(0, 40) | st.integers(20, 40),
+    gap=one_of((0.0, 1.0, MINUTE, HOUR, HOUR)),
     open_every=one_of((1, 3, 10, 1000)),
     without_ids=one_of((False,)),
 )
@@ -51,6 +57,7 @@ settlements = st.builds(
     paging=literal(Paging),
     page_size=st.integers(1, 7),
     trailing_page=st.booleans(),
+    hollow=one_of((False, False, False, True)),
     rows=st.integers(0, 40),
     gap=one_of((MINUTE, 7 * HOUR)),
     open_every=st.just(1000),
@@ -60,7 +67,7 @@ settlements = st.builds(
 changes = st.builds(
     Change,
     at=st.integers(0, 25),
-    kind=literal(ChangeKind),
+    kind=literal(ChangeKind) | one_of(("add many", "ahead", "late")),
     organization=st.integers(0, 2),
     number=st.integers(0, 2000),
 )
@@ -80,6 +87,7 @@ steps = st.builds(
     end=one_of(("by itself", "by itself", "by itself", "cancelled", "killed before a write", "killed after a write")),
     after=st.integers(0, 25),
     full=one_of((False, False, False, True)),
+    refresh=one_of((None, None, None, HOUR, 48 * HOUR)),
     death=literal(Death),
     pause=one_of((MINUTE, HOUR, 26 * HOUR, 200 * HOUR)),
 )
@@ -93,5 +101,6 @@ histories = st.builds(
     turn=one_of((1, 2, 50)),
     concurrency=st.integers(1, 3),
     date_ahead=one_of((0.0, 0.0, -45.0, 45.0)),
+    client_ahead=one_of((0.0, 0.0, -3 * HOUR, 3 * HOUR)),
     latency=one_of((0.0, 0.0, 0.2, 20.0)),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
 from math import isfinite
@@ -43,8 +44,9 @@ class Cluster:
             ClusterError: the scheduler is not there any more.
         """
         try:
-            threads: dict[str, int] = await self.client.nthreads()
-        except OSError as error:
+            async with asyncio.timeout(SCHEDULER):
+                threads: dict[str, int] = await self.client.nthreads()
+        except OSError as error:  # that it does not answer in time among them
             raise ClusterError(LOST) from error
         return sum(threads.values())
 

@@ -64,8 +64,9 @@ _LostError: type[Exception] = _distributed.CancelledError
 pickle_errors_our_way()
 
 _MADE_ON_THE_WORKER = frozenset({"session", "hooks", "concurrency"})
-FIRST_WORKER = 300.0
-"""Seconds that a cluster gets to have a worker, counted from when it has work: some start none before."""
+
+NO_WORKER = 300.0
+"""Seconds that a cluster with work may be without any worker: some start none before, others may have lost all."""
 
 
 async def sync_on_dask(
@@ -111,7 +112,7 @@ async def sync_on_dask(
 
     Raises:
         ConfigurationError: an argument that cannot be right.
-        ClusterError: the cluster cannot be reached, has no workers, or was lost.
+        ClusterError: the cluster cannot be reached, has no workers for five minutes, or was lost.
         StoreError: the store failed.
         TokenError: the credentials of a worker were refused.
     """
@@ -170,7 +171,7 @@ class _Run:
         """The worker that last told how far each shard is."""
         self._stopped = False
         self._nobody = False
-        """Whether there is no worker that could be at any shard."""
+        """Whether there is no worker that could be at any shard, and has been none for long."""
         self._pattern = pattern
         self._signals = signals
         self._waiting = deque(enumerate(groups))
@@ -182,7 +183,7 @@ class _Run:
         self._unauthorized: UnauthorizedError | None = None
         self._told: dict[int, Progress] = {}
         self._ended: dict[int, Progress] = {}
-        self._begun = monotonic()
+        self._begun = self._worker_at = monotonic()
 
     async def run(self, on_progress: OnProgress | None) -> SyncReport:
         """Work on all shards and return the report of all of them."""
@@ -305,15 +306,19 @@ class _Run:
             await self._signals.forget()
 
     async def _look_for_workers(self) -> None:
-        """Wait for the first worker for a while only.
+        """Wait for a worker for a while only, be it the first one or one in the place of those that were lost.
 
         Raises:
             ClusterError: there is none.
         """
-        waited = monotonic() - self._begun > FIRST_WORKER and not self._told and not self._reports
-        if waited and not await self._cluster.workers():
+        if await self._cluster.workers():
+            self._worker_at = monotonic()
+        elif monotonic() - self._worker_at > NO_WORKER:
             self._nobody = True
-            raise ClusterError(f"the Dask cluster has work, and had no worker for {FIRST_WORKER:g} seconds")
+            raise ClusterError(
+                f"the Dask cluster has work, and had no worker for {NO_WORKER:g} seconds; run again, and it goes on "
+                "from where it stood"
+            )
 
     def _hear(self, event: tuple[float, dict[str, Any]]) -> None:
         """Note how far a worker says it is."""

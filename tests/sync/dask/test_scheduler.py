@@ -364,12 +364,59 @@ async def test_a_cluster_that_starts_with_no_worker_grows_with_the_work(
 
 @pytest.mark.postgres
 async def test_a_cluster_that_never_has_a_worker_is_told(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dask, "FIRST_WORKER", 0.5)
+    monkeypatch.setattr(dask, "NO_WORKER", 0.5)
     async with distributed.LocalCluster(
         n_workers=0, processes=False, asynchronous=True, dashboard_address=None
     ) as empty:
         with pytest.raises(ClusterError, match=r"has work, and had no worker for 0.5 seconds"):
             await sync_on_dask(empty, ["a"], postgresql_url)
+
+
+@pytest.mark.dask
+@pytest.mark.postgres
+async def test_a_cluster_that_loses_all_workers_for_good_is_told_and_the_next_run_goes_on(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask, "NO_WORKER", 1.0)
+    moment = Moment(rows=100)
+    with Sandbox(organizations=4, batches=400, seed=1, latency=0.05) as sandbox:
+        async with distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=True, asynchronous=True, dashboard_address=None
+        ) as cluster:
+            running = asyncio.create_task(
+                sync_on_dask(
+                    cluster,
+                    sandbox.organization_ids,
+                    postgresql_url,
+                    client_options=options(sandbox),
+                    on_progress=moment,
+                )
+            )
+            async with asyncio.timeout(60):
+                await moment.reached.wait()
+                await cluster.scale(0)
+                with pytest.raises(ClusterError, match=r"had no worker for 1 seconds; run again, and it goes on"):
+                    await running
+        kept = await stored(postgresql_url)
+        assert 100 <= len(kept) < 1600
+
+        report = await sync_on_dask(
+            "local:1", sandbox.organization_ids, postgresql_url, client_options=options(sandbox)
+        )
+
+        assert (report.ok, report.total.new) == (True, 1600 - len(kept))
+        assert await stored(postgresql_url) == served(sandbox)
+
+
+async def test_a_scheduler_that_does_not_answer_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_module, "SCHEDULER", 0.01)
+
+    class Frozen:
+        async def nthreads(self) -> dict[str, int]:
+            return await asyncio.get_running_loop().create_future()
+
+    with pytest.raises(ClusterError, match="was lost; run again"):
+        await cluster_module.Cluster(Frozen(), None).places()
 
 
 @pytest.mark.dask

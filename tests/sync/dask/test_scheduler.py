@@ -413,7 +413,8 @@ async def test_a_scheduler_that_does_not_answer_is_lost(monkeypatch: pytest.Monk
 
     class Frozen:
         async def nthreads(self) -> dict[str, int]:
-            return await asyncio.get_running_loop().create_future()
+            never: asyncio.Future[dict[str, int]] = asyncio.get_running_loop().create_future()
+            return await never
 
     with pytest.raises(ClusterError, match="was lost; run again"):
         await cluster_module.Cluster(Frozen(), None).places()

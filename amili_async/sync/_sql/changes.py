@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import sqlalchemy as sa
 
-from amili_async._decoding import Reader
 from amili_async.errors import ConfigurationError
 from amili_async.models import Batch, Case, Invoice, Model, Settlement
 from amili_async.sync._arguments import checked_resources
 from amili_async.sync._sql.checkpoints import settled_revision
-from amili_async.sync._sql.columns import values_for
+from amili_async.sync._sql.columns import READERS, values_for
 from amili_async.sync._sql.schema import ROW_TABLES, lists, runs
 
 if TYPE_CHECKING:
@@ -24,13 +23,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 500
 """Rows that are read in one go."""
-
-READERS: dict[str, Reader[Any]] = {
-    "batches": Reader(Batch),
-    "invoices": Reader(Invoice),
-    "cases": Reader(Case),
-    "settlements": Reader(Settlement),
-}
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
+from amili_async._decoding import Reader
 from amili_async.models import (
     Batch,
     Case,
@@ -27,6 +28,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Columns: TypeAlias = tuple[object, ...]
+
+READERS: dict[str, Reader[Any]] = {
+    "batches": Reader(Batch),
+    "invoices": Reader(Invoice),
+    "cases": Reader(Case),
+    "settlements": Reader(Settlement),
+}
+"""What makes a row's JSON a model again."""
 
 _MOST_DIGITS = 100
 """The digits of a number, before or behind the point, past which it is no amount and no rate."""

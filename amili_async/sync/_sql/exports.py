@@ -18,14 +18,13 @@ import sqlalchemy as sa
 from amili_async.errors import ConfigurationError
 from amili_async.models._extra import Extra
 from amili_async.sync._sql import schema
-from amili_async.sync._sql.changes import READERS
-from amili_async.sync._sql.columns import values_for
+from amili_async.sync._sql.columns import READERS, values_for
 from amili_async.sync._sql.schema import ROW_TABLES, lists
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
-    from amili_async.sync._sql.store import SqlStore
+    from amili_async.sync._sql.database import Database
 
 Kind = Literal["text", "whole", "amount", "moment", "day", "json"]
 
@@ -114,11 +113,11 @@ class Export:
         ConfigurationError: there is no such table.
     """
 
-    def __init__(self, store: SqlStore, table: str, wanted: Filter, *, with_raw: bool = False) -> None:
+    def __init__(self, database: Database, table: str, wanted: Filter, *, with_raw: bool = False) -> None:
         if table not in TABLES:
             raise ConfigurationError(f"table {table!r} is none of {', '.join(TABLES)}")
         self.name = table
-        self._store = store
+        self._database = database
         self._table = TABLES[table]
         self._wanted = wanted
         self.resource = self._table.resource
@@ -142,18 +141,18 @@ class Export:
         """Return how many rows of the API are gone through, which may have none, one or many of what is exported."""
         whole = self._rows.join(lists, lists.c.key == self._rows.c.list_key)
         counted = self._filtered(sa.select(sa.func.count()).select_from(whole))
-        return await self._store.database.read(lambda connection: int(connection.execute(counted).scalar_one()))
+        return await self._database.read(lambda connection: int(connection.execute(counted).scalar_one()))
 
     async def synced(self) -> bool:
         """Return whether the list that the rows are on was ever synced."""
         known = sa.select(sa.exists().where(lists.c.resource == self._table.resource))
-        return await self._store.database.read(lambda connection: bool(connection.execute(known).scalar_one()))
+        return await self._database.read(lambda connection: bool(connection.execute(known).scalar_one()))
 
     async def chunks(self) -> AsyncGenerator[tuple[int, list[tuple[Any, ...]]], None]:
         """Iterate over the rows, some at a time, each time with how many rows of the API were gone through for them."""
         last = 0
         while True:
-            found = await self._store.database.read(partial(self._read, last))
+            found = await self._database.read(partial(self._read, last))
             if found is None:
                 return
             last, gone_through, rows = found
@@ -185,7 +184,7 @@ class Export:
             rows = rows.where(lists.c.organization_id == organization_id)
         if since is not None:
             moment = self._rows.c[MOMENTS[self._table.resource]]
-            values = values_for(self._store.database.dialect)
+            values = values_for(self._database.dialect)
             first = values.day(since) if _kind(moment) == "day" else values.moment(since)
             rows = rows.where(sa.or_(moment.is_(None), moment >= first))
         return rows

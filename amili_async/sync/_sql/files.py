@@ -62,7 +62,7 @@ async def export(
     form = _FORMS.get(path.suffix)
     if form is None:
         raise ConfigurationError(f"{path.name} must end in {', '.join(_FORMS)}")
-    exported = Export(store, table, Filter(organization_id, since), with_raw=with_raw)
+    exported = Export(store.database, table, Filter(organization_id, since), with_raw=with_raw)
     if not await exported.synced():
         raise StoreError(
             f"no {exported.resource} were synced into this store: amili sync --resource {exported.resource}"

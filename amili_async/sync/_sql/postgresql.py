@@ -20,12 +20,10 @@ from amili_async.sync._sql.database import (
 from amili_async.sync._store import InvalidValueError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import sqlalchemy as sa
-    from sqlalchemy.engine import Dialect
-
-    from amili_async.sync._sql.urls import Reach
+    from sqlalchemy.engine import URL, Dialect
 
 T = TypeVar("T")
 
@@ -50,10 +48,10 @@ _SENTENCES = {
 class PostgreSQL(Database):
     """A PostgreSQL database."""
 
-    def __init__(self, reach: Reach, patience: float) -> None:
+    def __init__(self, url: URL, arguments: Mapping[str, object], *, pgbouncer: bool, patience: float) -> None:
         super().__init__(patience)
-        arguments = dict(reach.arguments)
-        if reach.pgbouncer:
+        arguments = dict(arguments)
+        if pgbouncer:
             # What is prepared on one connection is looked for on another: nothing is kept, and nothing has a name.
             arguments |= {
                 "statement_cache_size": 0,
@@ -62,7 +60,7 @@ class PostgreSQL(Database):
             }
         # A transaction waits for a free connection as long as it takes: those before it are bounded themselves.
         self._engine = create_async_engine(
-            reach.url,
+            url,
             connect_args=arguments,
             pool_size=_CONNECTIONS,
             max_overflow=0,

@@ -203,7 +203,7 @@ class SqlStore:
         from amili_async.sync._sql.arrow import arrow_schema, record_batch  # noqa: PLC0415  # of an extra
         from amili_async.sync._sql.exports import Export, Filter  # noqa: PLC0415  # a circle otherwise
 
-        exported = Export(self, table, Filter(organization_id, since))
+        exported = Export(self.database, table, Filter(organization_id, since))
         arrow = arrow_schema(exported.columns)
         yield record_batch((), exported.columns, arrow)
         async for _, rows in exported.chunks():

@@ -73,7 +73,8 @@ def database(url: str | Path, *, patience: float) -> Database:
         return SQLite(parsed, patience)
     from amili_async.sync._sql.postgresql import PostgreSQL  # noqa: PLC0415  # the same
 
-    return PostgreSQL(reach(parsed, os.environ), patience)
+    server = reach(parsed, os.environ)
+    return PostgreSQL(server.url, server.arguments, pgbouncer=server.pgbouncer, patience=patience)
 
 
 def parsed_url(url: str | Path) -> URL:

@@ -87,8 +87,8 @@ class _Envelope(Generic[E]):
             return found
         except READING_ERRORS as error:
             raise decode_error(body, error) from None
-        if note is not None:
-            self._places.report((found,), note)
+        if note is not None and self._shapes.learnt:
+            self._places.report((found,), note, self._shapes.learnt)
         return found
 
 

@@ -19,7 +19,7 @@ from amili_async.models._base import fields_of
 from amili_async.models._inputs import MAX_EXPONENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
     from amili_async._decoding.drift import DriftReporter
 
@@ -43,11 +43,22 @@ class _Place(NamedTuple):
     """Those with an enum, or with further objects."""
     has_amounts: bool
     """Whether there are amounts here or below."""
+    has_enums: bool
+    """Whether there are open enums here or below."""
+    models: frozenset[type[msgspec.Struct]]
+    """What may stand here and below."""
 
-    def objects(self, values: Iterable[Any]) -> list[Any]:
+    def objects(self, values: Iterable[Any]) -> tuple[list[Any], set[type]]:
+        """Return the objects of this struct, and their classes: its own, and learnt ones."""
         for _ in range(self.path.count("[")):
             values = chain.from_iterable(filter(None, values))
-        return [one for one in values if isinstance(one, self.model)]
+        objects = list(values)
+        # By their few classes, which are cheaper to find than to ask each object for.
+        kinds = set(map(type, objects))
+        fitting = {kind for kind in kinds if issubclass(kind, self.model)}
+        if len(fitting) < len(kinds):
+            objects = [one for one in objects if type(one) in fitting]
+        return objects, fitting
 
 
 class Places:
@@ -70,14 +81,17 @@ class Places:
             for place in self._places:
                 _check_amounts(place, rows)
 
-    def report(self, rows: Sequence[object], note: DriftReporter, path: str = "$") -> None:
-        """Tell of the values that no enum lists, and of the members that learnt structs have a place for."""
+    def report(self, rows: Sequence[object], note: DriftReporter, learnt: Set[type[Received]]) -> None:
+        """Tell of the values that no enum lists, and of the members that learnt structs have a place for.
+
+        ``learnt`` are the models that members were learnt of: it is not looked for them elsewhere.
+        """
         for place in self._places:
-            _report(place, rows, path, note)
+            _report(place, rows, "$", note, learnt)
 
 
 def _check_amounts(place: _Place, values: Iterable[object]) -> None:
-    objects = place.objects(values)
+    objects, _ = place.objects(values)
     for name in place.amounts:
         amounts = [amount for amount in map(attrgetter(name), objects) if amount is not None]
         exponents = list(map(Decimal.adjusted, amounts))
@@ -89,18 +103,24 @@ def _check_amounts(place: _Place, values: Iterable[object]) -> None:
                 _check_amounts(below, map(attrgetter(field.name), objects))
 
 
-def _report(place: _Place, values: Iterable[object], path: str, note: DriftReporter) -> None:
-    objects, path = place.objects(values), path + place.path
-    models: set[type[msgspec.Struct]] = set(map(type, objects))
+def _report(
+    place: _Place, values: Iterable[object], path: str, note: DriftReporter, learnt: Set[type[Received]]
+) -> None:
+    if not place.has_enums and place.models.isdisjoint(learnt):
+        return
+    objects, models = place.objects(values)
+    path += place.path
     for model in models:
         _report_members(model, objects, path, note)
     for field in place.fields:
         found, below = list(map(attrgetter(field.name), objects)), f"{path}.{field.wire}"
         if field.enums:
-            for value in sorted({one for one in found if isinstance(one, OpenEnum) and not one.known}):
+            # Members are shared: a page holds few, and each is looked at once.
+            distinct = dict(zip(map(id, found), found, strict=True)).values()
+            for value in sorted({one for one in distinct if isinstance(one, OpenEnum) and not one.known}):
                 note("value", below, value)
         for inner in field.below:
-            _report(inner, found, below, note)
+            _report(inner, found, below, note, learnt)
 
 
 def _report_members(model: type[msgspec.Struct], objects: Sequence[Any], path: str, note: DriftReporter) -> None:
@@ -138,8 +158,16 @@ def _place_of(kind: Any, model: type[msgspec.Struct], given: Mapping[str, object
         below = tuple(_places_in(given.get(field.name, field.type), {}, above))
         if enums or below:
             fields.append(_Field(field.name, field.encode_name, enums, below))
-    has_amounts = bool(amounts) or any(place.has_amounts for field in fields for place in field.below)
-    return _Place("", model, tuple(amounts), tuple(fields), has_amounts)
+    places = [place for field in fields for place in field.below]
+    return _Place(
+        path="",
+        model=model,
+        amounts=tuple(amounts),
+        fields=tuple(fields),
+        has_amounts=bool(amounts) or any(place.has_amounts for place in places),
+        has_enums=any(field.enums for field in fields) or any(place.has_enums for place in places),
+        models=frozenset({model}).union(*(place.models for place in places)),
+    )
 
 
 def _options(annotation: Any) -> tuple[Any, ...]:

@@ -99,8 +99,8 @@ class TypedRows(Rows[T]):
         before = misses.latest
         page = self.strict_page(body, note)
         self._look_at(page.data, before, note)
-        if note is not None:
-            _envelope.report((page,), note)
+        if note is not None and self.shapes.learnt:
+            _envelope.report((page,), note, self.shapes.learnt)
         return page
 
     def row(self, raw: JSON, note: DriftReporter | None) -> T:
@@ -127,10 +127,12 @@ class TypedRows(Rows[T]):
 
     def _look_at(self, rows: Any, before: object, note: DriftReporter | None) -> None:
         self.places.check_amounts(rows)
-        if misses.latest is not before:
+        missed = misses.latest is not before
+        if missed:
             self.shapes.learn_values(self.places.enums)
-        if note is not None:
-            self.places.report(rows, note)
+        # Where nothing was learnt and no value missed there is nothing to find.
+        if note is not None and (missed or self.shapes.version):
+            self.places.report(rows, note, self.shapes.learnt)
 
 
 _envelope = Places(PageBody)

@@ -19,7 +19,7 @@ from amili_async.models._open_enum import kept_values
 from amili_async.models._received import learnt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Set
 
     from amili_async._decoding.drift import Findings
 
@@ -41,6 +41,11 @@ class Shapes:
         self._nulls: dict[type[Received], dict[str, None]] = {}
         self._values: dict[type[OpenEnum], int] = {}
         self._made: dict[object, Any] = {}
+
+    @property
+    def learnt(self) -> Set[type[Received]]:
+        """The models that unknown members were learnt of."""
+        return self._members.keys()
 
     def learn(self, found: Findings) -> None:
         """Learn from a row that was read leniently."""

@@ -20,7 +20,7 @@ _REFERENCES = (
 )
 
 
-class SucceededEntry(Received, frozen=True, kw_only=True, tag_field="$type"):
+class SucceededEntry(Received, frozen=True, kw_only=True, tag_field="$type", gc=False):
     """The base of the entries in ``Batch.succeeded``.
 
     Subclass it, with a ``tag``, to teach a client another type::
@@ -31,6 +31,10 @@ class SucceededEntry(Received, frozen=True, kw_only=True, tag_field="$type"):
         client = AmiliClient(auth, entry_types=(PaymentSuccess,))
 
     Give a type that Amili may send without ``$type`` a required member: without the tag, the members decide.
+
+    Entries are out of the garbage collector's sight, and so are those of a subclass: JSON has no cycles, and looking
+    through the entries of large pages takes a fifth of the time of decoding them. Write ``gc=True`` for a type in which
+    you make cycles yourself, through a list or a mapping that it holds.
     """
 
 

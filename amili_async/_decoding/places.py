@@ -19,7 +19,8 @@ from amili_async.models._base import fields_of
 from amili_async.models._inputs import MAX_EXPONENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from amili_async._decoding.drift import DriftReporter
 
@@ -81,13 +82,19 @@ class Places:
             for place in self._places:
                 _check_amounts(place, rows)
 
-    def report(self, rows: Sequence[object], note: DriftReporter, learnt: Set[type[Received]]) -> None:
+    def report(
+        self,
+        rows: Sequence[object],
+        note: DriftReporter,
+        learnt: AbstractSet[type[Received]] = frozenset(),
+        path: str = "$",
+    ) -> None:
         """Tell of the values that no enum lists, and of the members that learnt structs have a place for.
 
-        ``learnt`` are the models that members were learnt of: it is not looked for them elsewhere.
+        ``learnt`` are the models that members were learnt of: there are none to be found of others.
         """
         for place in self._places:
-            _report(place, rows, "$", note, learnt)
+            _report(place, rows, path, note, learnt)
 
 
 def _check_amounts(place: _Place, values: Iterable[object]) -> None:
@@ -104,7 +111,7 @@ def _check_amounts(place: _Place, values: Iterable[object]) -> None:
 
 
 def _report(
-    place: _Place, values: Iterable[object], path: str, note: DriftReporter, learnt: Set[type[Received]]
+    place: _Place, values: Iterable[object], path: str, note: DriftReporter, learnt: AbstractSet[type[Received]]
 ) -> None:
     if not place.has_enums and place.models.isdisjoint(learnt):
         return

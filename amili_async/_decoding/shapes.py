@@ -19,7 +19,8 @@ from amili_async.models._open_enum import kept_values
 from amili_async.models._received import learnt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Set
+    from collections.abc import Callable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from amili_async._decoding.drift import Findings
 
@@ -43,7 +44,7 @@ class Shapes:
         self._made: dict[object, Any] = {}
 
     @property
-    def learnt(self) -> Set[type[Received]]:
+    def learnt(self) -> AbstractSet[type[Received]]:
         """The models that unknown members were learnt of."""
         return self._members.keys()
 

@@ -19,18 +19,20 @@ from amili_async._http.failures import wire_error
 from amili_async._protocol.call_state import SendState
 from amili_async._protocol.outcomes import SUCCESS
 from amili_async._protocol.requests import NO_CONTENT
-from amili_async._upstream.aiohttp import writing
+from amili_async._upstream.aiohttp import handler_of, writing
+from amili_async._upstream.direct import ReadHead
 from amili_async.errors import MAX_BODY, DecodeError
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
 
-    from amili_async._http.endpoints import Endpoints, Proxy
+    from amili_async._http.endpoints import Endpoints, Proxy, Unproxied
     from amili_async._http.session import Connection
     from amili_async._protocol.call_state import CallState
     from amili_async._protocol.options import Timeout
     from amili_async._protocol.outcomes import WireError
     from amili_async._protocol.requests import Body
+    from amili_async._upstream.direct import DirectReads
 
 _WRITE_CHUNK = 64 * 1024
 
@@ -58,19 +60,24 @@ class _WatchedBody(aiohttp.Payload):
             await writer.write(self._bytes[start : start + _WRITE_CHUNK])
 
 
-def _fits(response: aiohttp.ClientResponse, limit: int) -> bool:
+def _fits(headers: Mapping[str, str], content: aiohttp.StreamReader, limit: int) -> bool:
     """Return whether the body is known to fit into a limit and into aiohttp's own buffer, as it comes and unpacked."""
-    length, headers = response.content_length, response.headers
+    length = headers.get(hdrs.CONTENT_LENGTH)
     return (
         length is not None
-        and length <= limit
         and hdrs.CONTENT_ENCODING not in headers
         and hdrs.TRANSFER_ENCODING not in headers
-        and response.content is not aiohttp.EMPTY_PAYLOAD
+        and content is not aiohttp.EMPTY_PAYLOAD
         # One that broke off before it was looked at has no end to wait for; reading it raises.
-        and response.content.exception() is None
-        and length <= response.content.get_read_buffer_limits()[0]
+        and content.exception() is None
+        and int(length) <= min(limit, content.get_read_buffer_limits()[0])
     )
+
+
+def _is_plain(state: CallState) -> bool:
+    """Return whether a request has the headers that its client's requests have, and neither more nor a body."""
+    call = state.call
+    return not (call.headers or state.hook_headers or call.idempotency_key or call.body is not None)
 
 
 def _for_proxy(headers: Mapping[str, str], url: URL, proxy: Proxy | None) -> Mapping[str, str]:
@@ -106,6 +113,7 @@ class HTTPClient:
         self._endpoints = endpoints
         self._user_agent = user_agent
         self._max_response_bytes = max_response_bytes
+        self._read_head: tuple[CIMultiDict[str], Unproxied, ReadHead] | None = None
         self._plain_headers: tuple[str | None, Mapping[str, str], CIMultiDict[str]] | None = None
         self._client_timeout: tuple[Timeout, aiohttp.ClientTimeout] | None = None
 
@@ -118,6 +126,11 @@ class HTTPClient:
         """
         session = self._connection.open()
         call = state.call
+        direct = self._connection.direct
+        if direct is not None and call.method == "GET" and direct.possible and _is_plain(state):
+            way = self._endpoints.unproxied(call)
+            if way is not None:
+                return await self._read_directly(direct, session, way, state, authorization)
         url = self._endpoints.url(call)
         proxy = self._endpoints.proxy(url)
         payload = None
@@ -137,23 +150,46 @@ class HTTPClient:
                 proxy=None if proxy is None else proxy.url,
                 proxy_headers=None if proxy is None else proxy.headers,
             ) as response:
-                state.status = response.status
-                state.answer_headers = headers = response.headers
-                if hdrs.KEEP_ALIVE in headers:
-                    self._connection.note_keep_alive(response)
-                return await self._receive(state, response)
+                state.status, state.answer_headers = response.status, response.headers
+                if hdrs.KEEP_ALIVE in response.headers:
+                    self._connection.note_keep_alive(handler_of(response), response.headers)
+                return await self._receive(state, response.headers, response.content)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             problem = _wire_error(error, url, proxy, state.options.timeout)
         raise problem  # outside of the handler: aiohttp's error would be its context, with all that it holds
 
-    async def _receive(self, state: CallState, response: aiohttp.ClientResponse) -> Body:
+    async def _read_directly(
+        self,
+        direct: DirectReads,
+        session: aiohttp.ClientSession,
+        way: Unproxied,
+        state: CallState,
+        authorization: str | None,
+    ) -> Body:
+        """Send a plain read past the session, and return the body of the answer."""
+        call = state.call
+        target = f"{way.prefix}{call.path}?{call.query}" if call.query else way.prefix + call.path
+        try:
+            head = self._head(session, way, state, authorization)
+            answer = await direct.read(target, head, self._timeout(state.options.timeout))
+            try:
+                state.status, state.answer_headers = answer.status, answer.headers
+                if hdrs.KEEP_ALIVE in answer.headers:
+                    self._connection.note_keep_alive(answer.handler, answer.headers)
+                return await self._receive(state, answer.headers, answer.content)
+            finally:
+                answer.release()
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            problem = _wire_error(error, way.root, None, state.options.timeout)
+        raise problem  # as in `exchange`
+
+    async def _receive(self, state: CallState, headers: Mapping[str, str], content: aiohttp.StreamReader) -> Body:
         """Read the body, counted unpacked: at once where it is small, else in the chunks that arrive."""
-        if response.status == HTTPStatus.NO_CONTENT:
+        if state.status == HTTPStatus.NO_CONTENT:
             return NO_CONTENT
-        success = response.status in SUCCESS
+        success = state.status in SUCCESS
         limit = self._max_response_bytes if success else MAX_BODY
-        content = response.content
-        if _fits(response, limit):
+        if _fits(headers, content, limit):
             # Nothing stops the connection before the end of the body, so one turn of the event loop at that end is
             # enough, in place of one for each chunk.
             await content.wait_eof()
@@ -215,10 +251,19 @@ class HTTPClient:
             self._client_timeout = (timeout, aiohttp.ClientTimeout(total=None, connect=timeout.connect))
         return self._client_timeout[1]
 
+    def _head(
+        self, session: aiohttp.ClientSession, way: Unproxied, state: CallState, authorization: str | None
+    ) -> ReadHead:
+        """Return where a plain read goes and its headers, made once for all reads that are alike."""
+        headers, kept = self._headers(state, authorization), self._read_head
+        if kept is None or kept[0] is not headers or kept[1] is not way:
+            kept = self._read_head = (headers, way, ReadHead(session, way.root, headers))
+        return kept[2]
+
     def _headers(self, state: CallState, authorization: str | None) -> CIMultiDict[str]:
         """Return the request's headers, the client's own last so that nothing overrides them."""
         call, given = state.call, state.options.headers
-        plain = not (call.headers or state.hook_headers or call.idempotency_key or state.sending)
+        plain = _is_plain(state) and state.sending is None
         kept = self._plain_headers
         if plain and kept is not None and kept[0] == authorization and kept[1] is given:
             return kept[2]

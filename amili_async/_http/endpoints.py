@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -143,6 +144,14 @@ def environment(name: str) -> Environment:
     return ENVIRONMENTS[name]
 
 
+class Unproxied(NamedTuple):
+    """A server that is reached without a proxy."""
+
+    root: URL
+    prefix: str
+    """What the paths of its calls begin with."""
+
+
 class Endpoints:
     """The roots that one client sends to, and what may go there: the token to its own servers only."""
 
@@ -157,6 +166,7 @@ class Endpoints:
         # The environment is read once: a job's environment does not change, and reading it for every request costs more
         # than the request's own preparation.
         self._proxies: dict[tuple[str, str], Proxy | None] | None = {} if trust_env else None
+        self._unproxied: dict[str, Unproxied | None] = {}
         for url in (self.base_url, self.token_url, self.autocollect_url):
             if url is not None:
                 self.proxy(URL(url))  # one that cannot be used is refused now, not by the first call
@@ -181,6 +191,17 @@ class Endpoints:
             query_string=call.query,
             encoded=True,
         )
+
+    def unproxied(self, call: protocol.Call) -> Unproxied | None:
+        """Return where a call to one of the client's own servers goes; ``None`` for one that takes another way."""
+        server = call.route.server
+        if call.root is not None:
+            return None
+        if server not in self._unproxied:
+            root = self._roots[server]
+            through = not root.raw_authority or self.proxy(root) is not None
+            self._unproxied[server] = None if through else Unproxied(root, root.raw_path.rstrip("/"))
+        return self._unproxied[server]
 
     def trusted(self, call: protocol.Call) -> bool:
         """Return whether the bearer token may go where this call goes."""

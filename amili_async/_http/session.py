@@ -11,10 +11,14 @@ import aiohttp
 from aiohttp import hdrs
 
 from amili_async._upstream.aiohttp import Connector, RequestSentSignal, Response, abandon, never_resend
+from amili_async._upstream.direct import DirectReads, reads_directly
 from amili_async.errors import ClientClosedError, ConfigurationError, WrongLoopError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from ssl import SSLContext
+
+    from aiohttp.client_proto import ResponseHandler
 
 _TURNS_TO_CONNECT = 8
 _READ_BUFFER = 2**20
@@ -43,6 +47,8 @@ class Connection:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._limit = limit
         self._label = label
+        self.direct: DirectReads | None = None
+        """What plain reads are sent by, where that need not be the session."""
         self.closed: bool = False
 
     def open(self) -> aiohttp.ClientSession:
@@ -87,13 +93,15 @@ class Connection:
         )
         never_resend(session)
         self._session = session
+        if reads_directly(session):
+            self.direct = DirectReads(self._connector, read_buffer=_READ_BUFFER)
         return session
 
-    def note_keep_alive(self, response: aiohttp.ClientResponse) -> None:
+    def note_keep_alive(self, handler: ResponseHandler | None, headers: Mapping[str, str]) -> None:
         """Heed for how long the server says that it keeps a connection open."""
-        seconds = read_keep_alive(response.headers.get(hdrs.KEEP_ALIVE, ""))
+        seconds = read_keep_alive(headers.get(hdrs.KEEP_ALIVE, ""))
         if seconds is not None and self._connector is not None:
-            self._connector.announce(response, seconds)
+            self._connector.announce(handler, seconds)
 
     def sent_signal(self) -> RequestSentSignal:
         """Return a signal set once the request is written; a given session cannot tell, so it gets two turns."""

@@ -62,6 +62,11 @@ class Response(aiohttp.ClientResponse):
         return super().start(connection)
 
 
+def handler_of(response: aiohttp.ClientResponse) -> ResponseHandler | None:
+    """Return the connection of a response: its own end, since it has been given back already and may be idle."""
+    return response._protocol  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # kept nowhere else
+
+
 class Connector(aiohttp.TCPConnector):
     """Keeps connections alive, and hands one that has been idle out only where the request may go out on it.
 
@@ -76,10 +81,8 @@ class Connector(aiohttp.TCPConnector):
         self._write_keepalive = write_keepalive
         self._announced: WeakKeyDictionary[ResponseHandler, float] = WeakKeyDictionary()
 
-    def announce(self, response: aiohttp.ClientResponse, seconds: float) -> None:
-        """Note for how long the server keeps the connection of a response open."""
-        # The connection has been given back already, and may be idle; this is its own end.
-        handler: ResponseHandler | None = response._protocol  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # kept nowhere else
+    def announce(self, handler: ResponseHandler | None, seconds: float) -> None:
+        """Note for how long the server keeps a connection open."""
         if self._write_keepalive and handler is not None:
             self._announced[handler] = seconds
 

@@ -244,7 +244,7 @@ def read_event(body: bytes, headers: Mapping[str, str], note: DriftReporter | No
 def _known_event(known: _Known, raw: bytes, common: dict[str, Any], note: DriftReporter | None) -> AnyEvent:
     found = Findings()
     data: _Data = _coercer_of(known.data).read(raw, "$.data", found)
-    Places(known.data).report((data,), found.drift, "$.data")
+    Places(known.data).report((data,), found.drift, path="$.data")
     values = {name: value for name, value in structs.asdict(data).items() if value is not None}
     organization_id = values.pop("organization_id", None) or values.get("org_id")
     values.pop("org_id", None)

@@ -19,6 +19,7 @@ from amili_async._upstream.aiohttp import (
     RequestSentSignal,
     Response,
     abandon,
+    handler_of,
     never_resend,
     request_sent_signal,
     writing,
@@ -190,7 +191,7 @@ async def test_a_write_takes_the_connection_that_was_used_last(server: Server, m
 
 async def test_what_a_server_announces_counts_for_its_connection(server: Server, moments: Moments) -> None:
     async with session_of(0.5) as (session, connector):
-        connector.announce(await send(session, "GET", server), 4.0)
+        connector.announce(handler_of(await send(session, "GET", server)), 4.0)
         moments.now += 3.9
         await send(session, "POST", server)
         assert len(server.connections) == 1
@@ -201,7 +202,7 @@ async def test_what_a_server_announces_counts_for_its_connection(server: Server,
 
 async def test_without_keep_alive_for_writes_each_has_a_connection_of_its_own(server: Server, moments: Moments) -> None:
     async with session_of(0.0) as (session, connector):
-        connector.announce(await send(session, "GET", server), 4.0)
+        connector.announce(handler_of(await send(session, "GET", server)), 4.0)
         moments.now += 0.001
         await send(session, "POST", server)
         moments.now += 0.001

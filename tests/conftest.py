@@ -13,6 +13,7 @@ import tomllib
 from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Any, Unpack
 
+import hypothesis
 import pytest
 
 from amili_async import AmiliClient, ClientCredentials
@@ -40,6 +41,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     event_loops.configure(config)
     figures_module.configure(config)
+    # An example that takes long says that the machine is busy, and would be reported as one that fails.
+    hypothesis.settings.register_profile("untimed", hypothesis.settings(deadline=None))
+    hypothesis.settings.load_profile("untimed")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from amili_async import ConfigurationError, Cursor, NotFoundError, PaginationLoopError
@@ -324,6 +324,8 @@ async def test_a_walk_that_ends_while_its_place_is_looked_for_stands_where_it_st
     keyset=st.booleans(),
     large=st.booleans(),
 )
+@example(count=1, page_size=1, stop=2, new=1, gone={0}, keyset=True, large=False)
+@example(count=1, page_size=1, stop=2, new=1, gone={0}, keyset=True, large=True)
 async def test_no_row_is_passed_over_whatever_comes_in_above(
     count: int, page_size: int, stop: int, new: int, gone: set[int], *, keyset: bool, large: bool
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import socket
 from typing import TYPE_CHECKING, Any
 
 import uvloop
@@ -27,6 +28,8 @@ class VirtualUVLoop(uvloop.Loop):
     """Jumps to the next timer once nothing happens any more.
 
     uvloop's selector is out of reach, so idleness is seen from beside: between two looks nobody has asked for a turn.
+    A look sends a byte through the machine's own network and ends with its arrival, so however busy the machine is,
+    what others had sent before has arrived too. A loop that has no socket and no thread has none to wait for.
     """
 
     def __init__(self) -> None:
@@ -34,9 +37,18 @@ class VirtualUVLoop(uvloop.Loop):
         self.clock = VirtualClock(auto=False, start=START, unix_time=UNIX_START)
         self._due: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._numbers = itertools.count()
-        self._asked = 0
-        self._quiet = 0
-        super().call_later(QUIET, self._look, 0)
+        self._asked = self._seen = self._quiet = 0
+        self._threads = 0
+        """Calls in threads that have not come back."""
+        self._probe: tuple[socket.socket, socket.socket] | None = None
+        """Both ends of a connection, from when on anything goes over the network."""
+        super().call_soon(self._look)
+
+    def close(self) -> None:
+        ends, self._probe = self._probe, None
+        super().close()
+        for end in ends or ():
+            end.close()
 
     def time(self) -> float:
         return self.clock.monotonic()
@@ -44,6 +56,10 @@ class VirtualUVLoop(uvloop.Loop):
     def call_soon(self, callback: Any, *arguments: Any, context: Context | None = None) -> asyncio.Handle:  # type: ignore[override]  # typeshed ties callback and arguments together
         self._asked += 1
         return super().call_soon(callback, *arguments, context=context)
+
+    def call_soon_threadsafe(self, callback: Any, *arguments: Any, context: Context | None = None) -> asyncio.Handle:  # type: ignore[override]  # the same
+        self._asked += 1
+        return super().call_soon_threadsafe(callback, *arguments, context=context)
 
     def call_later(self, delay: float, callback: Any, *arguments: Any, context: Context | None = None) -> Any:  # type: ignore[override]  # the same
         return self.call_at(self.time() + delay, callback, *arguments, context=context)
@@ -58,15 +74,67 @@ class VirtualUVLoop(uvloop.Loop):
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """Do nothing: it stays until its time comes."""
 
-    def _look(self, asked: int) -> None:
-        self._quiet = self._quiet + 1 if asked == self._asked else 0
-        if self._quiet == LOOKS:
-            self._quiet = 0
-            self._jump()
-        super().call_later(QUIET, self._look, self._asked)
+    # What others than this loop have a part in
 
-    def _jump(self) -> None:
-        """Move the clock on to what comes first, a timer or a sleeper."""
+    async def create_connection(self, *arguments: Any, **options: Any) -> Any:
+        self._use_network()
+        return await super().create_connection(*arguments, **options)
+
+    async def create_server(self, *arguments: Any, **options: Any) -> Any:
+        self._use_network()
+        return await super().create_server(*arguments, **options)
+
+    async def sock_connect(self, *arguments: Any) -> Any:
+        self._use_network()
+        return await super().sock_connect(*arguments)
+
+    def run_in_executor(self, executor: Any, function: Any, *arguments: Any) -> Any:
+        self._threads += 1
+        future = super().run_in_executor(executor, function, *arguments)
+        future.add_done_callback(self._came_back)
+        return future
+
+    def _came_back(self, _: object) -> None:
+        self._threads -= 1
+
+    def _use_network(self) -> None:
+        if self._probe is not None:
+            return
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            near = socket.create_connection(listener.getsockname())
+            far, _ = listener.accept()
+        far.setblocking(False)
+        self._probe = near, far
+        super().add_reader(far.fileno(), self._arrived)
+
+    # Looks
+
+    def _look(self) -> None:
+        if self._probe is not None:
+            self._probe[0].send(b"?")
+        else:
+            self._note()
+
+    def _arrived(self) -> None:
+        if self._probe is not None:
+            self._probe[1].recv(1)
+            self._note()
+
+    def _note(self) -> None:
+        """End a look, and have the next one follow."""
+        networked = self._probe is not None or self._threads > 0
+        self._quiet = self._quiet + 1 if self._seen == self._asked and not self._threads else 0
+        self._seen = self._asked
+        if self._quiet == (LOOKS if networked else 1):
+            self._quiet = 0
+            networked = self._jump() or networked
+        if networked:
+            super().call_later(QUIET, self._look)
+        else:
+            super().call_soon(self._look)
+
+    def _jump(self) -> bool:
+        """Move the clock on to what comes first, a timer or a sleeper; return whether there was nothing."""
         while self._due and self._due[0][2].cancelled():
             heapq.heappop(self._due)
         first = min(self._due[0][0] if self._due else float("inf"), self.clock.next_due)
@@ -76,3 +144,4 @@ class VirtualUVLoop(uvloop.Loop):
             _, _, handle = heapq.heappop(self._due)
             if not handle.cancelled():
                 self.call_soon(handle._run)
+        return first == float("inf")

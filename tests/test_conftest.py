@@ -1,9 +1,13 @@
-"""The shim that lets aioresponses answer on this aiohttp: one scripted answer, small and large, through the client."""
+"""What all tests are given: the shim that lets aioresponses answer on this aiohttp, and examples that are not timed."""
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from aioresponses import aioresponses
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 from amili_async import AmiliClient, ServerError
 
@@ -31,3 +35,13 @@ async def test_a_scripted_failure_is_the_error_of_its_status() -> None:
             with pytest.raises(ServerError) as failed:
                 await client.batches.get_by_id("b")
     assert (failed.value.status, failed.value.detail) == (501, "Nei")
+
+
+@settings(max_examples=2, database=None, phases=[Phase.generate])
+@given(st.integers())
+def test_an_example_that_takes_long_is_none_that_fails(number: int) -> None:
+    """On a busy machine any example may."""
+    del number
+    begun = time.perf_counter()
+    while time.perf_counter() < begun + 0.21:  # what hypothesis allows by itself is 0.2 s
+        pass

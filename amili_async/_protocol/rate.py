@@ -7,16 +7,20 @@ wants the whole interval between any two requests (nginx's ``limit_req`` without
 the first 429 nothing is known and nothing is held back. From then on:
 
 - **Count.** Where the bucket holds some, two refusals enclose a measurement: it was empty at both, so what the server
-  took in between is what flowed in. Where it holds one, requests that come early are refused whatever the average is:
-  there the pace is searched between the fastest that was sustained and the slowest that was refused.
-- **Hold.** Each refusal has a price: a slot that is lost, and the seconds for which a ``Retry-After`` closed the gate.
-  The pace is held until as many requests have passed as keep that price at one or two in a hundred; for less while it
-  is still far from certain.
+  took in between is what flowed in, and more than the bucket holds, taken in any span before a refusal, proves a rate.
+  Where it holds one, requests that come early are refused whatever the average is: there the pace is searched between
+  the fastest that was sustained and the slowest that was refused.
+- **Hold.** Each refusal has a price: the seconds for which a ``Retry-After`` closed the gate, or a slot. The pace is
+  held until as many requests have passed as keep that price at two or three in a hundred; for less while it is still
+  far from certain. Without a ``Retry-After`` a strict limit takes the next request an interval after the last that
+  passed, so a refusal costs next to nothing but itself.
 - **Try.** Then it is raised, in rounds that must each be answered without a refusal, by steps that double: hardly
   noticed where the limit stands, and a matter of seconds where it has moved or gone. A limit that has not been met for
-  a minute at many times its rate is forgotten.
+  a minute at many times its rate is forgotten. Where a refusal is dear the steps are few and long, so that the one that
+  is refused measures the limit, and nothing that a few requests in a row were lucky with is believed.
 - **Starve.** Where all is refused the pace falls quickly, never below `SLOWEST`, and grows as quickly once something is
-  accepted: a quota that opens anew is not crept up to.
+  accepted: a quota that opens anew is not crept up to. What was accepted from the end of one such row of refusals to
+  that of the next is what a window allows, which is no bucket.
 """
 
 from __future__ import annotations
@@ -53,7 +57,6 @@ FIRST_STEP = 0.5
 LONGEST_HOLD = 30.0
 """Seconds for which the pace is held at most, whatever refusals cost."""
 
-PRICE_STRICT = 80.0
 PRICE = 40.0
 """Requests to be accepted for each one that was refused, before a faster pace is tried."""
 
@@ -120,7 +123,10 @@ class LearnedPace:
         """The pace at which something was accepted last: returned to once something is again."""
         self._recovering = False
         self._credit = 0.0
-        self._first_burst: list[float] = []
+        self._sent_before = self._sent_last = -math.inf
+        """When the last two were sent."""
+        self._first_burst: list[float] | None = None
+        """When those were sent that were accepted up to the first refusal; ``None`` once they are counted."""
         # What is counted since the bucket was last empty.
         self._since = 0.0
         self._closed = 0.0
@@ -128,10 +134,18 @@ class LearnedPace:
         self._ignored = 0
         self._idle = False
         """Whether fewer were sent than might have been: the bucket may have run over."""
+        self._paces: deque[tuple[float, int]] = deque(maxlen=64)
+        """When each pace since then was begun, and how many had been accepted by then."""
+        self._train_ended = 0.0
+        """When something was accepted last after several refusals in a row."""
+        self._cycle = 0
+        """How many were accepted since then."""
+        self._doubted = False
+        """Whether the last refusal was taken to tell of the bucket, and not of the rate."""
+        self._lost = 0.0
+        """Requests that the last refusal cost beside itself: its gate was closed for longer than fills the bucket."""
         # The same since a faster pace is tried.
-        self._trying = False
-        self._tried_since = 0.0
-        self._tried = 0
+        self._trying, self._tried_since, self._tried = False, 0.0, 0
 
     @property
     def _strict(self) -> bool:
@@ -150,6 +164,7 @@ class LearnedPace:
             # Nobody waited for the pace, so answers say nothing of a limit to it.
             self._idle = True
             self._begin_round()
+        self._sent_before, self._sent_last = self._sent_last, now
         if self._credit > 0:
             rate *= CATCHING_UP
             self._credit -= 1 - 1 / CATCHING_UP
@@ -162,8 +177,13 @@ class LearnedPace:
             self._recent.append(sent)
             return
         if sent < self._refusal:
+            if self._first_burst is not None:
+                self._first_burst.append(sent)  # its answer came behind the first refusal
             return
         self._accepted += 1
+        self._cycle += 1
+        if self._starved > 1:
+            self._end_train(now)
         if self._trying and sent >= self._tried_since:
             self._tried += 1
         if sent < self._changed:
@@ -174,7 +194,7 @@ class LearnedPace:
             if self._hold <= 0:
                 self._trying, self._tried_since, self._tried = True, now, 0
                 self._cut = SMALLEST_STEP * 2
-                self._raise(now)
+                self._raise(now, after_hold=True)
             return
         self._round -= 1
         if self._round <= 0:
@@ -184,10 +204,27 @@ class LearnedPace:
             else:
                 self._raise(now)
 
-    def _raise(self, now: float) -> None:
-        """Try the next faster pace."""
+    def _end_train(self, now: float) -> None:
+        """Let a window tell its rate: from the end of one row of refusals to that of the next it was used up once."""
+        if self._train_ended and self._cycle > ROUND:
+            self._before = max(SLOWEST, min(self._before, self._cycle / (now - self._train_ended)))
+        self._train_ended, self._cycle, self._starved = now, 0, 0
+
+    def _raise(self, now: float, *, after_hold: bool = False) -> None:
+        """Try the next faster pace, or hold this one where no other is worth it."""
         if self._refused_at == math.inf or self._recovering:
             self._step = FIRST_STEP
+        elif self._careful:
+            # Slowly enough that the refusal, when it comes, measures the rate well: it will not be met again soon.
+            self._step = min(LARGEST_STEP, max(self._step * 2, self.burst / self._measurable))
+        elif self._costly and self._sustained < self._refused_at:
+            # Half of what is left up to the refusal, until that is not worth another: it is held, then passed at once.
+            left = self._refused_at / self._sustained - 1
+            near = left < 3 * SMALLEST_STEP
+            if near and not after_hold:
+                self._held, self._trying, self._hold = self._sustained, False, LONGEST_HOLD * self._sustained
+                return
+            self._step = left + 2 * SMALLEST_STEP if near else left / 2
         elif self._strict and self._sustained < self._refused_at * (1 - SMALLEST_STEP / 5):
             # A quarter of what is left up to the refusal: it costs a slot to be met, and more to be passed.
             self._step = max(SMALLEST_STEP, min(self._step, (self._refused_at / self._sustained - 1) / 4))
@@ -204,12 +241,31 @@ class LearnedPace:
             rate = min(rate, 2 * max(self._held, proved))
         self.rate = rate
         self._changed = now
+        self._paces.append((now, self._accepted))
         self._begin_round()
+
+    @property
+    def _costly(self) -> bool:
+        """Whether a refusal costs so much that few can be afforded."""
+        return self._lost > self.burst
+
+    @property
+    def _careful(self) -> bool:
+        """Whether a faster pace is tried slowly: one refusal of a bucket measures its rate, where it is not hurried."""
+        return self._costly and not self._strict
+
+    @property
+    def _measurable(self) -> float:
+        """How many requests measure a rate to one or two parts in a hundred."""
+        return max(40.0, self._sustained / 2)
 
     def _begin_round(self) -> None:
         assert self.rate is not None  # noqa: S101  # there are no rounds before the first refusal
-        burst = len(self._first_burst) or self.burst
-        self._round = max(1.0, min(max(ROUND, burst / 8), LONGEST_ROUND * self.rate))
+        if self._costly and self._refused_at < math.inf and not self._recovering:
+            self._round = max(4.0 * ROUND, self.rate / 5) if self._strict else self._measurable
+            return
+        burst = len(self._first_burst or ()) or self.burst
+        self._round = max(1.0, min(max(ROUND, burst / 8, self.rate / 25), LONGEST_ROUND * self.rate))
 
     def refused(self, sent: float, now: float, closed: float = 0.0) -> bool:
         """Note that one was refused for the rate, and for how long the gate is closed; return whether that was news."""
@@ -223,26 +279,37 @@ class LearnedPace:
             self._next = max(self._next, now + closed)
             self._closed = max(self._closed, now + closed - self._since) if closed else self._closed
             return False
-        measured = self._measured(sent)
+        measured = self._measured(sent, now)
+        passed = self._accepted > 0
         if not self._accepted:
             self._starved += 1
             self._recovering = self._recovering or self._starved > 1
+            if self._starved > 1 and self._train_ended:
+                self.burst = 1.0  # a bucket would have let in what came three intervals later
         else:
             if self._recovering:
                 self._recovering, self._sustained = False, max(measured, self.rate / 4)
-            self._starved, self._before = 0, self._sustained
+            self._starved = 0
         if self._strict or self._idle or self._accepted < 2 * ROUND:
             self._narrow()
         else:
             self._settle(measured, sent)
         self._sustained = max(SLOWEST, self._sustained)
         self.rate = self._held = self._sustained
+        if passed:
+            self._before = self._sustained
         lost = closed * self.rate
+        self._lost = max(0.0, lost - self.burst)
         self._credit = 0.0 if self._strict else 0.8 * min(self.burst - 1, lost)
         self._hold = 0.0
         if not self._recovering:
-            self._pay(1 + (lost if self._strict else max(0.0, lost - self.burst)))
+            self._pay(1 + (lost if self._strict else self._lost))
         self._start_over(now, closed)
+        if passed and self._strict and not closed:
+            # Only what passed counts, so the interval since then is all that the next has to wait for.
+            since = self._sent_before if sent >= self._sent_last else self._sent_last
+            self._next = max(now, since + 1 / self.rate)
+            return True
         # A bucket that is empty refuses whatever comes a little early: some are left in it.
         left = 1 if self._strict or self._starved else 3
         self._next = max(self._next, now + max(closed, left / self.rate))
@@ -259,28 +326,41 @@ class LearnedPace:
         self._next = now + max(closed, 1 / self.rate)
         self._start_over(now, closed)
 
-    def _measured(self, sent: float) -> float:
+    def _measured(self, sent: float, now: float) -> float:
         """Return the server's rate, as measured between the last refusal and this one; learn its burst at the first."""
         seconds = max(1e-9, sent - self._since)
-        if self._first_burst and self._accepted >= ROUND:
+        if self._first_burst is not None and self._accepted >= ROUND:
             # How many were accepted at once that the rate does not explain.
-            first, rate = self._first_burst, self._accepted / seconds
-            last = first[-1]
-            self.burst = max(1.0, *(count - rate * (last - first[-count]) for count in range(1, len(first) + 1)))
-            self._first_burst = []
+            first, self._first_burst = sorted(self._first_burst), None
+            rate = max(self._accepted / seconds, self._proved(now, len(first)))
+            bursts = [count - rate * (first[-1] - first[-count]) for count in range(1, len(first) + 1)]
+            self.burst = max([1.0, *bursts])
         rate = (self._accepted + 0.5) / seconds
         if rate * self._closed > self.burst:
             # More than the bucket holds would have flowed in behind the gate, so some of it ran over.
             rate = (self._accepted + 0.5 - self.burst) / max(1e-9, seconds - self._closed)
-        return rate
+        return max(rate, self._proved(now, self.burst))
+
+    def _proved(self, now: float, burst: float) -> float:
+        """Return the rate that what was accepted proves: more than was in the bucket when a pace was begun flowed in.
+
+        Where a slow pace let the bucket run over, the whole that was accepted shows less.
+        """
+        counts = [(self._accepted - before, now - begun) for begun, before in self._paces]
+        return max([(count - burst) / span for count, span in counts if count > 2 * burst and span > 0], default=0.0)
 
     def _narrow(self) -> None:
         """Search a limit that tells of nothing but whether a pace is too fast."""
         if self._trying:
             self._refused_at = self.rate or math.inf
+            if self._sustained < self._held * (1 + 10 * SMALLEST_STEP):
+                # A few that were accepted at a slightly faster pace may have been lucky, and luck is dear.
+                self._sustained = self._held
         else:
             self._refused_at = self._sustained
             cut, self._cut = self._cut, min(LARGEST_STEP, self._cut * 3)
+            if self._costly and self._accepted < 2 * self._sustained:
+                cut = max(cut, LARGEST_STEP / 3 if self._accepted < 2 * ROUND else 8 * SMALLEST_STEP)
             if not self._accepted and self._ignored > 2:  # noqa: PLR2004  # not a chance hit: nothing passes at all
                 cut = 0.75
             self._sustained *= 1 - cut
@@ -294,10 +374,18 @@ class LearnedPace:
         if self._trying:
             proved = (self._tried - self.burst) / max(1e-9, sent - self._tried_since)
             rate = max(measured, proved)
+        elif self._closed and self._accepted < 4 * self.burst:
+            # So soon behind the gate it tells of the bucket: it holds less than was taken to have flowed in. Where that
+            # is no better it is none: a window lets many through at once, and nothing flows in behind a gate.
+            if self._doubted:
+                self.burst = 1.0
+                self._narrow()
+            else:
+                self.burst, self._doubted = max(1.0, 0.8 * self.burst), True
+            return
         else:
             rate = min(measured, 0.99 * self._sustained)
-            if self._credit > 0:
-                self.burst = max(1.0, 0.8 * self.burst)
+        self._doubted = False
         rate = min(max(rate, self._held / 4), self.rate or math.inf)
         self._uncertainty = max(SMALLEST_STEP, abs(rate / self._held - 1))
         self._refused_at = self.rate or math.inf
@@ -311,16 +399,14 @@ class LearnedPace:
         else:
             self._closed += closed
         self._accepted = self._ignored = 0
+        self._paces.clear()
         self._idle = self._trying = False
         self._refusal = self._changed = now
         self._begin_round()
 
     def _pay(self, cost: float) -> None:
         """Hold the pace for longer: for as long as a refusal's cost is worth, or what is still uncertain."""
-        if self._uncertainty < 10 * SMALLEST_STEP:
-            price = PRICE_STRICT if self._strict else PRICE
-        else:
-            price = 0.5 / self._uncertainty
+        price = PRICE if self._uncertainty < 10 * SMALLEST_STEP else 0.5 / self._uncertainty
         self._hold = min(self._hold + cost * price, max(2 * ROUND, LONGEST_HOLD * self._sustained))
 
 

@@ -84,13 +84,13 @@ class VirtualUVLoop(uvloop.Loop):
         self._use_network()
         return await super().create_server(*arguments, **options)
 
-    async def sock_connect(self, *arguments: Any) -> Any:
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
         self._use_network()
-        return await super().sock_connect(*arguments)
+        await super().sock_connect(sock, address)
 
-    def run_in_executor(self, executor: Any, function: Any, *arguments: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Any, *arguments: Any) -> Any:
         self._threads += 1
-        future = super().run_in_executor(executor, function, *arguments)
+        future: Any = super().run_in_executor(executor, func, *arguments)
         future.add_done_callback(self._came_back)
         return future
 
@@ -103,7 +103,7 @@ class VirtualUVLoop(uvloop.Loop):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             near = socket.create_connection(listener.getsockname())
             far, _ = listener.accept()
-        far.setblocking(False)
+        far.settimeout(0)
         self._probe = near, far
         super().add_reader(far.fileno(), self._arrived)
 

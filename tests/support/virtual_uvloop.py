@@ -88,7 +88,7 @@ class VirtualUVLoop(uvloop.Loop):
         self._use_network()
         await super().sock_connect(sock, address)
 
-    def run_in_executor(self, executor: Any, func: Any, *arguments: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Any, *arguments: Any) -> Any:  # type: ignore[override]  # typeshed ties function and arguments together
         self._threads += 1
         future: Any = super().run_in_executor(executor, func, *arguments)
         future.add_done_callback(self._came_back)

@@ -8,6 +8,7 @@ import binascii
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.errors import ConfigurationError
 
 
@@ -57,7 +58,7 @@ class Cursor(
         try:
             padded = text.encode("ascii") + b"=" * (-len(text) % 4)
             cursor = msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=Cursor)
-        except (AttributeError, UnicodeError, binascii.Error, msgspec.DecodeError, RecursionError):
+        except (AttributeError, UnicodeError, binascii.Error, *READING_ERRORS):
             cursor = None
         # Every member has a default, so any JSON object would pass for the first page: only what we write counts.
         if cursor is None or cursor.encode() != text:

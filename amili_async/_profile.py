@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from amili_async._routes import ROUTES, Generation, Mark
+from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             profile = msgspec.json.decode(Path(path).read_bytes(), type=cls)
         except OSError as error:
             raise ConfigurationError(f"profile {path} cannot be read: {error.strerror}") from None
-        except msgspec.DecodeError:
+        except READING_ERRORS:
             raise ConfigurationError(f"profile {path} is no file that `amili probe --save` wrote") from None
         unknown = [operation for operation in profile.routes if operation not in ROUTES]
         if unknown:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class TokenCache:
         """
         try:
             found = _decoder.decode(self._path.read_bytes())
-        except (OSError, msgspec.DecodeError):
+        except (OSError, *READING_ERRORS):
             return None  # none yet, or none that helps: the endpoint is asked
         if found.client != _digest(client_id):
             raise ConfigurationError(f"shared_cache {self._path} belongs to another client id; name a file of its own")

@@ -8,11 +8,13 @@ from typing import Generic, NamedTuple, TypeVar
 import msgspec
 
 from amili_async._decoding.drift import DriftReporter, Findings
-from amili_async._decoding.failures import READING_ERRORS, decode_error
+from amili_async._decoding.failures import decode_error
 from amili_async._decoding.lenient import Members
 from amili_async._decoding.places import Places
 from amili_async._decoding.shapes import Decoder, Shapes
+from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.models import Received, Summary
+from amili_async.models._extra import check_value
 
 
 class One(Received, frozen=True, kw_only=True):
@@ -76,10 +78,14 @@ class _Envelope(Generic[E]):
         found: E
         try:
             found = self._strict.decode(body)
+            self._places.check_depth((found,), self._shapes.learnt)
         except msgspec.ValidationError as strict:
             met = Findings()
             try:
                 found = self._members.read(body, "$", met)
+                for kept in (found, found.summary or found):
+                    for value in kept.extra.values():
+                        check_value(value)
             except READING_ERRORS as error:
                 raise decode_error(body, error) from strict
             self._shapes.learn(met)

@@ -9,10 +9,6 @@ import msgspec
 
 from amili_async.errors import MAX_BODY, DecodeError
 
-READING_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError)
-"""All that msgspec raises for a body: its own, invalid UTF-8, nesting past the interpreter's limit, and what `Decimal`
-raises for a number that is beyond even it."""
-
 _SAFE = ("Expected ", "Object missing required field ", "Invalid RFC3339 ", "Invalid date", "Invalid decimal")
 
 

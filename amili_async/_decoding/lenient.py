@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar, Union, ge
 import msgspec
 
 from amili_async._decoding.drift import Findings
-from amili_async._decoding.failures import READING_ERRORS, validation_detail
+from amili_async._decoding.failures import validation_detail
 from amili_async._decoding.places import Places
+from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.models import Extra, Received
 from amili_async.models._inputs import MAX_EXPONENT, is_bounded
 

@@ -16,10 +16,11 @@ from msgspec import UNSET
 
 from amili_async.models import OpenEnum, Received
 from amili_async.models._base import fields_of
+from amili_async.models._extra import check_value
 from amili_async.models._inputs import MAX_EXPONENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from amili_async._decoding.drift import DriftReporter
@@ -46,8 +47,16 @@ class _Place(NamedTuple):
     """Whether there are amounts here or below."""
     has_enums: bool
     """Whether there are open enums here or below."""
+    untyped: tuple[str, ...]
+    """The fields that may hold anything."""
+    has_untyped: bool
+    """Whether there are such fields here or below."""
     models: frozenset[type[msgspec.Struct]]
     """What may stand here and below."""
+
+    def may_be_deep(self, learnt: AbstractSet[type[Received]]) -> bool:
+        """Return whether there are values here or below of which no annotation says what they are."""
+        return self.has_untyped or not self.models.isdisjoint(learnt)
 
     def objects(self, values: Iterable[Any]) -> tuple[list[Any], set[type]]:
         """Return the objects of this struct, and their classes: its own, and learnt ones."""
@@ -82,6 +91,18 @@ class Places:
             for place in self._places:
                 _check_amounts(place, rows)
 
+    def check_depth(self, rows: Sequence[object], learnt: AbstractSet[type[Received]]) -> None:
+        """Look at how deep values are nested of which no annotation says what they are.
+
+        ``learnt`` are the models that members were learnt of.
+
+        Raises:
+            msgspec.ValidationError: one is nested too deeply.
+        """
+        for place in self._places:
+            if place.may_be_deep(learnt):
+                _check_depth(place, rows, learnt)
+
     def report(
         self,
         rows: Sequence[object],
@@ -110,6 +131,29 @@ def _check_amounts(place: _Place, values: Iterable[object]) -> None:
                 _check_amounts(below, map(attrgetter(field.name), objects))
 
 
+def _check_depth(place: _Place, values: Iterable[object], learnt: AbstractSet[type[Received]]) -> None:
+    objects, models = place.objects(values)
+    for name in place.untyped:
+        _check_values(objects, name)
+    for model in models if place.model in learnt else ():
+        for name, _ in model.further if issubclass(model, Received) else ():
+            _check_values(objects if len(models) == 1 else [one for one in objects if type(one) is model], name)
+    for field in place.fields:
+        for below in field.below:
+            if below.may_be_deep(learnt):
+                _check_depth(below, map(attrgetter(field.name), objects), learnt)
+
+
+def _check_values(objects: Collection[object], name: str) -> None:
+    get = attrgetter(name)
+    if not _CONTAINERS.isdisjoint(map(type, map(get, objects))):
+        for value in map(get, objects):
+            check_value(value)
+
+
+_CONTAINERS = frozenset({dict, list})
+
+
 def _report(
     place: _Place, values: Iterable[object], path: str, note: DriftReporter, learnt: AbstractSet[type[Received]]
 ) -> None:
@@ -131,13 +175,10 @@ def _report(
 
 
 def _report_members(model: type[msgspec.Struct], objects: Sequence[Any], path: str, note: DriftReporter) -> None:
-    if not issubclass(model, Received) or model is model.plain:
-        return
-    known = frozenset(model.plain.__struct_fields__)
-    if known <= {"extra"}:
+    if not issubclass(model, Received) or {*model.plain.__struct_fields__} <= {"extra"}:
         return  # an object of which no member is known at all, such as a currency, has none that would be news
-    for name, wire in zip(model.__struct_fields__, model.__struct_encode_fields__, strict=True):
-        if name not in known and any(type(one) is model and getattr(one, name) is not UNSET for one in objects):
+    for name, wire in model.further:
+        if any(type(one) is model and getattr(one, name) is not UNSET for one in objects):
             note("member", f"{path}.{wire}", wire)
 
 
@@ -154,6 +195,7 @@ def _places_in(annotation: Any, given: Mapping[str, object], above: frozenset[ob
 
 def _place_of(kind: Any, model: type[msgspec.Struct], given: Mapping[str, object], above: frozenset[object]) -> _Place:
     amounts: list[str] = []
+    untyped: list[str] = []
     fields: list[_Field] = []
     for field in fields_of(kind):
         if field.name == "extra" and issubclass(model, Received):
@@ -161,8 +203,11 @@ def _place_of(kind: Any, model: type[msgspec.Struct], given: Mapping[str, object
         options = _options(field.type)
         if Decimal in options:
             amounts.append(field.name)
+        annotated = given.get(field.name, field.type)
+        if may_be_anything(annotated):
+            untyped.append(field.name)
         enums = tuple(one for one in options if isinstance(one, type) and issubclass(one, OpenEnum))
-        below = tuple(_places_in(given.get(field.name, field.type), {}, above))
+        below = tuple(_places_in(annotated, {}, above))
         if enums or below:
             fields.append(_Field(field.name, field.encode_name, enums, below))
     places = [place for field in fields for place in field.below]
@@ -173,6 +218,8 @@ def _place_of(kind: Any, model: type[msgspec.Struct], given: Mapping[str, object
         fields=tuple(fields),
         has_amounts=bool(amounts) or any(place.has_amounts for place in places),
         has_enums=any(field.enums for field in fields) or any(place.has_enums for place in places),
+        untyped=tuple(untyped),
+        has_untyped=bool(untyped) or any(place.has_untyped for place in places),
         models=frozenset({model}).union(*(place.models for place in places)),
     )
 
@@ -191,6 +238,15 @@ def _item_of(kind: Any) -> Any:
     """Return the annotation of the items of an array; nothing for what is none, or holds items of several kinds."""
     items = [one for one in get_args(kind) if one is not Ellipsis]
     return items[0] if get_origin(kind) in {tuple, list} and len(items) == 1 else None
+
+
+def may_be_anything(annotation: Any) -> bool:
+    """Return whether values of no particular type may stand at an annotation, structs aside."""
+    inner = get_args(annotation)
+    return any(map(may_be_anything, inner)) if inner else annotation in _UNTYPED
+
+
+_UNTYPED = frozenset({Any, object, dict, list, tuple, set, frozenset})
 
 
 def _enums_in(places: Iterable[_Place]) -> Iterator[type[OpenEnum]]:

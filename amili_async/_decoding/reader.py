@@ -11,9 +11,10 @@ import msgspec
 from amili_async._decoding.batches import BatchRows
 from amili_async._decoding.bounds import MAX_ROWS, check_rows, check_size
 from amili_async._decoding.envelope import Envelopes, SplitPage
-from amili_async._decoding.failures import READING_ERRORS, decode_error, validation_detail
+from amili_async._decoding.failures import decode_error, validation_detail
 from amili_async._decoding.rows import ListRows, OpenRows, Rows, TypedRows
 from amili_async._decoding.shapes import Shapes
+from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.events import Drift, DriftKind, QuarantinedRow
 from amili_async.models import Batch, RawValue, SucceededEntry, Summary
 from amili_async.models._entries import types_by_tag

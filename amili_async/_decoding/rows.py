@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 
 from amili_async._decoding.drift import DriftReporter, Findings
-from amili_async._decoding.failures import READING_ERRORS
 from amili_async._decoding.lenient import JSON, Coercer, below, coercer_of
 from amili_async._decoding.places import Places
 from amili_async._decoding.shapes import Decoder, Shapes, is_untyped
+from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.models import RawValue, Received, Summary
+from amili_async.models._extra import MAX_DEPTH, check_depth
 from amili_async.models._open_enum import misses
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class TypedRows(Rows[T]):
         self._type = row_type
         self.places = Places(row_type, self.given())
         self._exact = any(map(is_untyped, (row_type, *holding)))
+        # Of other rows `Places` knows where something untyped may stand.
+        self._anything = self._exact and not (isinstance(row_type, type) and issubclass(row_type, msgspec.Struct))
         self._page: Decoder[PageBody] = self.decoder(lambda: self.page_of(shapes.of(row_type)))
         self._row: Decoder[T] = self.decoder(lambda: shapes.of(row_type))
 
@@ -98,6 +101,9 @@ class TypedRows(Rows[T]):
         """Return a whole page, read strictly in one pass."""
         before = misses.latest
         page = self.strict_page(body, note)
+        if self._anything:
+            check_depth(body, MAX_DEPTH + _AROUND)
+        _envelope.check_depth((page,), self.shapes.learnt)
         self._look_at(page.data, before, note)
         if note is not None and self.shapes.learnt:
             _envelope.report((page,), note, self.shapes.learnt)
@@ -108,8 +114,11 @@ class TypedRows(Rows[T]):
         before = misses.latest
         try:
             row = self.strict_row(raw, note)
+            if self._anything:
+                check_depth(raw)
             self._look_at((row,), before, note)
         except READING_ERRORS:
+            check_depth(raw)
             found = Findings()
             row = self.coercer.read(raw, "$", found)
             self.learn(found)
@@ -127,6 +136,7 @@ class TypedRows(Rows[T]):
 
     def _look_at(self, rows: Any, before: object, note: DriftReporter | None) -> None:
         self.places.check_amounts(rows)
+        self.places.check_depth(rows, self.shapes.learnt)
         missed = misses.latest is not before
         if missed:
             self.shapes.learn_values(self.places.enums)
@@ -135,7 +145,9 @@ class TypedRows(Rows[T]):
             self.places.report(rows, note, self.shapes.learnt)
 
 
-_envelope = Places(PageBody)
+_envelope = Places(PageBody, {"data": list[msgspec.Raw]})
+_AROUND = 2
+"""How deep rows are nested in a page."""
 
 
 class OpenRows(Rows[RawValue]):
@@ -148,6 +160,7 @@ class OpenRows(Rows[RawValue]):
 
     def row(self, raw: JSON, note: DriftReporter | None) -> RawValue:  # noqa: ARG002  # there is nothing to tell
         """Return one row, copied."""
+        check_depth(raw)
         return RawValue(raw=bytes(raw))
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, Union, get_a
 
 import msgspec
 
+from amili_async._decoding.places import may_be_anything
 from amili_async._upstream.msgspec import lookup_of
 from amili_async.models import OpenEnum, Received
 from amili_async.models._base import EXTRA, fields_of
@@ -153,9 +154,9 @@ def is_untyped(annotation: Any) -> bool:
         seen.add(kind)
         inner = get_args(kind)
         if inner:
-            return any(look(one) for one in inner if one is not Ellipsis)
+            return any(map(look, inner))
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             return any(look(field.type) for field in fields_of(kind) if field.name != "extra")
-        return kind in {Any, object, dict, list, tuple, set, frozenset}
+        return may_be_anything(kind)
 
     return look(annotation)

@@ -36,6 +36,12 @@ if TYPE_CHECKING:
 
 _WRITE_CHUNK = 64 * 1024
 
+MAX_RATIO = 200
+"""How many times as large as it came an answer may be unpacked; what an API sends seldom packs to a thirtieth."""
+
+RATIO_FROM = 2**20
+"""The unpacked bytes from which on that is looked at."""
+
 
 class _WatchedBody(aiohttp.Payload):
     """The body of a write, which notes when it is first handed to a connection.
@@ -202,6 +208,8 @@ class HTTPClient:
             body = bytearray(body)
             while chunk and len(body) <= limit:
                 body += chunk
+                if len(body) > RATIO_FROM and len(body) > MAX_RATIO * content.total_raw_bytes:
+                    raise DecodeError(f"the answer unpacks to more than {MAX_RATIO} times what was sent")
                 chunk = await content.readany()
         state.received = len(body)
         if len(body) <= limit:

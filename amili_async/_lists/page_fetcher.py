@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from amili_async._protocol.requests import Call, encode_query, join, percent
+from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.events import Drift, QuarantinedRow
 from amili_async.models import RawValue
 from amili_async.models._extra import NOTHING
@@ -173,6 +174,6 @@ def _key(row: object, names: tuple[str, str] | None) -> bytes | None:
     if raw is None:
         found = getattr(row, names[0], None)
     else:
-        with suppress(msgspec.DecodeError, KeyError):
+        with suppress(KeyError, *READING_ERRORS):
             found = _id.decode(_members.decode(raw)[names[1]])
     return None if found is None else str(found).encode("utf-8", "replace")

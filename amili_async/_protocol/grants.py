@@ -14,6 +14,7 @@ import msgspec
 from amili_async._protocol import requests as protocol
 from amili_async._protocol.outcomes import WireError
 from amili_async._protocol.retry import parse_retry_after
+from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.errors import ConnectError, TokenError, TransportError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def read_grant(body: bytes, now: float) -> TokenResponse:
         answer = msgspec.json.decode(body, type=_Answer)
     except (msgspec.ValidationError, RecursionError):
         raise TokenError("the token endpoint's answer holds no access_token") from None
-    except msgspec.DecodeError as error:
+    except READING_ERRORS as error:
         if not body or "truncated" in str(error):
             raise TokenError("the token endpoint's answer ends early", retry_after=0.0) from None
         raise TokenError("the token endpoint's answer is no JSON; is token_url right?") from None
@@ -152,6 +153,6 @@ def _oauth_code(body: bytes) -> str | None:
     """Return the error's name in RFC 6749 section 5.2 (I); any other text is the server's own and is not repeated."""
     try:
         code = msgspec.json.decode(body, type=_Refusal).error
-    except (msgspec.DecodeError, RecursionError):
+    except READING_ERRORS:
         return None
     return code if code in _CREDENTIALS | _REQUEST else None

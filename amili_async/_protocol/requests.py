@@ -15,6 +15,7 @@ from uuid import UUID
 import msgspec
 
 from amili_async._routes import Route
+from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.errors import (
     MAX_BODY,
     APIError,
@@ -242,7 +243,7 @@ def error_code(body: Body) -> str | None:
     """
     try:
         answer = msgspec.json.decode(body[:MAX_BODY], type=_Coded)
-    except (msgspec.DecodeError, RecursionError):
+    except READING_ERRORS:
         return None
     given = (answer.code, answer.error_code)
     return next((value for value in given if isinstance(value, str) and _CODE.fullmatch(value)), None)

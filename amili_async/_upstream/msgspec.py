@@ -1,4 +1,4 @@
-"""What msgspec allows and warns of: setting a member of a frozen struct, while nobody else has seen it yet."""
+"""What msgspec allows and warns of, such as setting a member of a frozen struct; and all that it raises for JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+READING_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError)
+"""All that msgspec raises for a body: its own, invalid UTF-8, nesting past the interpreter's limit, and what `Decimal`
+raises for a number that is beyond even it."""
 
 set_frozen = msgspec.structs.force_setattr
 """Set a member of a frozen struct: in ``__post_init__``, or on a row that has just been decoded."""

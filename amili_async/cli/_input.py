@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import msgspec
 
 from amili_async import encode
+from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.errors import ConfigurationError
 from amili_async.models._request import Request
 
@@ -133,7 +134,7 @@ def _json_lines(text: str, members: _Members[M]) -> Iterator[tuple[int, dict[str
             continue
         try:
             found = _OBJECT.decode(line)
-        except msgspec.DecodeError:
+        except READING_ERRORS:
             yield number, "it is no JSON object"
             continue
         extra = found.pop("extra", {})

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Journal:
         try:
             found = _heading.decode(first)
             records = [_records.decode(line) for line in rest]
-        except msgspec.DecodeError:
+        except READING_ERRORS:
             raise ConfigurationError(f"{self.path} is no journal of ours; name another with --journal") from None
         os.truncate(self.path, len(whole))
         for name in ("operation", "organization_id", "server"):

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-import msgspec
-
+from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.errors import ConfigurationError
+from amili_async.models._extra import read_json
 from amili_async.models._received import Maybe, Received, Whole
 
 _MESSAGES = ("message", "errorMessage", "error", "reason", "detail", "description", "title")
@@ -71,7 +71,10 @@ class FailedEntry(Whole, frozen=True, gc=False):
         return _first(self._value(), _REFERENCES)
 
     def _value(self) -> object:
-        return msgspec.json.decode(self.raw)
+        try:
+            return read_json(self.raw)
+        except READING_ERRORS:
+            return None
 
     def __repr__(self) -> str:
         return "FailedEntry(null)" if self.raw == b"null" else "FailedEntry(see message, reference, raw)"

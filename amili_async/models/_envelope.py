@@ -1,14 +1,11 @@
 """What an answer holds beside rows: its summary, the batch that a write became, a value of no documented shape."""
 
-from decimal import Decimal
 from typing import Annotated
 
 import msgspec
 
+from amili_async.models._extra import read_json
 from amili_async.models._received import Maybe, Received, Whole
-
-_decoder = msgspec.json.Decoder(float_hook=Decimal)
-_envelope = msgspec.json.Decoder(dict[str, object], float_hook=Decimal)
 
 
 class Summary(Received, frozen=True, kw_only=True, gc=False):
@@ -49,14 +46,12 @@ class RawValue(Whole, frozen=True, kw_only=True, gc=False):
         """What the JSON says, fractions as `Decimal`.
 
         Raises:
-            ValueError: the answer is no JSON; see `text`.
+            ValueError: the answer is no JSON, or nested too deeply; see `text`.
         """
-        return _decoder.decode(self.raw)
+        return read_json(self.raw)
 
     @property
     def data(self) -> object:
         """The ``data`` of the envelope if there is one, else all of `json`."""
-        try:
-            return _envelope.decode(self.raw)["data"]
-        except (msgspec.ValidationError, KeyError):
-            return self.json
+        found = self.json
+        return found["data"] if isinstance(found, dict) and "data" in found else found  # pyright: ignore[reportUnknownVariableType]  # JSON

@@ -1,14 +1,24 @@
-"""Extra: the members of an object that no field names, as exact as they came, decoded when they are looked at."""
+"""Extra: the members of an object that no field names, as exact as they came, decoded when they are looked at.
+
+How deep such JSON may be is bounded, since what Python does with values goes into them by calling itself.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from itertools import accumulate, chain, count
+from operator import sub
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
+
+from amili_async._upstream.msgspec import READING_ERRORS
+
+MAX_DEPTH = 100
+"""How deep arrays and objects may be nested in a row, or in what stands beside rows; ten are not documented."""
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
@@ -67,12 +77,70 @@ def value_of(value: Any) -> object:
     return None if value is UNSET else value
 
 
+def read_json(raw: bytes) -> object:
+    """Return what JSON says, its numbers exact.
+
+    Raises:
+        msgspec.DecodeError: it is none, or nested too deeply; what else `READING_ERRORS` names.
+    """
+    check_depth(raw)
+    return _decoder.decode(raw)
+
+
+def check_depth(raw: bytes | bytearray | msgspec.Raw, most: int = MAX_DEPTH) -> None:
+    """Look at how deep JSON is nested, before anything is made of it.
+
+    Raises:
+        msgspec.ValidationError: too deep.
+    """
+    text = bytes(raw) if isinstance(raw, msgspec.Raw) else raw
+    if text.count(b"[") + text.count(b"{") <= most:
+        return
+    brackets = text.translate(_STEPS, _NEITHER).replace(b'""', b"")
+    if b'"' in brackets or b"\\" in brackets:
+        # Brackets in texts, or what may hide where these end.
+        outside = text.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]
+        brackets = b"".join(outside).translate(_STEPS, _NEITHER)
+    # Each step is one more than what a bracket adds to the depth.
+    if max(map(sub, accumulate(brackets), count(1)), default=0) > most:
+        raise too_deep(most)
+
+
+def check_value(value: object, most: int = MAX_DEPTH) -> None:
+    """Look at how deep lists and dicts are nested.
+
+    Raises:
+        msgspec.ValidationError: too deep.
+    """
+    level = [value]
+    for _ in range(most + 1):
+        containers = [one for one in level if isinstance(one, dict | list)]  # pyright: ignore[reportUnknownVariableType]  # of any kind
+        if not containers:
+            return
+        level = [*chain.from_iterable(map(_inside, containers))]  # pyright: ignore[reportUnknownArgumentType]  # the same
+    raise too_deep(most)
+
+
+def _inside(container: Any) -> Iterable[object]:
+    return container.values() if isinstance(container, dict) else container  # pyright: ignore[reportUnknownVariableType]  # of any kind
+
+
+def too_deep(most: int = MAX_DEPTH) -> msgspec.ValidationError:
+    """Return the error of JSON that is nested too deeply."""
+    return msgspec.ValidationError(f"Expected JSON that is nested at most {most} deep")
+
+
+_NEITHER = bytes(set(range(256)) - {*b'[]{}"\\'})
+_STEPS = bytes.maketrans(b"[{]}", bytes([2, 2, 0, 0]))
+"""What makes steps of brackets: two down, none up, since a byte is not negative."""
+
+
 def _read(raw: msgspec.Raw) -> object:
     try:
         return _decoder.decode(raw)
-    except (msgspec.DecodeError, ArithmeticError):
+    except READING_ERRORS:
         # JSON all the same: a number of thousands of digits, or beyond even a `Decimal`, which stays text.
-        return json.loads(bytes(raw), parse_float=_number, parse_int=_number)
+        return json.loads(bytes(raw).decode("utf-8", "replace"), parse_float=_number, parse_int=_number)
 
 
 def _number(digits: str) -> object:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.errors import ConfigurationError
 from amili_async.models._base import EXTRA, Hidden, Model, fields_of, written
-from amili_async.models._extra import NOTHING, Extra, hashable
+from amili_async.models._extra import NOTHING, Extra, check_depth, hashable
 
 __all__ = ["NOT_SENT", "ExtraMembers", "Maybe", "NumberText", "Received", "Whole", "learnt", "show"]
 
@@ -66,6 +67,8 @@ class Received(Model, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The members of `NumberText`."""
     plain: ClassVar[type[Model]] = Model
     """The class that a learnt struct stands for; of any other class, itself."""
+    further: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """The hidden fields of a learnt struct, each with its name on the wire."""
 
     # No member on the wire has such a name; and if one has, no JSON is an `Extra`, so it is taken for an unknown one.
     extra: ExtraMembers = msgspec.field(default=NOTHING, name=EXTRA)
@@ -143,8 +146,9 @@ class Whole(Received, frozen=True, omit_defaults=False):
     def extra(self) -> Mapping[str, object]:  # pyright: ignore[reportIncompatibleVariableOverride]  # the same
         """The members of the JSON, if it is an object: JSON values, numbers as ``int`` or `Decimal`."""
         try:
+            check_depth(self.raw)
             return Extra(_objects.decode(self.raw))
-        except msgspec.DecodeError:
+        except READING_ERRORS:
             return NOTHING
 
     def _values(self) -> tuple[object, ...]:
@@ -186,7 +190,7 @@ def learnt(
         tag=config.tag,
         tag_field=config.tag_field,
     )
-    made.plain = base
+    made.plain, made.further = base, (*zip(hidden, wire),)  # noqa: B905  # of one length
     struct: type[R] = made
     made.extra = _learnt_extra(made, hidden, wire, frozenset(nulls))
     for field in fields_of(base):

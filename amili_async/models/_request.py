@@ -18,7 +18,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from amili_async._upstream.msgspec import set_frozen
+from amili_async._upstream.msgspec import READING_ERRORS, set_frozen
 from amili_async.errors import InvalidArgumentError
 from amili_async.models import _inputs as inputs
 from amili_async.models._base import Model
@@ -184,7 +184,7 @@ _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 def _opened(value: object) -> object:
     """Return a member of ``extra``; decoded, with exact numbers, where it is JSON."""
-    with suppress(msgspec.DecodeError):
+    with suppress(*READING_ERRORS):
         return _decoder.decode(value) if isinstance(value, msgspec.Raw) else value
     return value
 
@@ -242,7 +242,7 @@ def _problem_of(value: object) -> str | None:
     elif isinstance(value, msgspec.Raw):
         try:
             _decoder.decode(value)
-        except msgspec.DecodeError:
+        except READING_ERRORS:
             return "is no JSON"
     elif not (value is None or isinstance(value, int | date | UUID)):
         return f"is of the kind {type(value).__name__}: pass text, exact numbers, True, False, None, lists and dicts"

@@ -14,6 +14,7 @@ import msgspec
 
 from amili_async._profile import Finding, Profile, SortFound
 from amili_async._routes import ROUTES
+from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.errors import AmiliError, APIError, ConfigurationError, DecodeError, UnconfirmedRouteWarning
 from amili_async.models import Batch, Case, Invoice, Settlement
 
@@ -74,7 +75,7 @@ class Answer(NamedTuple):
         """Return the rows of a page, each by its members; none where ``data`` is no list."""
         try:
             rows = _rows.decode(self.members().get("data", msgspec.Raw()))
-        except msgspec.DecodeError:
+        except READING_ERRORS:
             return []
         return [members_of(row) for row in rows]
 
@@ -87,7 +88,7 @@ def members_of(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
     """Return the members of a JSON object; none of what is no object."""
     try:
         return _object.decode(body)
-    except msgspec.DecodeError:
+    except READING_ERRORS:
         return {}
 
 
@@ -95,7 +96,7 @@ def text_of(value: msgspec.Raw | None) -> str | None:
     """Return a JSON text; ``None`` for what is none."""
     try:
         return None if value is None else _scalar.decode(value)
-    except msgspec.DecodeError:
+    except READING_ERRORS:
         return None
 
 

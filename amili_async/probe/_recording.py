@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.errors import ConfigurationError
 from amili_async.probe._anonymous import Anonymizer
 
@@ -67,6 +68,6 @@ class Recorder:
 def _is_json(body: bytes) -> bool:
     try:
         msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except READING_ERRORS:
         return False
     return True

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from amili_async._cursor import Cursor
 from amili_async._decoding.envelope import unwrap_one
+from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.errors import APIError
 from amili_async.events import QuarantinedRow
 from amili_async.models._base import Model
@@ -233,7 +234,7 @@ class Lists(ABC, Generic[M]):
         try:
             members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
             return str(msgspec.json.decode(members[self.id_name], type=str | int)) or None
-        except (KeyError, msgspec.DecodeError, UnicodeDecodeError):
+        except (KeyError, *READING_ERRORS):
             return None
 
 

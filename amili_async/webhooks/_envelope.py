@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.errors import MAX_BODY, ConfigurationError, DecodeError
+from amili_async.models._extra import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,12 +20,8 @@ EVENT_HEADER = "X-Amili-Event"
 KEY_HEADER = "IdempotencyKey"
 REQUEST_ID_HEADER = "X-Amili-Request-Id"
 
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""All that msgspec raises for bytes: its own, invalid UTF-8, nesting past the interpreter's limit."""
-
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _text = msgspec.json.Decoder(str | int | None)
-_exact = msgspec.json.Decoder(float_hook=Decimal)
 _NUMBER = re.compile(r"-?\d{1,19}(?:\.\d{1,9})?", re.ASCII)
 
 
@@ -49,7 +47,7 @@ def read_envelope(body: bytes) -> Envelope:
     """
     try:
         members = _members.decode(body)
-    except UNREADABLE:
+    except READING_ERRORS:
         raise DecodeError("the webhook's body is no JSON object", body=body[:MAX_BODY]) from None
     data = bytes(members.pop("data", b"null"))
     texts = {name: _taken_text(members, name) for name in ("id", "type", "eventType", "source")}
@@ -71,7 +69,7 @@ def _taken_text(members: dict[str, msgspec.Raw], name: str) -> str | None:
     """Take a text, or a whole number as one, or null as none, out of the members; leave there what is neither."""
     try:
         value = _text.decode(members.get(name, b"null"))
-    except UNREADABLE:
+    except READING_ERRORS:
         return None
     members.pop(name, None)
     return None if value is None else str(value) or None
@@ -80,8 +78,8 @@ def _taken_text(members: dict[str, msgspec.Raw], name: str) -> str | None:
 def open_value(raw: msgspec.Raw) -> object:
     """Return what JSON says, its numbers exact; its text where that cannot be, such as a number of 5,000 digits."""
     try:
-        return _exact.decode(raw)
-    except UNREADABLE:
+        return read_json(bytes(raw))
+    except READING_ERRORS:
         return bytes(raw).decode("utf-8", "replace")
 
 
@@ -89,7 +87,7 @@ def members_in(raw: bytes) -> dict[str, msgspec.Raw]:
     """Return the members of an object.
 
     Raises:
-        ValidationError: the JSON is no object; any of the others in `UNREADABLE`.
+        ValidationError: the JSON is no object; any of the others in `READING_ERRORS`.
     """
     return _members.decode(raw)
 

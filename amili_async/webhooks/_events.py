@@ -16,13 +16,13 @@ from amili_async._decoding.drift import DriftReporter, Findings
 from amili_async._decoding.failures import validation_detail
 from amili_async._decoding.lenient import coercer_of
 from amili_async._decoding.places import Places
+from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.models import BatchState, Model
 from amili_async.models._inputs import in_utc
 from amili_async.webhooks._envelope import (
     EVENT_HEADER,
     KEY_HEADER,
     REQUEST_ID_HEADER,
-    UNREADABLE,
     checked,
     header,
     members_in,
@@ -236,7 +236,7 @@ def read_event(body: bytes, headers: Mapping[str, str], note: DriftReporter | No
         return UnknownEvent(**common, extra=_open_data(envelope.data))
     try:
         return _known_event(known, envelope.data, common, note)
-    except UNREADABLE as error:
+    except READING_ERRORS as error:
         path, reason = validation_detail(error)
         return UnknownEvent(**common, extra=_open_data(envelope.data), problem=f"{reason} at $.data{path[1:]}")
 
@@ -261,5 +261,5 @@ def _open_data(raw: bytes) -> dict[str, object]:
     """Return the members of ``data``; none where it is no object."""
     try:
         return {name: open_value(value) for name, value in members_in(raw).items()}
-    except UNREADABLE:
+    except READING_ERRORS:
         return {}

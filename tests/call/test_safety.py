@@ -15,9 +15,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amili_async import AmiliClient
+from amili_async import AmiliClient, RawValue
 from amili_async._protocol.requests import fill
-from amili_async.errors import APIError, ConfigurationError, DecodeError, OutcomeUnknownError, TransportError
+from amili_async.errors import (
+    APIError,
+    BadRequestError,
+    ConfigurationError,
+    DecodeError,
+    OutcomeUnknownError,
+    TokenError,
+    TransportError,
+)
 from amili_async.sandbox import Fault, Sandbox
 from tests.support.calls import ACCEPTED, READ, WRITE
 
@@ -245,12 +253,12 @@ async def test_how_answers_may_be_packed_is_the_callers_to_choose(
 async def test_an_answer_larger_than_the_limit_is_refused_before_it_fills_the_memory(
     kind: str, make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
-    client = make_client(max_response_bytes=2 * MIB)
+    client = make_client(max_response_bytes=MIB // 2)
     sandbox.faults.add(f"{READ}:{kind},size=200MiB")
     await client.authenticate()
     tracemalloc.start()
     try:
-        with pytest.raises(DecodeError, match=r"larger than max_response_bytes \(2097152 bytes, unpacked\)") as caught:
+        with pytest.raises(DecodeError, match=r"larger than max_response_bytes \(524288 bytes, unpacked\)") as caught:
             await calls.read(client)
         _, peak = tracemalloc.get_traced_memory()
     finally:
@@ -259,33 +267,73 @@ async def test_an_answer_larger_than_the_limit_is_refused_before_it_fills_the_me
     assert peak < 40 * MIB
 
 
-def packed(encoding: str) -> bytes:
-    """Return 64 MiB of blanks, packed."""
-    blanks = b" " * (64 * MIB)
+BLANKS = b" " * (64 * MIB)
+
+
+def packed(encoding: str, content: bytes) -> bytes:
+    """Return content as it is sent, packed."""
     if encoding == "gzip":
-        return gzip.compress(blanks, 1)
+        return gzip.compress(content, 6)
     # Their modules have no types, and zstd is in the standard library from 3.14 on.
     own = "compression" if find_spec("compression") else "backports"
     module: Any = import_module("brotli" if encoding == "br" else f"{own}.zstd")
-    return bytes(module.compress(blanks))
+    return bytes(module.compress(content, quality=4) if encoding == "br" else module.compress(content))
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "zstd"])
 async def test_no_way_of_packing_gets_around_the_limit(
     encoding: str, make_client: ClientFactory, sandbox: Sandbox, calls: Calls
 ) -> None:
-    client = make_client(sandbox.issue_token(), max_response_bytes=2 * MIB)
-    bomb = packed(encoding)
+    client = make_client(sandbox.issue_token(), max_response_bytes=MIB // 2)
+    bomb = packed(encoding, BLANKS)
     assert len(bomb) < MIB
     sandbox.faults.add(Fault(READ, status=200, body=bomb, headers={"Content-Encoding": encoding}))
     tracemalloc.start()
     try:
-        with pytest.raises(DecodeError, match=r"larger than max_response_bytes \(2097152 bytes, unpacked\)"):
+        with pytest.raises(DecodeError, match=r"larger than max_response_bytes \(524288 bytes, unpacked\)"):
             await calls.read(client)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert peak < 20 * MIB
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "zstd"])
+async def test_an_answer_that_unpacks_to_hundreds_of_times_its_size_is_refused_after_its_first_megabyte(
+    encoding: str, make_client: ClientFactory, sandbox: Sandbox, calls: Calls
+) -> None:
+    client = make_client(sandbox.issue_token())
+    page = b'{"data":[' + b"0," * (16 * MIB) + b"0]}"
+    sandbox.faults.add(Fault("*.*", status=200, body=packed(encoding, page), headers={"Content-Encoding": encoding}))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DecodeError, match="unpacks to more than 200 times what was sent") as caught:
+            await client.batches.list(calls.organization).collect()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert caught.value.attempts == 1
+    assert peak < 24 * MIB < len(page)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "zstd"])
+async def test_an_answer_of_rows_is_read_however_well_it_packs(
+    encoding: str, make_client: ClientFactory, sandbox: Sandbox, calls: Calls
+) -> None:
+    row = '{"batchId":"%032x","type":"INVOICE","status":"SUCCESS","succeeded":[],"failed":[],"createdAt":null}'
+    page = f'{{"data":[{",".join(row % number for number in range(25_000))}]}}'.encode()
+    body = packed(encoding, page)
+    assert len(page) > 2 * MIB
+    assert len(page) > 12 * len(body), "rows that pack as well as any"
+    sandbox.faults.add(Fault("*.*", status=200, body=body, headers={"Content-Encoding": encoding}))
+    async with make_client(sandbox.issue_token()).batches.list(calls.organization) as batches:
+        assert sum([1 async for _ in batches]) == 25_000
+
+
+async def test_a_small_answer_may_pack_as_it_will(make_client: ClientFactory, sandbox: Sandbox) -> None:
+    body = b'"' + b"x" * (MIB - 2) + b'"'
+    sandbox.faults.add(Fault("*", status=200, body=packed("br", body), headers={"Content-Encoding": "br"}))
+    assert await make_client(sandbox.issue_token()).request("GET", "/x") == body
 
 
 async def test_an_answer_too_large_for_a_write_leaves_its_outcome_unknown(
@@ -315,6 +363,83 @@ async def test_an_answer_nested_without_end_is_unreadable_and_nothing_worse(
         await calls.read(client)
     with pytest.raises(DecodeError):
         await client.batches.list(calls.organization).collect()
+
+
+NEST = b'{"a":' * 60 + b"[" * 60 + b"1.5" + b"]" * 60 + b"}" * 60
+
+
+@pytest.mark.parametrize("members", [b'"new":' + NEST, b'"succeeded":[' + NEST + b"]"])
+async def test_a_row_that_is_nested_too_deeply_is_refused_and_costs_none_of_the_others(
+    members: bytes, client: AmiliClient, sandbox: Sandbox, calls: Calls
+) -> None:
+    # Twice, as the first page teaches the client what comes, and then once more in one pass.
+    good, deep = b'{"batchId":"b","new":1}', b'{"batchId":"d",' + members + b"}"
+    sandbox.faults.add(Fault("*.*", status=200, body=b'{"data":[' + b",".join([good, deep, good]) + b"]}"))
+    for _ in range(3):
+        with pytest.raises(DecodeError, match="row 1 of a page does not fit: Expected JSON that is nested at most 100"):
+            await client.batches.list(calls.organization).collect()
+        async with client.batches.list(calls.organization, on_invalid="skip") as batches:
+            assert [batch.batch_id async for batch in batches] == ["b", "b"]
+
+
+@pytest.mark.parametrize("around", [b'"new":' + NEST, b'"summary":{"new":' + NEST + b"}"])
+async def test_a_page_that_is_nested_too_deeply_around_its_rows_is_refused(
+    around: bytes, client: AmiliClient, sandbox: Sandbox, calls: Calls
+) -> None:
+    for body in (b'{"data":[],"new":1,"summary":{"new":1}}', b'{"data":[],' + around + b"}"):
+        sandbox.faults.clear()
+        sandbox.faults.add(Fault("*.*", status=200, body=body))
+        if body.startswith(b'{"data":[],"new":1'):
+            assert [page.items async for page in client.batches.list(calls.organization).pages()] == [()]
+            continue
+        for _ in range(2):
+            with pytest.raises(DecodeError, match="Expected JSON that is nested at most 100 deep"):
+                await client.batches.list(calls.organization).collect()
+
+
+async def test_what_is_kept_whole_is_opened_no_deeper(client: AmiliClient, sandbox: Sandbox, calls: Calls) -> None:
+    sandbox.faults.add(Fault("*.*", status=200, body=b'{"data":[{"batchId":"b","failed":[' + NEST + b"]}]}"))
+    (batch,) = await client.batches.list(calls.organization).collect()
+    (entry,) = batch.failed
+    assert (entry.raw, entry.message, entry.reference, dict(entry.extra)) == (NEST, None, None, {})
+    assert batch.failures()[0].startswith('{"a":{"a":')
+
+
+async def test_an_answer_of_no_known_shape_is_bounded_too(
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls
+) -> None:
+    client = make_client(sandbox.issue_token())
+    sandbox.faults.add(Fault("*", status=200, body=b'{"data":[' + NEST + b"]}"))
+    for kind in (dict, list, object):
+        with pytest.raises(DecodeError, match="nested at most 100 deep"):
+            await client.request("GET", f"/orgs/{calls.organization}/batches", type=kind)
+    with pytest.raises(DecodeError, match="row 0 of a page does not fit"):
+        await client.invoices.payments(calls.organization, "i").collect()
+    with pytest.raises(ValueError, match="nested at most 100 deep"):
+        _ = RawValue(raw=NEST).json
+
+
+UNREADABLE = [b'{"code":"\xff"}', b'{"error":"\xff"}', b'{"code":' + b"[" * 100_000, b"\xff\xfe"]
+
+
+@pytest.mark.parametrize("body", UNREADABLE)
+async def test_the_body_of_a_refusal_may_be_anything(
+    body: bytes, client: AmiliClient, sandbox: Sandbox, calls: Calls
+) -> None:
+    sandbox.faults.add(Fault(READ, status=400, body=body))
+    with pytest.raises(BadRequestError) as caught:
+        await calls.read(client)
+    assert caught.value.body == body[: 64 * 1024]
+    assert (caught.value.code, caught.value.attempts) == (None, 1)
+
+
+@pytest.mark.parametrize("body", UNREADABLE)
+async def test_the_body_of_a_refused_token_may_be_anything(
+    body: bytes, client: AmiliClient, sandbox: Sandbox, calls: Calls
+) -> None:
+    sandbox.faults.add(Fault("token", status=400, body=body))
+    with pytest.raises(TokenError, match="no token endpoint answered, but something else: 400 Bad Request"):
+        await calls.read(client)
 
 
 async def test_a_huge_head_is_a_transport_error_and_not_the_end_of_the_client(

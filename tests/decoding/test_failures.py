@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amili_async._decoding.failures import READING_ERRORS, decode_error, ends_early, validation_detail
+from amili_async._decoding.failures import decode_error, ends_early, validation_detail
+from amili_async._upstream.msgspec import READING_ERRORS
 
 SECRET = "Kari Nordmann"
 FULL = '{"summary": {"status": "SU\\u00e6C", "next": null}, "data": [{"a": -12.5e+3, "ø": true, "c": "\\n"}]}'.encode()

@@ -55,6 +55,7 @@ def test_the_life_of_a_token_is_read(members: dict[str, object], lifetime: float
         (b"", "ends early", True),
         (b'{"access_token": "abcdef', "ends early", True),
         (b"<html>abcdef</html>", "no JSON", False),
+        (b'{"access_token": "abcdef\xff"}', "no JSON", False),
         (b"{}", "holds no access_token", False),
         (b"[]", "holds no access_token", False),
         (b'{"x":' + b"[" * 100_000, "holds no access_token", False),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import sqlalchemy as sa
 
+from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.sync._sql import schema
 from amili_async.sync._sql.statements import Statement, Upsert, among, listed, without_nul
 
@@ -61,7 +62,7 @@ def _name(row: QuarantinedRow) -> str:
         for name in _IDS:
             if name in members:
                 return _key(msgspec.json.decode(members[name], type=str))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except READING_ERRORS:
         pass
     return _hash(row.raw)
 

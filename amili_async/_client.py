@@ -104,7 +104,8 @@ class AmiliClient:
         concurrency: requests in flight at most, of all tasks together.
         max_response_bytes: size of an unpacked answer from which it is refused with `DecodeError`.
         max_rows: rows of a page from which it is refused with `DecodeError`, before they are built.
-        routes: confirmed paths for operations marked U: ``{"cases.pause": "/orgs/{organization_id}/…"}``.
+        routes: confirmed paths for operations of which only the name is public (U), such as
+            ``{"cases.pause": "/orgs/{organization_id}/…"}``.
         entry_types: subclasses of `SucceededEntry` to read entries of further ``$type`` with.
         hooks: objects with methods of `amili_async.events.Hook`.
         on_invalid: what becomes of rows that cannot be read: ``"raise"``, ``"skip"``, or a function.

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
+import amili_async.models
+import amili_async.resources
+import amili_async.webhooks
 from amili_async import AmiliClient, NewInvoice
 from amili_async._http import endpoints as servers
 from amili_async._routes import ROUTES
@@ -26,6 +29,7 @@ from tests.support.documents import PAGES, ROOT, Block, blocks, text
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
+    from types import ModuleType
 
     from amili_async import Batch
 
@@ -183,6 +187,19 @@ def test_every_error_is_listed() -> None:
     errors = [name for name in vars(amili_async.errors) if name.endswith("Error")]
     assert len(errors) > 15
     assert [name for name in errors if f"`{name}`" not in section] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_marks_and_generations_are_explained_where_they_are_used_first(page: Path) -> None:
+    content = page.read_text("utf-8")
+    used = re.search(r"\([DIU]\)|\bG[123]\b", content)
+    explained = re.search(r"inferred|called generations|#the-client", content)
+    assert used is None or (explained is not None and explained.start() < used.end() + 60)
+
+
+@pytest.mark.parametrize("package", [amili_async.models, amili_async.resources, amili_async.webhooks])
+def test_a_package_explains_the_marks_of_its_docstrings(package: ModuleType) -> None:
+    assert "(I) what is inferred" in (package.__doc__ or "")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -1,5 +1,8 @@
 """What Amili sends and takes: frozen structs, open enums. A module a noun; every public name is here.
 
+(D) marks what is documented on a page of docs.amili.dev, (I) what is inferred from a documented sibling, (U) what is
+unknown but for a name. G1, G2 and G3 are the API's generations of 2025, late 2025 and 2026.
+
 Read `_base` first (what all models share), then `_open_enum`, then a noun, such as `_batches` with its `_entries`.
 """
 

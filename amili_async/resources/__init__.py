@@ -1,5 +1,8 @@
 """What a client offers: a class for each resource of the API, a method for each row of the route table.
 
+(D) marks what is documented on a page of docs.amili.dev, (I) what is inferred from a documented sibling, (U) what is
+unknown but for a name. G1, G2 and G3 are the API's generations of 2025, late 2025 and 2026.
+
 Read `_operation_client` first: it makes every call. `_base` holds what reading and writing resources share, then one
 module for each resource; `_polling`, `_streaming` and `_bulk` are what goes beyond one call.
 """

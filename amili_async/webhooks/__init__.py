@@ -1,4 +1,7 @@
-"""Webhooks: verify the signature of an event's bytes, then read the event. Pure functions on bytes and headers."""
+"""Webhooks: verify the signature of an event's bytes, then read the event. Pure functions on bytes and headers.
+
+(D) marks what is documented on a page of docs.amili.dev, (I) what is inferred: how Amili signs is not public.
+"""
 
 from amili_async.webhooks._events import (
     AnyEvent,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import inspect
 import pickle
 import subprocess
@@ -48,6 +49,10 @@ def in_a_process_of_its_own(code: str) -> list[str]:
 
 
 LOADED = "print(*sorted(name for name in ('aiohttp', 'msgspec', 'backoff', 'yarl', 'asyncio') if name in sys.modules))"
+
+
+def test_the_version_is_the_one_that_is_installed() -> None:
+    assert amili_async.__version__ == importlib.metadata.version("amili-async")
 
 
 def test_importing_the_package_imports_nothing_else() -> None:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amili_async.cli._client_context import DriftNotes
-from amili_async.events import Drift, QuarantinedRow
+from amili_async.cli._client_context import DriftNotes, Waits
+from amili_async.events import Drift, GateClosed, QuarantinedRow, RateLearned, RetryPlanned
 
 if TYPE_CHECKING:
     import pytest
@@ -59,4 +59,25 @@ def test_many_differences_are_counted(capsys: pytest.CaptureFixture[str]) -> Non
     notes.tell()
     assert capsys.readouterr().err.splitlines()[1:] == [
         "  batches.list: unknown members m0, m1, m2, m3, m4, m5, m6, m7 and 1,002 more"
+    ]
+
+
+def test_what_a_command_waits_for_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    waits = Waits()
+
+    def again(reason: str) -> RetryPlanned:
+        return RetryPlanned(
+            call=1, operation="batches.list", method="GET", route="/", attempt=1, wait=1.5, reason=reason
+        )
+
+    waits.on_retry(again("503"))
+    waits.on_retry(again("429"))
+    waits.on_gate(GateClosed(operation="batches.list", seconds=2.0))
+    for rate in (20.0, 21.0, 40.0):
+        waits.on_rate(RateLearned(operation="batches.list", rate=rate, burst=1))
+    assert capsys.readouterr().err.splitlines() == [
+        "batches.list: 503, trying again in 1.5 s",
+        "batches.list: rate limited, waiting 2.0 s",
+        "batches.list: rate limited, going at 20 requests a second",
+        "batches.list: rate limited, going at 40 requests a second",
     ]

@@ -151,3 +151,14 @@ def test_a_run_that_took_no_time_has_no_speed(capsys: pytest.CaptureFixture[str]
         SyncReport(organizations=0, resources={"batches": Counts(new=1)}), "amili.db", {"batches": 1}
     )
     assert capsys.readouterr().out.startswith("Synced 0 organizations into amili.db in 0.0 s (0 requests).\n")
+
+
+def test_what_earlier_runs_had_not_seen_and_what_the_server_has_again_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    counts = Counts(new=3, changed=2, missed=3, stale=2, gone=1, returned=4)
+    sync_output.tell_report(SyncReport(organizations=1, resources={"batches": counts}), "amili.db", {"batches": 9})
+    assert capsys.readouterr().out.splitlines()[1] == (
+        "  batches: 3 new, 2 changed, of them 3 and 2 that earlier runs had not seen, "
+        "1 that the server no longer has, 4 that it has again, 9 in the store"
+    )

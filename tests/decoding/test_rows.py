@@ -48,6 +48,7 @@ def test_lists_of_rows() -> None:
     assert rows.page(b'{"data": [[{"id": "1"}], []]}', None).data == [[Invoice(id="1")], []]
     with pytest.raises(msgspec.ValidationError, match=r"at `\$\[1\]\.id`$"):
         rows.row(b'[{"id": "1"}, {"id": null}]', None)
+    assert rows.row(b'[{"id": "1", "new": 1}]', None) == [Invoice(id="1", extra={"new": 1})]
     drift = RecordedDrift()
     assert rows.row(b'[{"id": "1", "new": 1}]', drift) == [Invoice(id="1", extra={"new": 1})]
     assert drift == [("member", "$[...].new", "new")]

@@ -114,12 +114,11 @@ class Batch(Received, _ByEntry, frozen=True, kw_only=True, gc=False):
 
         def __init_subclass__(cls) -> None:
             super().__init_subclass__()
-            if "__orig_bases__" not in vars(cls):
-                # What a user derives from `Batch` holds entries of any kind too.
-                cls.__parameters__ = (Succeeded, Failed)
-                cls.__orig_bases__ = tuple(
-                    base[Succeeded, Failed] if issubclass(base, Batch) else base for base in cls.__bases__
-                )
+            # What a user derives from `Batch` holds entries of any kind too.
+            cls.__parameters__ = (Succeeded, Failed)
+            cls.__orig_bases__ = tuple(
+                base[Succeeded, Failed] if issubclass(base, Batch) else base for base in cls.__bases__
+            )
 
     @property
     def state(self) -> BatchState:

@@ -405,3 +405,15 @@ async def test_closing_the_client_ends_a_read_as_closed_and_a_write_with_an_unkn
         await writing
     assert isinstance(unknown.value.__cause__, ClientClosedError)
     assert [sandbox.requests.count(operation) for operation in (READ, WRITE)] == [1, 1]
+
+
+async def test_a_timeout_that_passed_while_the_loop_was_blocked_is_asked_again_for_free(
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, clock: VirtualClock
+) -> None:
+    sandbox.faults.add(f"{READ}:hang,count=2")
+    reading = asyncio.create_task(calls.read(make_client(timeout=5.0, retry=RetryPolicy(attempts=1))))
+    for _ in range(2):
+        await clock.sleep(1.0)
+        clock.advance(8.0)  # in one turn, as a caller does that computes
+    assert (await reading).batch_id == calls.batch
+    assert sandbox.requests.count(READ) == 3

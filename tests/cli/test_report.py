@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from amili_async.cli._report import attention
@@ -99,6 +100,10 @@ def test_what_needs_attention_is_told_from_the_figures(sandbox: Sandbox, amili: 
     result = amili("status", "--store", name)
     assert "1 rows that could not be read" in result.stdout
     assert result.exit_code == 0
+
+
+def test_where_all_is_well_there_is_nothing_to_look_at() -> None:
+    assert attention(msgspec.structs.replace(FIGURES, runs=(), quarantine=(), ages=(), drift=())) == []
 
 
 def test_what_is_old_and_open_or_not_documented_is_told_from_the_figures() -> None:

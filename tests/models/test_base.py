@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+class Plain(Model, frozen=True, kw_only=True):
+    """A model of a user's own that keeps nothing raw."""
+
+    some_amount: Decimal
+
+
 def models() -> Iterator[type[Model]]:
     unseen = [Model]
     for name in amili_async.__all__:
@@ -139,3 +145,7 @@ def test_a_public_name_names_the_public_module(name: str) -> None:
 @pytest.mark.parametrize(("name", "spelt"), [("object_name", "objectname"), ("status", "status"), ("a_b_c", "abc")])
 def test_names_are_spelt_without_underscores(name: str, spelt: str) -> None:
     assert lower(name) == spelt
+
+
+def test_a_model_of_a_user_s_own_is_written_by_its_fields() -> None:
+    assert models_package.encode(Plain(some_amount=Decimal("1.00"))) == b'{"someAmount":1.00}'

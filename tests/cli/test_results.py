@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -99,6 +100,16 @@ def test_get_shows_one_object_by_its_members_or_as_it_came(resource: str, sandbo
     assert {name for name, value in shown.items() if value} == row.keys()
     if resource == "invoices":
         assert json.loads(shown["organization"]) == row["organization"]
+
+
+@pytest.mark.amili(undocumented=True)
+def test_get_shows_members_that_no_field_names(sandbox: Sandbox, amili: Amili) -> None:
+    organization = sandbox.organization_ids[0]
+    row = json.loads(amili("invoices", "list", organization, "--limit", "1", "--json").stdout, parse_float=Decimal)
+    result = amili("invoices", "get", organization, row["id"])
+    shown = dict(line.split("\t") for line in result.stdout.splitlines())
+    assert shown.keys() >= row.keys()
+    assert Decimal(shown["remainingAmount"]) == row["remainingAmount"]
 
 
 def test_a_date_without_a_zone_is_refused_by_its_name(sandbox: Sandbox, amili: Amili) -> None:

@@ -105,6 +105,18 @@ def test_what_almost_fits_is_coerced_and_told(members: str, name: str, value: ob
     assert drifts == [("leniency", path, what)]
 
 
+class Tagged(msgspec.Struct, tag="paid", tag_field="$type"):
+    text: str
+
+
+def test_what_is_of_another_tag_is_read_by_no_bending() -> None:
+    tagged = coercer_of(Tagged)
+    assert tagged.read(b'{"$type":"paid","text":5}', "$", Findings()) == Tagged("5")
+    assert tagged.read(b'{"$type":7,"text":"a"}', "$", Findings()) == Tagged("a")  # a tag that says nothing
+    with pytest.raises(msgspec.ValidationError, match="Invalid value 'lost'"):
+        tagged.read(b'{"$type":"lost","text":"a"}', "$", Findings())
+
+
 @pytest.mark.parametrize(
     ("members", "reason"),
     [

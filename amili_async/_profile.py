@@ -12,6 +12,7 @@ import msgspec
 
 from amili_async._routes import ROUTES, Generation, Mark
 from amili_async._upstream.msgspec import READING_ERRORS
+from amili_async._whole_file import whole_file
 from amili_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the profile into a file, as JSON that a person can read."""
-        Path(path).write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")
+        with whole_file(path) as file:
+            file.write(msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")
 
     @property
     def surprises(self) -> tuple[Finding, ...]:

@@ -23,6 +23,7 @@ LAYERS = (
     "errors",
     "_upstream",
     "_clock",
+    "_whole_file",
     "_cursor",
     "models",
     "_routes",

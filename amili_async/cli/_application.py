@@ -21,7 +21,7 @@ from amili_async.cli._report import report, status
 from amili_async.cli._routes import routes
 from amili_async.cli._sandbox import sandbox
 from amili_async.cli._settlements import settlements
-from amili_async.cli._store import store
+from amili_async.cli._store import stores
 from amili_async.cli._sync import sync
 from amili_async.cli._token import token
 
@@ -42,7 +42,7 @@ for group, name in (
     (corrections, "corrections"),
     (cases, "cases"),
     (settlements, "settlements"),
-    (store, "store"),
+    (stores, "store"),
 ):
     app.add_typer(group, name=name)
 app.command()(status)

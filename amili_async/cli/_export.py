@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -33,11 +32,11 @@ def export(
 ) -> None:
     """Write a table of a store to a file: typed, whole or not at all, for your eyes alone.
 
-    Moments are in UTC, amounts keep every digit, members that no column names are in the column extra, as JSON. Cells
-    that a spreadsheet would take for a formula begin with an apostrophe.
+    Moments are in UTC, amounts keep every digit, members that no column names are in the column extra, as JSON.
+
+    Cells that a spreadsheet would take for a formula begin with an apostrophe.
     """
-    url, day = store_url(context, store), moment_of(since)
-    beginning = day if day is None or isinstance(day, datetime) else datetime.combine(day, time.min, UTC)
+    url, beginning = store_url(context, store), moment_of(since)
 
     async def work() -> int:
         from amili_async.sync import export as write  # noqa: PLC0415  # the other commands start without it

@@ -51,6 +51,9 @@ TYPED = {
     "sort": "--sort",
     "limit": "--limit",
     "since": "--since",
+    "older_than": "--older-than",
+    "path": "--to",
+    "table": "--table",
     "cursor": "--cursor",
 }
 """The library's arguments, by what they are called on the command line."""
@@ -61,8 +64,8 @@ def as_typed(message: str) -> str:
     return re.sub(r"\A\w+", lambda found: TYPED.get(found[0], found[0]), message)
 
 
-def moment_of(text: str | None) -> date | None:
-    """Return the day or moment of ``--since``.
+def moment_of(text: str | None, option: str = "--since") -> date | None:
+    """Return the day or moment of an option.
 
     Raises:
         typer.BadParameter: it is neither.
@@ -72,4 +75,4 @@ def moment_of(text: str | None) -> date | None:
     for read in (date.fromisoformat, datetime.fromisoformat):
         with suppress(ValueError):
             return read(text)
-    raise typer.BadParameter(f"--since {text} is no day and no moment; write 2026-05-17 or 2026-05-17T12:00:00Z")
+    raise typer.BadParameter(f"{option} {text} is no day and no moment; write 2026-05-17 or 2026-05-17T12:00:00Z")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from amili_async._whole_file import whole_file
 from amili_async.cli._console import printable, say, write_json
 from amili_async.cli._options import AsJson, moment_of
 from amili_async.cli._running import DONE, FAILED, run
@@ -49,7 +48,9 @@ def report(
             figures = await read_figures(
                 kept, organization_id=organization, since=beginning, with_personal_data=with_personal_data
             )
-        write_whole(html, render(figures).encode())
+        page = render(figures).encode()
+        with whole_file(html) as file:
+            file.write(page)
         say(f"The report is in {html}.")
         return DONE
 
@@ -102,18 +103,3 @@ def attention(figures: Figures) -> list[str]:
     if figures.drift:
         found.append(f"{len(figures.drift):,} differences from the documentation, in the table drift")
     return found
-
-
-def write_whole(file: Path, content: bytes) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    new = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        new.replace(file)
-    except BaseException:
-        with suppress(OSError):
-            new.unlink()
-        raise

@@ -28,7 +28,6 @@ DONE = 0
 FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
-TERMINATED = 143
 
 EXTRAS = {
     "asyncpg": "postgres",
@@ -46,8 +45,8 @@ EXTRAS = {
 def run(work: Callable[[], Coroutine[object, object, int]], *, resume: Callable[[], str | None] = lambda: None) -> None:
     """Run the work in an event loop of its own and leave with the exit status that it returns.
 
-    Control-C and SIGTERM cancel the work, so that what it holds is put back in order; ``resume`` then returns the line
-    that goes on from there, where there is one.
+    Control-C, SIGTERM and a terminal that closes cancel the work, so that what it holds is put back in order;
+    ``resume`` then returns the line that goes on from there, where there is one.
 
     Raises:
         typer.Exit: always; that is how a command leaves.
@@ -56,36 +55,47 @@ def run(work: Callable[[], Coroutine[object, object, int]], *, resume: Callable[
 
 
 class _TerminatedError(Exception):
-    """SIGTERM came: whoever runs this, such as systemd or Kubernetes, wants it to end."""
+    """A signal came: whoever runs this, such as systemd or Kubernetes, wants it to end, or its terminal was closed."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(number)
+        self.status = 128 + number
 
 
 async def _until_terminated(work: Callable[[], Coroutine[object, object, int]]) -> int:
-    """Return what the work returns; SIGTERM cancels it.
+    """Return what the work returns; SIGTERM and SIGHUP cancel it.
 
     Raises:
         _TerminatedError: that happened, and what the work held is back in order.
     """
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert task is not None  # noqa: S101  # a coroutine runs in one
-    told = False
+    told, heard = list[signal.Signals](), list[signal.Signals]()
 
-    def stop() -> None:
-        nonlocal told
-        told = True
+    def stop(number: signal.Signals) -> None:
+        told.append(number)
         task.cancel()
 
-    # Not every system has signals for event loops; there SIGTERM ends the process as it always did.
+    # Not every system has signals for event loops; there they end the process as they always did.
     with suppress(NotImplementedError):
-        loop.add_signal_handler(signal.SIGTERM, stop)
+        for number in (signal.SIGTERM, *_hangup()):
+            loop.add_signal_handler(number, stop, number)
+            heard.append(number)
     try:
         return await work()
     except asyncio.CancelledError:
         if told:
-            raise _TerminatedError from None
+            raise _TerminatedError(told[0]) from None
         raise
     finally:
-        with suppress(NotImplementedError):
-            loop.remove_signal_handler(signal.SIGTERM)
+        for number in heard:
+            loop.remove_signal_handler(number)
+
+
+def _hangup() -> list[signal.Signals]:
+    """Return the signal of a terminal that was closed, unless somebody has said that it shall not matter (nohup)."""
+    number = getattr(signal, "SIGHUP", None)
+    return [] if number is None or signal.getsignal(number) is not signal.SIG_DFL else [number]
 
 
 def _show_warning(others: Callable[..., None], message: Warning | str, category: type[Warning], *where: Any) -> None:
@@ -105,9 +115,11 @@ def _status(work: Callable[[], Coroutine[object, object, int]], resume: Callable
     except (KeyboardInterrupt, _TerminatedError) as ended:
         _close_standard_output()
         line = resume()
-        word = "Interrupted" if isinstance(ended, KeyboardInterrupt) else "Terminated"
+        word, status = (
+            ("Terminated", ended.status) if isinstance(ended, _TerminatedError) else ("Interrupted", INTERRUPTED)
+        )
         say(f"{word}. This goes on from there:\n  {line}" if line else f"{word}.")
-        return INTERRUPTED if isinstance(ended, KeyboardInterrupt) else TERMINATED
+        return status
     except BrokenPipeError:
         # Whoever read our lines, such as `head`, has had enough of them.
         _close_standard_output()

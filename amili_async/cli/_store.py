@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,16 +12,16 @@ import msgspec
 import typer
 
 from amili_async.cli._console import say, without_password, write_json
-from amili_async.cli._options import AsJson, moment_of
-from amili_async.cli._running import DONE, run
+from amili_async.cli._options import moment_of
+from amili_async.cli._running import DONE, FAILED, run
 from amili_async.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from amili_async.sync import SqlStore
+    from amili_async.sync import Purged, SqlStore
 
-store = typer.Typer(help="Erase from a store.", no_args_is_help=True)
+stores = typer.Typer(help="Erase from a store.", no_args_is_help=True)
 
 StoreName = Annotated[
     str,
@@ -74,41 +76,73 @@ async def existing_store(url: str | Path) -> AsyncGenerator[SqlStore, None]:
         yield store
 
 
-@store.command()
+@stores.command()
 def purge(
     context: typer.Context,
     *,
-    name: StoreName = "amili.db",
+    store: StoreName = "amili.db",
     organization: Annotated[str | None, typer.Option(metavar="ID", help="All of this organization.")] = None,
     debtor: Annotated[
         str | None, typer.Option(metavar="ID|NUMBER", help="A debtor's cases, and all that holds an invoice of these.")
     ] = None,
     older_than: Annotated[str | None, typer.Option(help="What came to be before this day or moment.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Erase nothing, and count.")] = False,
-    as_json: AsJson = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before erasing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The counts as JSON.")] = False,
 ) -> None:
     """Erase rows for good, with their entries, their JSON and what was set aside; tell how many of each table went.
 
     What Amili still has comes back with a later sync that reads it, so erasure begins there.
     """
-    url, before = store_url(context, name), moment_of(older_than)
+    if organization is None and debtor is None and older_than is None:
+        raise typer.BadParameter("say what to erase: name --organization, --debtor or --older-than")
+    if debtor is not None and older_than is not None:
+        raise typer.BadParameter("a debtor is erased whatever the age: leave --older-than out")
+    url, before = store_url(context, store), moment_of(older_than, "--older-than")
 
     async def work() -> int:
         from amili_async.sync import purge as erase  # noqa: PLC0415  # the other commands start without it
 
         async with existing_store(url) as kept:
-            found = await erase(kept, organization_id=organization, debtor=debtor, older_than=before, dry_run=dry_run)
+            ask = partial(erase, kept, organization_id=organization, debtor=debtor, older_than=before)
+            if not dry_run and not yes:
+                counted = await ask(dry_run=True)
+                if counted.rows and not _confirmed(counted, store):
+                    return FAILED
+            found = await ask(dry_run=dry_run)
         if as_json:
             write_json(msgspec.json.encode(found))
-            return DONE
-        say(f"{'Would erase' if dry_run else 'Erased'} {found.total:,} rows{':' if found.rows else '.'}")
-        for table, count in sorted(found.rows.items()):
-            say(f"  {table}: {count:,}")
+        else:
+            _tell(found)
         return DONE
 
     run(work)
 
 
-@store.callback()
+def _tell(found: Purged) -> None:
+    if not found.rows:
+        say("Nothing in this store is of that; nothing was erased.")
+        return
+    say(f"{'Would erase' if found.dry_run else 'Erased'} {found.total:,} rows:")
+    for table, count in sorted(found.rows.items()):
+        say(f"  {table}: {count:,}")
+
+
+def _confirmed(counted: Purged, store: str) -> bool:
+    _tell(counted)
+    if not _on_terminal():
+        say("Nobody can be asked: say --yes. Nothing was erased.")
+        return False
+    if typer.confirm(f"Erase them from {without_password(store)} for good?", err=True):
+        return True
+    say("Nothing was erased.")
+    return False
+
+
+def _on_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+@stores.callback()
 def _group() -> None:
     """Keep the name of the command, as there is one only."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import tempfile
-from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from amili_async._whole_file import whole_file
 from amili_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import os
 
 
 def target_of(path: str | os.PathLike[str]) -> Path:
@@ -36,25 +38,5 @@ async def save(body: bytes, target: Path) -> Path:
 
 
 def _write(body: bytes, target: Path) -> None:
-    # In the same folder, as only there a rename is atomic.
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    _flush_folder(target.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make the rename itself survive a power cut; where a system cannot open folders, it needs no such thing."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    with whole_file(target) as file:
+        file.write(body)

@@ -55,7 +55,7 @@ def test_filters_narrow_it(store: Path, tmp_path: Path) -> None:
         (("--table", "batches", "--to", "{folder}/b.xlsx"), 2, "b.xlsx must end in .parquet, .csv, .jsonl"),
         (("--table", "people", "--to", "{folder}/b.csv"), 2, "people"),
         (("--table", "cases", "--to", "{folder}/b.csv"), 1, "no cases were synced into this store"),
-        (("--table", "batches", "--to", "{folder}/nowhere/b.csv"), 1, "No such file or directory"),
+        (("--table", "batches", "--to", "{folder}/nowhere/b.csv"), 1, "there is no such folder; make it first: "),
         (("--table", "batches", "--to", "{folder}/b.csv", "--store", "{folder}/none.db"), 1, "there is no store"),
     ],
 )

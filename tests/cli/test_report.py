@@ -86,7 +86,7 @@ def test_a_store_that_is_not_there_is_one_line_and_is_not_made(
 def test_a_folder_that_cannot_be_written_leaves_nothing_behind(store: str, amili: Amili, tmp_path: Path) -> None:
     result = amili("report", "--store", store, "--html", str(tmp_path / "nowhere" / "page.html"))
     assert result.exit_code == 1
-    assert result.stderr.startswith("Error: No such file or directory")
+    assert result.stderr.startswith("Error: there is no such folder; make it first: ")
     (tmp_path / "folder").mkdir()
     result = amili("report", "--store", store, "--html", str(tmp_path / "folder"))
     assert result.exit_code == 1

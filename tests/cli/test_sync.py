@@ -24,7 +24,7 @@ from amili_async.sandbox import Fault
 from amili_async.sync import Counts, SqlStore, SyncReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from typer.testing import Result
 
@@ -290,7 +290,7 @@ def test_refused_credentials_end_the_run_with_one_line(
 
 
 @pytest.fixture
-def signal_at_the_second_page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+def signal_at_the_second_page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Send this process a signal when the second page has been written."""
     number: int = request.param
     write = SqlStore.write
@@ -304,10 +304,14 @@ def signal_at_the_second_page(request: pytest.FixtureRequest, monkeypatch: pytes
         return result
 
     monkeypatch.setattr(SqlStore, "write", write_and_interrupt)
-    return number
+    before = signal.getsignal(number)
+    if number == signal.SIGHUP:
+        signal.signal(number, signal.SIG_DFL)  # as under a shell, whatever pytest itself was started with
+    yield number
+    signal.signal(number, before)
 
 
-@pytest.mark.parametrize("signal_at_the_second_page", [signal.SIGINT, signal.SIGTERM], indirect=True)
+@pytest.mark.parametrize("signal_at_the_second_page", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], indirect=True)
 def test_control_c_and_sigterm_leave_no_half_page_and_no_lease_and_print_the_line_that_resumes(
     sandbox: Sandbox, amili: Amili, signal_at_the_second_page: int
 ) -> None:
@@ -315,7 +319,7 @@ def test_control_c_and_sigterm_leave_no_half_page_and_no_lease_and_print_the_lin
     result = amili("sync", *words)
     assert result.exit_code == 128 + signal_at_the_second_page
     *_, said, line = result.stderr.splitlines()
-    word = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Terminated"}[signal.Signals(signal_at_the_second_page)]
+    word = "Interrupted" if signal_at_the_second_page == signal.SIGINT else "Terminated"
     assert said == f"{word}. This goes on from there:"
     assert shlex.split(line) == ["amili", "sync", *words]
     assert 0 < rows_in() < 90

@@ -7,15 +7,16 @@ up, and each row comes once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 import sqlalchemy as sa
 
-from amili_async.errors import ConfigurationError
+from amili_async.errors import ConfigurationError, StoreError
 from amili_async.models._extra import Extra
 from amili_async.sync._sql import schema
 from amili_async.sync._sql.columns import READERS, values_for
@@ -26,10 +27,19 @@ if TYPE_CHECKING:
 
     from amili_async.sync._sql.database import Database
 
+_Owners: TypeAlias = dict[int, tuple[str, tuple[Any, ...]]]
+"""Rows of the API by their key: their JSON, and the columns that are theirs."""
+
+_Read: TypeAlias = tuple[_Owners, list[tuple[Any, ...]]]
+"""Rows of the API, and what is exported of them, each behind the key of its row."""
+
 Kind = Literal["text", "whole", "amount", "moment", "day", "json"]
 
 AT_ONCE = 2000
-"""Rows of the API read in one go; what they consist of comes with them."""
+"""Rows of the API read in one go, at most; what they consist of comes with them."""
+
+BYTES_AT_ONCE = 8 * 2**20
+"""What the JSON of rows that are read in one go may take together, unless one row takes more."""
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -45,7 +55,7 @@ class Filter(NamedTuple):
     """Which rows are wanted."""
 
     organization_id: str | None = None
-    since: datetime | None = None
+    since: datetime | date | None = None
     """Rows that came to be before it are left out; those without a moment are not."""
 
 
@@ -116,6 +126,8 @@ class Export:
     def __init__(self, database: Database, table: str, wanted: Filter, *, with_raw: bool = False) -> None:
         if table not in TABLES:
             raise ConfigurationError(f"table {table!r} is none of {', '.join(TABLES)}")
+        if isinstance(wanted.since, datetime) and wanted.since.tzinfo is None:
+            raise ConfigurationError("since must be a day, or a moment with its time zone")
         self.name = table
         self._database = database
         self._table = TABLES[table]
@@ -143,10 +155,15 @@ class Export:
         counted = self._filtered(sa.select(sa.func.count()).select_from(whole))
         return await self._database.read(lambda connection: int(connection.execute(counted).scalar_one()))
 
-    async def synced(self) -> bool:
-        """Return whether the list that the rows are on was ever synced."""
-        known = sa.select(sa.exists().where(lists.c.resource == self._table.resource))
-        return await self._database.read(lambda connection: bool(connection.execute(known).scalar_one()))
+    async def check_synced(self) -> None:
+        """Do nothing where the list that the rows are on was ever synced.
+
+        Raises:
+            StoreError: it was not, so that nothing does not look like no rows.
+        """
+        known = sa.select(sa.exists().where(lists.c.resource == self.resource))
+        if not await self._database.read(lambda connection: bool(connection.execute(known).scalar_one())):
+            raise StoreError(f"no {self.resource} were synced into this store: amili sync --resource {self.resource}")
 
     async def chunks(self) -> AsyncGenerator[tuple[int, list[tuple[Any, ...]]], None]:
         """Iterate over the rows, some at a time, each time with how many rows of the API were gone through for them."""
@@ -155,28 +172,35 @@ class Export:
             found = await self._database.read(partial(self._read, last))
             if found is None:
                 return
-            last, gone_through, rows = found
-            yield gone_through, list(self._finished(rows))
+            last, gone_through, read = found
+            yield gone_through, list(self._finished(*read))
 
-    def _read(self, last: int, connection: sa.Connection) -> tuple[int, int, list[tuple[Any, ...]]] | None:
+    def _read(self, last: int, connection: sa.Connection) -> tuple[int, int, _Read] | None:
         row, members = self._rows.c, self._table.members
-        keys = self._filtered(sa.select(row.key).join_from(self._rows, lists, lists.c.key == row.list_key))
-        some = connection.execute(keys.where(row.key > last).order_by(row.key).limit(AT_ONCE)).scalars().all()
+        raw = sa.cast(row.raw, sa.Text)
+        whole = self._rows.join(lists, lists.c.key == row.list_key)
+        sizes = self._filtered(sa.select(row.key, sa.func.length(raw)).select_from(whole)).where(row.key > last)
+        some = _within([(key, size) for key, size in connection.execute(sizes.order_by(row.key).limit(AT_ONCE))])
         if not some:
             return None
-        raw = sa.cast(row.raw, sa.Text).label("owner_raw")
-        shown: list[sa.ColumnElement[Any]] = [row.key.label("owner_key"), raw, lists.c.organization_id]
-        whole = self._rows.join(lists, lists.c.key == row.list_key)
-        order: tuple[sa.ColumnElement[Any], ...] = (row.key,)
-        if members is not None:
-            shown.append(row.id)
-            whole = whole.join(members, next(iter(members.primary_key.columns)) == row.key)
-            order = tuple(members.primary_key.columns)
+        here = row.key.between(some[0], some[-1])
         own = [sa.cast(column, sa.Text) if column.name == "raw" else column for column in self._own]
-        rows = self._filtered(sa.select(*shown, *own).select_from(whole)).where(row.key > last, row.key <= some[-1])
-        if members is not None and self._table.only is not None:
+        shown: list[sa.ColumnElement[Any]] = [row.key, raw, lists.c.organization_id]
+        shown += own if members is None else [row.id]
+        found = connection.execute(self._filtered(sa.select(*shown).select_from(whole)).where(here).order_by(row.key))
+        owners = {key: (text, tuple(rest)) for key, text, *rest in found}
+        if members is None:
+            return some[-1], len(some), (owners, [(key, *rest) for key, (_, rest) in owners.items()])
+        order = tuple(members.primary_key.columns)
+        whole = whole.join(members, order[0] == row.key)
+        rows = self._filtered(sa.select(order[0].label("owner_key"), *own).select_from(whole)).where(here)
+        if self._table.only is not None:
             rows = rows.where(members.c.outcome == self._table.only)
-        return some[-1], len(some), [tuple(one) for one in connection.execute(rows.order_by(*order))]
+        # Each statement sees what is committed by then: a row that came between the two is left to the next export.
+        parts = [
+            (key, *owners[key][1], *rest) for key, *rest in connection.execute(rows.order_by(*order)) if key in owners
+        ]
+        return some[-1], len(some), (owners, parts)
 
     def _filtered(self, rows: sa.Select[*tuple[Any, ...]]) -> sa.Select[*tuple[Any, ...]]:
         organization_id, since = self._wanted
@@ -185,19 +209,21 @@ class Export:
         if since is not None:
             moment = self._rows.c[MOMENTS[self._table.resource]]
             values = values_for(self._database.dialect)
-            first = values.day(since) if _kind(moment) == "day" else values.moment(since)
+            begun = since if isinstance(since, datetime) else datetime.combine(since, time.min, UTC)
+            first = values.day(begun) if _kind(moment) == "day" else values.moment(begun)
             rows = rows.where(sa.or_(moment.is_(None), moment >= first))
         return rows
 
-    def _finished(self, rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    def _finished(self, owners: _Owners, rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
         """Yield rows in the types of Python, with what no column names."""
         reader = READERS[self._table.resource]
         ids = 1 if self._table.members is None else 2
         made = [_MADE.get(column.kind) for column in self.columns[ids : -1 - self._with_raw]]
-        owner, value = None, None
-        for owner_key, raw, *rest in rows:
+        owner, value, raw = None, None, ""
+        for owner_key, *rest in rows:
             if owner_key != owner:
-                owner, value = owner_key, reader.row(raw.encode(), 0, None)
+                owner, raw = owner_key, owners[owner_key][0]
+                value = reader.row(raw.encode(), 0, None)
             own = [
                 make(one) if make is not None and isinstance(one, str) else one
                 for make, one in zip(made, rest[ids:], strict=True)
@@ -213,6 +239,14 @@ _MADE: dict[Kind, Callable[[str], object]] = {
     "amount": Decimal,
 }
 """What SQLite keeps as text."""
+
+
+def _within(sizes: Sequence[tuple[int, int]]) -> list[int]:
+    """Return the first of these keys whose rows are small enough together; one, however large its row is."""
+    together = accumulate(size for _, size in sizes)
+    return [key for (key, _), size in zip(sizes, together, strict=True) if size <= BYTES_AT_ONCE] or [
+        key for key, _ in sizes[:1]
+    ]
 
 
 def _kind(column: sa.ColumnElement[Any]) -> Kind:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import csv
-import os
-import tempfile
 from abc import ABC, abstractmethod
-from contextlib import closing, suppress
-from datetime import datetime
+from contextlib import closing
+from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
-from amili_async.errors import ConfigurationError, StoreError
+from amili_async._whole_file import whole_file
+from amili_async.errors import ConfigurationError
 from amili_async.sync._sql.exports import Export, Filter
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from amili_async.sync._sql.exports import Column
     from amili_async.sync._sql.store import SqlStore
@@ -32,10 +32,10 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 async def export(
     store: SqlStore,
     table: str,
-    path: Path,
+    path: str | os.PathLike[str],
     *,
     organization_id: str | None = None,
-    since: datetime | None = None,
+    since: datetime | date | None = None,
     with_raw: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> int:
@@ -50,7 +50,7 @@ async def export(
             ``settlements``.
         path: ends in ``.parquet`` (needs the extra ``arrow``), ``.csv`` or ``.jsonl``.
         organization_id: whose rows; ``None``: everybody's.
-        since: leave out what came to be before this moment.
+        since: leave out what came to be before this moment, or before this day in UTC.
         with_raw: each row's JSON as received, too, where the table is one of whole rows.
         on_progress: called after each part with the rows of the API that were gone through, and all of them.
 
@@ -59,33 +59,20 @@ async def export(
         StoreError: the table was never synced, or the store cannot be read.
         OSError: the file cannot be written; what was there before is unchanged.
     """
-    form = _FORMS.get(path.suffix)
+    target = Path(path)
+    form = _FORMS.get(target.suffix.lower())
     if form is None:
-        raise ConfigurationError(f"{path.name} must end in {', '.join(_FORMS)}")
+        raise ConfigurationError(f"path {path} must end in {', '.join(_FORMS)}")
     exported = Export(store.database, table, Filter(organization_id, since), with_raw=with_raw)
-    if not await exported.synced():
-        raise StoreError(
-            f"no {exported.resource} were synced into this store: amili sync --resource {exported.resource}"
-        )
+    await exported.check_synced()
     total, done, written = await exported.count(), 0, 0
-    # In the same folder, as only there a rename is atomic; made for its owner's eyes alone.
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            with closing(form(file, exported.columns)) as writer:
-                async for gone_through, rows in exported.chunks():
-                    writer.write(rows)
-                    written += len(rows)
-                    done += gone_through
-                    if on_progress is not None:
-                        on_progress(done, max(total, done))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)  # noqa: PTH105  # takes no time worth a thread
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name)  # noqa: PTH108  # the same
-        raise
+    with whole_file(target) as file, closing(form(file, exported.columns)) as writer:
+        async for gone_through, rows in exported.chunks():
+            writer.write(rows)
+            written += len(rows)
+            done += gone_through
+            if on_progress is not None:
+                on_progress(done, max(total, done))
     return written
 
 

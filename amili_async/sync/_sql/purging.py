@@ -5,6 +5,8 @@ What Amili still has comes back with a later sync that reads it: erasure begins 
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,8 @@ from amili_async.sync._sql.exports import MOMENTS
 from amili_async.sync._sql.schema import ROW_TABLES, lists
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from amili_async.sync._sql.store import SqlStore
 
 _MEMBERS: dict[str, tuple[sa.Table, ...]] = {
@@ -73,7 +77,8 @@ async def purge(
         raise ConfigurationError("a debtor is erased whatever the age: leave older_than out")
     work = _Purge(organization_id, debtor, _moment(older_than), dry_run=dry_run)
     counts = await store.database.run(work.run)
-    if counts and not dry_run:
+    if not dry_run:
+        # Where nothing is left to erase, too: an earlier purge may have been stopped before this.
         await store.database.clear(sorted(counts))
     return Purged(counts, dry_run)
 
@@ -211,7 +216,7 @@ class _Purge:
 
     def _mentions(self, connection: sa.Connection, texts: list[str]) -> None:
         """Erase what was kept byte for byte, or says a value that was met, where one of the texts stands in it."""
-        needles = [text.encode() for text in texts]
+        mentioning = _mentioning(texts)
         aside, letters, drift, runs = schema.quarantine, schema.webhook_dead_letters, schema.drift, schema.runs
         for table, content in (
             (aside, aside.c.raw),
@@ -223,18 +228,16 @@ class _Purge:
             shown = sa.cast(content, sa.Text) if content is runs.c.report else content
             for *named, kept in connection.execute(sa.select(*key, shown)).all():
                 stored = kept.encode() if isinstance(kept, str) else bytes(kept or b"")
-                if any(needle in stored for needle in needles):
+                if mentioning.search(stored):
                     this = sa.and_(*(column == value for column, value in zip(key, named, strict=True)))
                     self._delete(connection, table, this)
 
 
-_KEPT_WHOLE = (
-    (schema.quarantine, "raw"),
-    (schema.webhook_dead_letters, "body"),
-    (schema.drift, "found"),
-    (schema.runs, "report"),
-)
-"""What may hold anything that a server said, and in which column."""
+def _mentioning(texts: Iterable[str]) -> re.Pattern[bytes]:
+    """Return what finds one of the texts in JSON, as a whole: the number 7 is not in 4711. JSON may escape letters."""
+    written = {form.encode() for text in texts for form in (text, json.dumps(text)[1:-1])}
+    return re.compile(rb"(?<![0-9A-Za-z])(?:%s)(?![0-9A-Za-z])" % b"|".join(map(re.escape, written)), re.IGNORECASE)
+
 
 _OTHERS = (
     (schema.webhook_dead_letters, schema.webhook_dead_letters.c.received_at),

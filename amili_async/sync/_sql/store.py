@@ -23,7 +23,7 @@ from amili_async.sync._store import Absences, InvalidValueError, LeaseConflict, 
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
-    from datetime import datetime
+    from datetime import date, datetime
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -194,16 +194,21 @@ class SqlStore:
         await self._run(work)
 
     async def arrow(
-        self, table: str, *, organization_id: str | None = None, since: datetime | None = None
+        self, table: str, *, organization_id: str | None = None, since: datetime | date | None = None
     ) -> AsyncGenerator[Any, None]:
         """Iterate over a table as ``pyarrow.RecordBatch`` es, typed: moments in UTC, days, amounts as decimal numbers.
 
         Tables and filters are those of `export`. Needs the extra ``arrow``.
+
+        Raises:
+            ConfigurationError: there is no such table.
+            StoreError: it was never synced, or the store cannot be read.
         """
         from amili_async.sync._sql.arrow import arrow_schema, record_batch  # noqa: PLC0415  # of an extra
         from amili_async.sync._sql.exports import Export, Filter  # noqa: PLC0415  # a circle otherwise
 
         exported = Export(self.database, table, Filter(organization_id, since))
+        await exported.check_synced()
         arrow = arrow_schema(exported.columns)
         yield record_batch((), exported.columns, arrow)
         async for _, rows in exported.chunks():

@@ -144,6 +144,20 @@ async def test_every_table_of_a_sync_is_the_same_in_each_format(
         assert len(set(ids)) == await store.count("settlements")
 
 
+async def test_of_large_rows_few_are_in_memory_and_none_is_left_out(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BYTES_AT_ONCE", 3000)
+    told: list[int] = []
+    async with SqlStore(url) as store:
+        await store.begin("organization", "batches")
+        many = [{"message": f"reason {number}"} for number in range(200)]
+        await store.write(portion(batch("a"), batch("b"), batch("large", failed=many), batch("c")))
+        count = await export(store, "batches", tmp_path / "b.csv", on_progress=lambda done, _: told.append(done))
+        assert (count, told) == (4, [2, 3, 4])
+        assert await export(store, "entries", tmp_path / "e.CSV") == 200
+
+
 async def test_one_organization_and_what_came_since_can_be_asked_for(url: str, tmp_path: Path) -> None:
     async with SqlStore(url) as store:
         for name, day in (("one", "2025-01-01"), ("other", "2025-06-01")):
@@ -157,6 +171,7 @@ async def test_one_organization_and_what_came_since_can_be_asked_for(url: str, t
         assert await ids(organization_id="one") == ["of one"]
         assert await ids(since=datetime(2025, 3, 1, tzinfo=UTC)) == ["of other"]
         assert await ids(organization_id="one", since=datetime(2025, 3, 1, tzinfo=UTC)) == []
+        assert await ids(since=date(2025, 6, 1)) == ["of other"]
         await export(store, "batches", tmp_path / "raw.jsonl", with_raw=True)
     assert json.loads((tmp_path / "raw.jsonl").read_text("utf-8").splitlines()[0])["raw"]["batchId"] == "of one"
 
@@ -187,7 +202,7 @@ def left(folder: Path) -> list[str]:
 async def test_a_file_is_its_owners_alone(sqlite_url: str, tmp_path: Path) -> None:
     async with SqlStore(sqlite_url) as store:
         await fill(store)
-        await export(store, "debtors", tmp_path / "d.csv")
+        await export(store, "debtors", str(tmp_path / "d.csv"))
 
     assert stat.S_IMODE((tmp_path / "d.csv").stat().st_mode) == 0o600
 
@@ -226,15 +241,22 @@ async def test_an_amount_that_arrow_has_no_place_for_is_told_and_kept_by_the_oth
 
 async def test_wrong_use_is_a_sentence(sqlite_url: str, tmp_path: Path) -> None:
     async with SqlStore(sqlite_url) as store:
-        with pytest.raises(ConfigurationError, match=r"b.xlsx must end in .parquet, .csv, .jsonl"):
+        with pytest.raises(ConfigurationError, match=r"b\.xlsx must end in .parquet, .csv, .jsonl"):
             await export(store, "batches", tmp_path / "b.xlsx")
         with pytest.raises(ConfigurationError, match="'people' is none of batches, entries, failed, invoices"):
             await export(store, "people", tmp_path / "b.csv")
         with pytest.raises(StoreError, match="no invoices were synced into this store: amili sync --resource invoices"):
             await export(store, "invoices", tmp_path / "b.csv")
         await store.begin("organization", "batches")
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(FileNotFoundError, match="there is no such folder; make it first"):
             await export(store, "batches", tmp_path / "nowhere" / "b.csv")
+        (tmp_path / "folder.csv").mkdir()
+        with pytest.raises(IsADirectoryError, match="that is a folder; name a file in it"):
+            await export(store, "batches", tmp_path / "folder.csv")
+        with pytest.raises(ConfigurationError, match="since must be a day, or a moment with its time zone"):
+            await export(store, "batches", tmp_path / "b.csv", since=datetime(2025, 1, 1))  # noqa: DTZ001  # the mistake
+        with pytest.raises(StoreError, match="no cases were synced into this store"):
+            [part async for part in store.arrow("debtors")]
         assert await export(store, "batches", tmp_path / "b.csv") == 0
         parts = [part async for part in store.arrow("batches")]
     assert (tmp_path / "b.csv").read_text("utf-8").startswith("organization_id,id,type,state")

@@ -116,6 +116,25 @@ async def test_a_debtor_goes_by_id_and_by_number(url: str, debtor: str) -> None:
         assert (await purge(store, debtor="debtor of case 1", organization_id="another")).total == 10
 
 
+async def test_what_was_set_aside_goes_where_it_names_the_debtor_and_not_where_a_number_is_part_of_another(
+    url: str,
+) -> None:
+    kept, gone = (
+        (b'{"kid": "4711", "n": 17}', b'{"n": 7000}'),
+        (b'{"n": 7}', b'{"of": "S\\u00E6ther 1"}', b'{"x": "CASE 1"}'),
+    )
+    async with SqlStore(url) as store:
+        for resource in ("batches", "cases"):
+            await store.begin("organization", resource)
+        person = case("case 1", "Sæther 1") | {"debtors": [{"fullName": "Sæther 1", "customerNumber": "7"}]}
+        await store.write(page("organization", "cases", Case, "case 1", person))
+        await store.write(replace(portion(), quarantined=tuple(map(aside, (*kept, *gone)))))
+        await purge(store, debtor="7")
+
+        left = {row[0] for row in await held(store, "quarantine", "raw")}
+        assert left == {*kept}
+
+
 async def test_an_organization_goes_whole_and_its_next_sync_begins_anew(url: str) -> None:
     async with SqlStore(url) as store:
         await fill(store)
@@ -186,7 +205,10 @@ async def test_a_reader_that_keeps_the_log_from_being_emptied_is_told_of(
         reader.execute("SELECT count(*) FROM batches").fetchall()
         await purge(store, organization_id="organization")
         assert any("still holds what was erased; purge again" in message for message in caplog.messages)
+        assert CANARY.encode() in (tmp_path / "store.db-wal").read_bytes()
         reader.close()
+        assert (await purge(store, organization_id="organization")).rows == {}
+        assert CANARY.encode() not in (tmp_path / "store.db-wal").read_bytes()
 
 
 async def test_a_file_that_cannot_be_written_anew_is_told(tmp_path: Path, sqlite_url: str) -> None:

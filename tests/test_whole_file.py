@@ -1,0 +1,136 @@
+"""A file is whole or absent, and nothing of a process that was killed stays behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+import amili_async._whole_file as module
+from amili_async._whole_file import whole_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HALF_WAY = """
+import sys
+from amili_async._whole_file import whole_file
+with whole_file(sys.argv[1]) as file:
+    file.write(b"half")
+    file.flush()
+    print("written", flush=True)
+    sys.stdin.read()
+"""
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_it_is_there_once_the_block_ends_and_its_owners_alone(tmp_path: Path) -> None:
+    with whole_file(tmp_path / "f") as file:
+        file.write(b"whole")
+        assert "f" not in names(tmp_path)
+    assert names(tmp_path) == ["f"]
+    assert (tmp_path / "f").read_bytes() == b"whole"
+    assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("step", ["write", "fsync", "replace"])
+def test_a_failure_leaves_what_was_there_and_names_the_file(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "f").write_bytes(b"before")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def write() -> None:
+        with whole_file(tmp_path / "f"):
+            if step == "write":
+                full()
+
+    with monkeypatch.context() as patched:
+        if step != "write":
+            patched.setattr(os, step, full)
+        with pytest.raises(OSError, match="No space left") as raised:
+            write()
+    assert raised.value.filename == str(tmp_path / "f")
+    assert names(tmp_path) == ["f"]
+    assert (tmp_path / "f").read_bytes() == b"before"
+
+
+def test_another_files_error_keeps_its_name(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="of another") as raised, whole_file(tmp_path / "f"):
+        raise OSError(5, "of another", "elsewhere")
+    assert raised.value.filename == "elsewhere"
+
+
+def test_a_folder_that_takes_no_file_is_named_by_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise PermissionError(13, "Permission denied", "/somewhere/.f.abc.part")
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    with pytest.raises(PermissionError) as raised, whole_file(tmp_path / "f"):
+        pass
+    assert raised.value.filename == str(tmp_path / "f")
+
+
+def test_what_a_killed_process_left_goes_and_what_another_writes_stays(tmp_path: Path) -> None:
+    writers = [
+        subprocess.Popen(  # noqa: S603  # our own lines
+            [sys.executable, "-c", HALF_WAY, tmp_path / "f"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
+    killed, living = writers
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"written\n"
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert len(names(tmp_path)) == 2
+    with whole_file(tmp_path / "f") as file:
+        file.write(b"mine")
+    assert len(names(tmp_path)) == 2
+    assert (tmp_path / "f").read_bytes() == b"mine"
+    living.communicate()
+    assert living.returncode == 0
+    assert names(tmp_path) == ["f"]
+    assert (tmp_path / "f").read_bytes() == b"half"
+
+
+def test_a_file_that_was_taken_for_one_left_behind_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, taken = module._lock, [True]  # pyright: ignore[reportPrivateUsage]  # what the test comes between
+
+    def late(descriptor: int, *, wait: bool = True) -> bool:
+        if wait and taken:
+            taken.clear()
+            next(tmp_path.glob(".f.*.part")).unlink()
+        return real(descriptor, wait=wait)
+
+    monkeypatch.setattr(module, "_lock", late)
+    with whole_file(tmp_path / "f") as file:
+        file.write(b"whole")
+    assert (tmp_path / "f").read_bytes() == b"whole"
+
+
+def test_a_file_system_without_locks_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fcntl  # noqa: PLC0415  # not there on Windows
+
+    def refuse(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    (tmp_path / ".f.abc.part").write_bytes(b"")
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with whole_file(tmp_path / "f") as file:
+        file.write(b"whole")
+    assert names(tmp_path) == [".f.abc.part", "f"]

@@ -171,12 +171,14 @@ async def _send(
             status = FAILED
             continue
         ended = Ended(write=sent.write, outcome="accepted", batch_id=accepted.batch_id)
-        noted.end(ended)
-        if as_json:
-            write_json(msgspec.json.encode({"batchId": accepted.batch_id, "rows": len(sent.rows), "key": sent.key}))
-        else:
-            write_row(("accepted", accepted.batch_id, f"{len(sent.rows):,} {kind.name}"))
-        sys.stdout.flush()
+        try:
+            noted.end(ended)
+        finally:  # a disk that is full has no room for it, and then this is all that the user has
+            if as_json:
+                write_json(msgspec.json.encode({"batchId": accepted.batch_id, "rows": len(sent.rows), "key": sent.key}))
+            else:
+                write_row(("accepted", accepted.batch_id, f"{len(sent.rows):,} {kind.name}"))
+            sys.stdout.flush()
     return status
 
 

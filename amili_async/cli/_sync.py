@@ -49,6 +49,9 @@ NEVER = "never"
 AGE = re.compile(r"([0-9]{1,6})([dhms])")
 SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
+DASK_LOGGERS = ("distributed", "distributed.client", "tornado", "tornado.application")
+"""Each has a level of its own, which holds whatever those above it have."""
+
 CONNECTIONS = 16
 """Requests at once at least, as any client: pages read ahead and rows read again come on top of the lists."""
 
@@ -125,7 +128,8 @@ def sync(
         from amili_async.sync import SqlStore, sync_on_dask  # noqa: PLC0415  # the other commands start without it
 
         # What it has to say of a lost scheduler is pages long, and the error says it in one line.
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        for name in DASK_LOGGERS:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         with shown_progress() as update:
             report = await sync_on_dask(
                 address,

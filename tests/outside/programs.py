@@ -38,16 +38,16 @@ def free_port() -> int:
             return port
 
 
-def wait_for(condition: Callable[[], object], what: str) -> None:
+def wait_for(condition: Callable[[], object], what: str, *, within: float = PATIENCE) -> None:
     """Return once ``condition()`` is true.
 
     Raises:
-        TimeoutError: it was not within ``PATIENCE``.
+        TimeoutError: it was not within so many seconds.
     """
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + within
     while not condition():
         if time.monotonic() > end:
-            raise TimeoutError(f"{what} took more than {PATIENCE:g} s")
+            raise TimeoutError(f"{what} took more than {within:g} s")
         time.sleep(_POLL)
 
 

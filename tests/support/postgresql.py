@@ -134,9 +134,9 @@ class Server:
         """Stop as a power cut would: every session ends, nothing is written any more."""
         self._run("pg_ctl", "stop", "--mode=immediate", "--wait", "--silent", check=False)
 
-    def give(self, file: Path) -> None:
-        """Let the server, and nobody else, read a file."""
-        file.chmod(0o600)
+    def give(self, file: Path, *, mode: int = 0o600) -> None:
+        """Let the server, and nobody else, read a file, or use a folder."""
+        file.chmod(mode)
         if self._user:
             shutil.chown(file, self._user)
 

@@ -27,13 +27,15 @@ def postgresql() -> Iterator[Server]:
         yield server
 
 
-def new_database(server: Server) -> str:
-    """Return the URL of a database that nobody has used."""
+def new_database(server: Server, *, tablespace: Path | None = None) -> str:
+    """Return the URL of a database that nobody has used; its tables are in the given folder, if any."""
     name = f"database_{next(_numbers)}"
 
     async def create() -> None:
         connection = await asyncpg.connect(server.url())
-        await connection.execute(f"CREATE DATABASE {name}")
+        if tablespace is not None:
+            await connection.execute(f"CREATE TABLESPACE of_{name} LOCATION '{tablespace}'")
+        await connection.execute(f"CREATE DATABASE {name} {f'TABLESPACE of_{name}' if tablespace else ''}")
         await connection.close()
 
     asyncio.run(create())

@@ -386,7 +386,7 @@ def _failure(organization_id: str, resource: str, error: BaseException, worker: 
 
 def _with_worker(error: BaseException, worker: str | None) -> BaseException:
     """Return an error that says on which worker it was raised: its environment is the one to look at."""
-    if isinstance(error, AmiliError) and worker:
+    if isinstance(error, AmiliError) and worker and not isinstance(error, ClusterError):
         error.message = f"{error.message} (on worker {worker})"
     return error
 

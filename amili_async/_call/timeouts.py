@@ -52,7 +52,8 @@ class TimeoutScope:
         """Of the moment that counts, among those that it has been given; 0 for none."""
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task()
+        # To find the running loop, and by it the task, is a system call in CPython 3.11: done as seldom as can be.
+        task = asyncio.current_task(self._scheduler.loop) or asyncio.current_task()
         if task is None:
             raise RuntimeError("a call can be made in a task only")
         self._task: asyncio.Task[Any] | None = task
@@ -111,7 +112,8 @@ class TimeoutScheduler:
         """A heap. What has been left or moved stays until it is on top, or there is too much of it."""
         self._numbers = itertools.count(1)
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_loop: asyncio.AbstractEventLoop | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The one in which the timer was wound the last time."""
         self._next = 0.0
         """When the timer goes off. Not asked of it: uvloop gives a plain handle for the shortest delays."""
 
@@ -138,19 +140,18 @@ class TimeoutScheduler:
 
     def schedule(self, scope: TimeoutScope, seconds: float) -> int:
         """Note when a scope ends; return the number of that moment."""
-        loop = asyncio.get_running_loop()
         seconds = max(0.0, seconds)
-        when = seconds + (self._now or loop.time)()
+        when = seconds + (self._now or asyncio.get_running_loop().time)()
         number = next(self._numbers)
         heappush(self._moments, (when, number, scope))
         if self._timer is None or when < self._next:
-            self._wind(loop, when, seconds)
+            self._wind(asyncio.get_running_loop(), when, seconds)
         return number
 
     def cancel_all(self) -> None:
         """End every scope, in whichever event loop it is."""
         here = asyncio.get_running_loop()
-        if self._timer is not None and self._timer_loop is here:
+        if self._timer is not None and self.loop is here:
             self._stop()
         for scope in tuple(self._scopes):
             scope.expire_soon(here)
@@ -158,7 +159,7 @@ class TimeoutScheduler:
     def _wind(self, loop: asyncio.AbstractEventLoop, when: float, seconds: float) -> None:
         self._stop()
         self._next = when
-        self._timer_loop = loop
+        self.loop = loop
         self._timer = loop.call_later(seconds, self._go_off)
 
     def _stop(self) -> None:

@@ -130,7 +130,7 @@ class HTTPClient:
             DecodeError: a success larger than ``max_response_bytes``.
             WireError: what went wrong below HTTP.
         """
-        session = self._connection.open()
+        session = self._connection.opened()
         call = state.call
         direct = self._connection.direct
         if direct is not None and call.method == "GET" and direct.possible and _is_plain(state):

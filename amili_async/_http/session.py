@@ -72,6 +72,11 @@ class Connection:
             raise ClientClosedError(f"the session given to {self._label} is closed")
         return session
 
+    def opened(self) -> aiohttp.ClientSession:
+        """Return the session of a call that has been let begin by `open` in this loop."""
+        session = self._session
+        return self.open() if session is None or self.closed or session is self._given else session
+
     def _start(self) -> aiohttp.ClientSession:
         self._loop = asyncio.get_running_loop()
         if self._given is not None:

@@ -223,9 +223,7 @@ class Pager(Generic[T]):
                     if self._stopped:
                         return
         except BaseException as error:
-            if isinstance(error, AmiliError):
-                error.cursor = self.cursor
-            detach(error)
+            self._left_by(error)
             raise
         finally:
             self._let_go()
@@ -242,13 +240,36 @@ class Pager(Generic[T]):
                 yield page
                 del page
         except BaseException as error:
-            if isinstance(error, AmiliError):
-                error.cursor = self.cursor
-            detach(error)
+            self._left_by(error)
             raise
         finally:
             self._let_go()
             await self._ahead.stop()
+
+    async def next_items(self) -> Sequence[T] | None:
+        """Return the items of the next page, ``None`` at the end: `pages` without the rest of a page.
+
+        For those who walk many lists at once, whose pages a generator each would cost more than it orders.
+        """
+        try:
+            loaded = await self._advance()
+            if loaded is None:
+                return None
+            if loaded.rows is None:
+                items = self._ready(loaded.items)
+                self._row += len(items)
+                return items
+            page, self._row = await self._page(loaded)
+        except BaseException as error:
+            self._left_by(error)
+            raise
+        return page.items
+
+    def _left_by(self, error: BaseException) -> None:
+        """Prepare an error that ends the walk for the caller."""
+        if isinstance(error, AmiliError):
+            error.cursor = self.cursor
+        detach(error)
 
     async def _page(self, loaded: FetchedPage[T]) -> tuple[Page[T], int]:
         """Return a page for the caller, and the row behind its last one."""
@@ -356,11 +377,11 @@ class Pager(Generic[T]):
             self._remember(self._next)
             self._let_go()
             self._token, self._row = self._next, 0
-            loaded = await self._ahead.page(self._token)
+            loaded = await self._ahead.page(self._token, ahead=self._prefetch)
         else:
             self._remember(self._token)
             self._begun = True
-            loaded = await self._ahead.page(self._token)
+            loaded = await self._ahead.page(self._token, ahead=self._prefetch)
             if loaded is not None and self._before is not UNSET:
                 loaded = await self._find_place(loaded)
         if loaded is None or self._stopped:
@@ -387,7 +408,7 @@ class Pager(Generic[T]):
             if token is None or len(passed) == PAGES_AFTER or hash(token) in self._seen:
                 break
             passed.append(token)
-            following = await self._ahead.page(token)
+            following = await self._ahead.page(token, ahead=self._prefetch)
             if following is None:
                 return None
             page = following

@@ -2,7 +2,8 @@
 
 A caller that is faster than the server waits for every page. There, one task goes on from page to page: in the step in
 which it hands a page over it sends the request for the next, so that costs no task and no turn of the event loop. A
-caller that is slower finds its page ready, and the next one is requested by a task of its own.
+caller that is slower finds its page ready, and the next one is requested by a task of its own. Where nothing is to be
+requested ahead the caller's own task fetches each page.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from contextvars import Context, copy_context
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from amili_async.errors import DeadlineExceededError
@@ -37,10 +39,16 @@ class Prefetcher(Generic[T]):
         """What that caller had set in its context when it asked."""
         self._generation = 0
         """Of the task that may answer it: one that was stopped ends a turn later, when another may wait already."""
+        self._caller: asyncio.Task[Any] | None = None
+        """The one that fetches a page itself."""
+        self._left: asyncio.Future[None] | None = None
+        """Where whoever stops it waits until it has let go of its request."""
         self._closed = False
 
-    async def page(self, token: str | None) -> FetchedPage[T] | None:
+    async def page(self, token: str | None, *, ahead: bool = True) -> FetchedPage[T] | None:
         """Return the page of this token, with the request for the next one on the wire; ``None`` once stopped.
+
+        Without ``ahead`` nothing is requested for the page behind it.
 
         Raises:
             AmiliError: whatever the page's own request ended with.
@@ -54,6 +62,8 @@ class Prefetcher(Generic[T]):
             with suppress(DeadlineExceededError):
                 loaded = task.result()
         if loaded is None:
+            if not ahead and self._task is None:
+                return await self._fetch_here(token)
             loaded = await self._arrival(token)
         elif (following := self._follow(loaded)) is not None:
             self._start(following)
@@ -71,12 +81,22 @@ class Prefetcher(Generic[T]):
         self._generation += 1
         if asked is not None and not asked.done():
             asked.set_result(None)
+        if self._caller is not None and self._left is None:
+            self._left = self._loop.create_future()
+            self._caller.cancel()
+        if self._left is not None:
+            await asyncio.wait({self._left})
         if task is None:
             return
         # Before the wait, which may be cancelled itself.
         task.add_done_callback(_look_at)
         task.cancel()
         await asyncio.wait({task})
+
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        """The loop of this walk, asked for once: in CPython 3.11 that is a system call."""
+        return asyncio.get_running_loop()
 
     def _start(self, token: str | None) -> None:
         self._handover.done = False
@@ -85,7 +105,7 @@ class Prefetcher(Generic[T]):
 
     async def _arrival(self, token: str | None) -> FetchedPage[T] | None:
         self._context = copy_context()
-        asked: asyncio.Future[FetchedPage[T] | None] = asyncio.get_running_loop().create_future()
+        asked: asyncio.Future[FetchedPage[T] | None] = self._loop.create_future()
         self._asked = asked
         if self._task is None:
             self._start(token)  # after there is one who asks: an eager task may end here and now
@@ -95,6 +115,24 @@ class Prefetcher(Generic[T]):
             self._asked = None
             if asked.done():
                 _look_at(asked)
+
+    async def _fetch_here(self, token: str | None) -> FetchedPage[T] | None:
+        """Fetch a page in the caller's own task; ``None`` where it was stopped meanwhile."""
+        caller = asyncio.current_task(self._loop)
+        before = 0 if caller is None else caller.cancelling()
+        self._caller = caller
+        try:
+            return await self._listing.fetch(token)
+        except asyncio.CancelledError:
+            # One that is cancelled by somebody else too is cancelled, not stopped.
+            if self._left is None or caller is None or caller.uncancel() > before:
+                raise
+            return None
+        finally:
+            self._caller = None
+            if self._left is not None:
+                self._left.set_result(None)
+                self._left = None
 
     async def _fetch(self, token: str | None, generation: int) -> FetchedPage[T] | None:
         """Fetch pages as long as a caller waits for them; return one that nobody waits for."""

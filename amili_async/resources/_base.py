@@ -58,7 +58,14 @@ class Resource:
         return merged(
             organization_ids,
             lambda organization_id: self._caller.pager(
-                operation, organization_id, row_type=row_type, query=query, token_name=token_name, on_invalid=checked
+                operation,
+                organization_id,
+                row_type=row_type,
+                query=query,
+                token_name=token_name,
+                # What is ahead of the caller are the pages of the other walks.
+                prefetch=False,
+                on_invalid=checked,
             ),
             name=operation.replace("list", "stream"),
             concurrency=concurrency,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, Iterable
+from time import monotonic
 from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 from amili_async._protocol.requests import identifier
@@ -15,7 +16,7 @@ from amili_async.errors import ConfigurationError, InvalidArgumentError, detach
 from amili_async.resources._arguments import whole
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
+    from collections.abc import AsyncGenerator, Callable, Generator, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -117,79 +118,97 @@ async def each(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]
             yield item
 
 
-class _Delivery(Generic[T]):
-    """What has come while the consumer worked on the delivery before: pages, and workers that have ended.
+_WORTH_A_TURN = 0.001
+"""Seconds of a caller's work on a page from which on requests are let out onto the wire before the next one."""
 
-    Both in one line, so that an error never overtakes the pages before it. Each worker waits until its page is
-    consumed, with the next one on its way; then all of them go on at once, as requests that leave together wake the
-    server once.
+
+class _Walks(Generic[T]):
+    """The walks of a stream, and what has come of them: pages, and workers that have ended.
+
+    Both in one line, so that an error never overtakes the pages before it. Each worker waits until its page is taken,
+    and then asks for the next one: so what is ahead of the caller are the pages of the other walks, and a page that is
+    worked on as it comes is still in the processor's cache.
     """
 
-    def __init__(self) -> None:
-        self.arrivals: deque[tuple[str, tuple[T, ...]] | asyncio.Task[None]] = deque()
-        self.begun = asyncio.Event()
-        self.consumed = asyncio.Event()
+    def __init__(self, ids: AsyncGenerator[Identifier, None], walk: Callable[[str], Pager[T]]) -> None:
+        self.line: deque[tuple[str, Sequence[T], asyncio.Future[None]] | asyncio.Task[None]] = deque()
+        self._some = asyncio.Event()
+        self._ids = ids
+        self._taking = asyncio.Lock()
+        self._walk = walk
 
-    def add(self, arrival: tuple[str, tuple[T, ...]] | asyncio.Task[None]) -> None:
-        self.arrivals.append(arrival)
-        self.begun.set()
+    async def arrival(self) -> tuple[str, Sequence[T], asyncio.Future[None]] | asyncio.Task[None]:
+        """Return what came first of all that was not taken yet."""
+        if not self.line:
+            self._some.clear()
+            await self._some.wait()
+        return self.line.popleft()
+
+    def add(self, arrival: tuple[str, Sequence[T], asyncio.Future[None]] | asyncio.Task[None]) -> None:
+        """Put what has come at the end of the line."""
+        self.line.append(arrival)
+        self._some.set()
+
+    async def work(self) -> None:
+        """Walk one organization after the other, as long as there are some."""
+        loop = asyncio.get_running_loop()
+        while True:
+            async with self._taking:
+                try:
+                    organization_id = identifier(await anext(self._ids), "organization_ids")
+                except StopAsyncIteration:
+                    return
+            try:
+                async with self._walk(organization_id) as pager:
+                    while (items := await pager.next_items()) is not None:
+                        taken: asyncio.Future[None] = loop.create_future()
+                        self.add((organization_id, items, taken))
+                        del items
+                        await taken
+            except Exception as error:
+                error.add_note(f"while walking organization {organization_id}")
+                raise
+
+    async def close(self, workers: Iterable[asyncio.Task[None]]) -> None:
+        """End all walks, and let go of what they hold: an error that is kept keeps frames, and these hold this."""
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+        await self._ids.aclose()
+        self.line.clear()
+        del self._walk
 
 
 async def _stream(
     ids: AsyncGenerator[Identifier, None], walk: Callable[[str], Pager[T]], concurrency: int
 ) -> AsyncGenerator[tuple[str, T], None]:
-    delivery: _Delivery[T] = _Delivery()
-    taking = asyncio.Lock()
-
-    async def work(walk: Callable[[str], Pager[T]]) -> None:
-        while True:
-            async with taking:
-                try:
-                    organization_id = identifier(await anext(ids), "organization_ids")
-                except StopAsyncIteration:
-                    return
-            try:
-                async with walk(organization_id) as pager:
-                    async for page in pager.pages():
-                        mine = delivery
-                        mine.add((organization_id, page.items))
-                        del page
-                        await mine.consumed.wait()
-            except Exception as error:
-                error.add_note(f"while walking organization {organization_id}")
-                raise
-
-    def end(worker: asyncio.Task[None]) -> None:
-        delivery.add(worker)
-
-    workers = [asyncio.create_task(work(walk), name=f"amili stream {number}") for number in range(concurrency)]
+    walks = _Walks(ids, walk)
+    del walk
+    workers = [asyncio.create_task(walks.work(), name=f"amili stream {number}") for number in range(concurrency)]
     for worker in workers:
-        worker.add_done_callback(end)
-    working = concurrency
+        worker.add_done_callback(walks.add)
+    working, slow = concurrency, True
     try:
         while working:
-            await delivery.begun.wait()
-            taken = delivery
-            delivery = _Delivery()
-            while taken.arrivals:
-                arrival = taken.arrivals.popleft()
-                if isinstance(arrival, asyncio.Task):
-                    arrival.result()
-                    working -= 1
-                    continue
-                organization_id, items = arrival
-                for item in items:
-                    yield organization_id, item
-                del items
-            taken.consumed.set()
+            arrival = await walks.arrival()
+            if isinstance(arrival, asyncio.Task):
+                arrival.result()
+                working -= 1
+                continue
+            organization_id, items, taken = arrival
+            del arrival
+            if not taken.done():
+                taken.set_result(None)
+            if slow:
+                # A caller that takes long is worth a turn of the event loop, in which the walk's next request goes out.
+                await asyncio.sleep(0)
+            begun = monotonic()
+            for item in items:
+                yield organization_id, item
+            del items
+            slow = monotonic() - begun > _WORTH_A_TURN
     except BaseException as error:
         detach(error)
         raise
     finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
-        await ids.aclose()
-        # An error that is kept keeps this frame: neither filters nor pages shall be kept with it.
-        delivery.arrivals.clear()
-        del walk
+        await walks.close(workers)

@@ -22,10 +22,11 @@ class Pages:
         self.may_arrive = asyncio.Semaphore(0)
         self.error: BaseException | None = None
 
-    async def fetch(self, token: str | None, sent_signal: RequestSentSignal) -> str:
+    async def fetch(self, token: str | None, sent_signal: RequestSentSignal | None = None) -> str:
         self.requested.append(token)
         self.by.append(asyncio.current_task())
-        sent_signal.done = True
+        if sent_signal is not None:
+            sent_signal.done = True
         await self.may_arrive.acquire()
         if self.error is not None:
             raise self.error
@@ -166,6 +167,42 @@ async def test_stopping_gives_a_waiting_caller_nothing_and_leaves_nothing() -> N
     await ahead.stop()
     assert await asking is None
     assert running() == []
+
+
+async def test_where_nothing_is_asked_for_ahead_the_caller_fetches_its_page_itself() -> None:
+    pages = Pages()
+    ahead = ahead_of(pages)
+    for _ in range(2):
+        pages.may_arrive.release()
+    assert await ahead.page(None, ahead=False) == "first"
+    assert await ahead.page("first+", ahead=False) == "first+"
+    assert pages.requested == [None, "first+"]
+    assert pages.by == [asyncio.current_task()] * 2
+
+
+async def test_stopping_ends_the_request_of_a_caller_that_fetches_itself_and_not_the_caller() -> None:
+    pages = Pages()
+    ahead = ahead_of(pages)
+    asking = asyncio.create_task(ahead.page(None, ahead=False))
+    await turns(3)
+    await asyncio.gather(ahead.stop(), ahead.stop())
+    assert await asking is None
+    assert not asking.cancelling()
+    pages.may_arrive.release()
+    assert await ahead.page("again", ahead=False) == "again"
+
+
+async def test_a_caller_that_fetches_itself_and_is_cancelled_too_is_cancelled() -> None:
+    pages = Pages()
+    ahead = ahead_of(pages)
+    for stopped in (False, True):
+        asking = asyncio.create_task(ahead.page(None, ahead=False))
+        await turns(3)
+        asking.cancel()
+        if stopped:
+            await ahead.stop()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
 
 
 async def test_a_deadline_that_passed_while_the_caller_worked_does_not_count() -> None:

@@ -68,6 +68,8 @@ class TokenRequester(Protocol):
 class TokenProvider(Protocol):
     """What a client gets its bearer tokens from."""
 
+    __module__: str = "amili_async"  # where it is imported from
+
     async def token(self, exchange: TokenRequester, /) -> str:
         """Return the token to send, asked for anew where need be.
 
@@ -130,6 +132,8 @@ class ClientCredentials:
     Raises:
         ConfigurationError: an empty id or secret, or a folder that is not there.
     """
+
+    __module__ = "amili_async"  # where it is imported from
 
     def __init__(
         self, client_id: str, client_secret: str, *, shared_cache: str | os.PathLike[str] | None = None

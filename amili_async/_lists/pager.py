@@ -42,6 +42,8 @@ PAGES_AFTER = 2
 class Page(Generic[T]):
     """One page of a list: at most ``page_size`` rows, in the order of the wire."""
 
+    __module__ = "amili_async"  # where it is imported from
+
     __slots__ = ("_body", "_reader", "_rows", "cursor", "extra", "items", "quarantined", "summary")
 
     def __init__(
@@ -100,6 +102,8 @@ class Pager(Generic[T]):
 
     Errors that end the iteration carry ``cursor``: pass it to the same list call to go on exactly there.
     """
+
+    __module__ = "amili_async"  # where it is imported from
 
     def __init__(
         self,

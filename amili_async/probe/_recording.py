@@ -35,6 +35,8 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Recorder:
     """Writes answers into a folder, a file each, in the order in which they came."""
 
+    __module__ = "amili_async.probe"  # where it is imported from
+
     def __init__(self, folder: str | os.PathLike[str], anonymizer: Anonymizer | None = None) -> None:
         """Record into a folder that is new or empty.
 

@@ -40,6 +40,8 @@ class ClientPool(Mapping[str, AmiliClient]):
         settings: keywords of `AmiliClient`, for all of them. `from_file` takes them from the environment.
     """
 
+    __module__ = "amili_async.sync"  # where it is imported from
+
     _open: Callable[..., AmiliClient] = AmiliClient
 
     def __init__(self, credentials: Mapping[str, TokenProvider | str], **settings: Unpack[ClientSettings]) -> None:

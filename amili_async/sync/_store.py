@@ -23,6 +23,8 @@ from amili_async.sync._report import SyncReport
 class InvalidValueError(StoreError):
     """A store refuses a value, such as a text with a zero character: no other list or row is concerned."""
 
+    __module__ = "amili_async.sync"  # where it is imported from
+
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One row of a list, read, beside its JSON."""
@@ -98,6 +100,8 @@ class Store(Protocol):
     has no lease; one that has a single user need not know of leases.
     """
 
+    __module__: str = "amili_async.sync"  # where it is imported from
+
     async def begin(self, organization_id: str, resource: str, /) -> Checkpoint | LeaseConflict:
         """Return what was last written for this list; ``Checkpoint()`` for nothing.
 
@@ -133,6 +137,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
 class RunKeepingStore(Protocol):
     """What a store can be besides: one that keeps what runs did."""
 
+    __module__: str = "amili_async.sync"  # where it is imported from
+
     async def begin_run(self, resources: tuple[str, ...], /) -> str:
         """Learn that a run begins; return a name for it."""
         ...
@@ -167,6 +173,8 @@ class ReconcilingStore(Store, Protocol):
 
     A store without `absences` is synced all the same: nothing is marked as gone in it.
     """
+
+    __module__: str = "amili_async.sync"  # where it is imported from
 
     async def absences(
         self, organization_id: str, resource: str, since: datetime | None, limit: int, /

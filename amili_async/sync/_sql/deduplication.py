@@ -51,6 +51,8 @@ class SqlDeduplicationStore:
         StoreError: (from the methods) the database cannot be used.
     """
 
+    __module__ = "amili_async.sync"  # where it is imported from
+
     def __init__(self, store: SqlStore | str | Path, *, lease: float = LEASE, keep: float = KEEP) -> None:
         self._own = not isinstance(store, SqlStore)
         self._database: Database = store.database if isinstance(store, SqlStore) else database(store, patience=PATIENCE)

@@ -64,6 +64,8 @@ class SqlStore:
         StoreError: entering: the database cannot be used, is of a newer version, or has tables that are not ours.
     """
 
+    __module__ = "amili_async.sync"  # where it is imported from
+
     def __init__(
         self, url: str | Path, *, lease: float = LEASE, run: str | None = None, patience: float = PATIENCE
     ) -> None:

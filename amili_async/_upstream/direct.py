@@ -51,13 +51,13 @@ class ReadHead:
 
     def __init__(self, session: aiohttp.ClientSession, root: URL, headers: CIMultiDict[str]) -> None:
         # It is never sent: the connector sees by it where to connect, and it brings aiohttp's own headers.
-        self.request = aiohttp.ClientRequest(
+        self.request: aiohttp.ClientRequest = aiohttp.ClientRequest(
             "GET", root, headers=headers, loop=asyncio.get_running_loop(), session=session
         )
         lines = [f"{name}: {value}" for name, value in self.request.headers.items()]
         if any(map(_BREAKS.search, lines)):
             raise ValueError("a header with a line break")
-        self.sent = "\r\n".join((" HTTP/1.1", *lines, "", "")).encode()
+        self.sent: bytes = "\r\n".join((" HTTP/1.1", *lines, "", "")).encode()
 
 
 class DirectAnswer:

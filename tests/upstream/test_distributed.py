@@ -18,7 +18,7 @@ async def test_a_cluster_that_starts_its_workers_by_itself_says_how_many_at_most
     options: dict[str, int], maximum: float
 ) -> None:
     async with distributed.LocalCluster(
-        n_workers=0, processes=False, asynchronous=True, dashboard_address=None
+        n_workers=0, processes=False, asynchronous=True, dashboard_address="127.0.0.1:0"
     ) as cluster:
         assert adaptive_maximum(cluster) is None
         cluster.adapt(minimum=0, **options)

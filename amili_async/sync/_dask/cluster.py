@@ -103,6 +103,8 @@ def _local(processes: int) -> Any:
         processes=True,
         asynchronous=True,
         dashboard_address=None,
+        # Without one, Dask answers for its health all the same: at a free port, or a second run would be told of it.
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
         host="127.0.0.1",
         protocol="tls://",
         security=_distributed.Security.temporary(),

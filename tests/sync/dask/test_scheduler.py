@@ -332,6 +332,12 @@ async def test_processes_of_this_machine_take_nobody_without_their_certificate()
 
 
 @pytest.mark.dask
+async def test_processes_of_this_machine_stand_in_nobody_s_way() -> None:
+    async with connected("local:1") as first, connected("local:1") as second:
+        assert first.client.scheduler.address != second.client.scheduler.address
+
+
+@pytest.mark.dask
 @pytest.mark.postgres
 async def test_a_cluster_that_starts_with_no_worker_grows_with_the_work(
     postgresql_url: str, monkeypatch: pytest.MonkeyPatch

@@ -42,13 +42,14 @@ def probe(
         recorder = None if record is None else Recorder(record)
         async with opened() as amili:
             profile = await ask(amili, organization_id, routes=routes or (), recorder=recorder)
-        if save is not None:
-            profile.save(save)
-            say(f"The profile is in {save}: amili --profile {save} goes by it.")
         if as_json:
             write_json(msgspec.json.encode(profile))
         else:
             sys.stdout.write("".join(f"{printable(line)}\n" for line in profile.page().splitlines()))
+        sys.stdout.flush()  # what was found is told before a file that cannot be written ends it
+        if save is not None:
+            profile.save(save)
+            say(f"The profile is in {save}: amili --profile {save} goes by it.")
         return DONE
 
     run(work)

@@ -62,44 +62,30 @@ def status(context: typer.Context, *, store: StoreName = "amili.db", as_json: As
     url = store_url(context, store)
 
     async def work() -> int:
-        from amili_async.report import read_figures  # noqa: PLC0415  # the other commands start without it
+        from amili_async.report import attention, read_figures  # noqa: PLC0415  # the other commands start without it
 
         async with existing_store(url) as kept:
             figures = await read_figures(kept)
         if as_json:
             write_json(msgspec.json.encode(figures))
         else:
-            _tell(figures)
+            _tell(figures, attention(figures))
         last = figures.runs[0].outcome if figures.runs else "ok"
         return DONE if last in {"ok", "running"} else FAILED
 
     run(work)
 
 
-def _tell(figures: Figures) -> None:
-    lines = [f"{rows:,} {resource} of {owners:,} organizations" for resource, owners, rows in figures.counts]
+def _tell(figures: Figures, attention: list[str]) -> None:
+    from amili_async.report._figures import many  # noqa: PLC0415  # the other commands start without it
+
+    lines = [f"{rows:,} {resource} of {many(owners, 'organization')}" for resource, owners, rows in figures.counts]
     lines.append("Last syncs:" if figures.runs else "No sync has run yet.")
     for one in figures.runs[:LATEST]:
         failed = f", {one.failed:,} failed" if one.failed else ""
         lines.append(
-            f"  {one.began}  {one.outcome}: {one.organizations:,} organizations{failed}, {one.rows:,} rows, "
+            f"  {one.began}  {one.outcome}: {many(one.organizations, 'organization')}{failed}, {one.rows:,} rows, "
             f"{one.requests:,} requests in {one.seconds:.1f} s"
         )
-    lines += [f"Look at: {line}" for line in attention(figures)]
+    lines += [f"Look at: {line}" for line in attention]
     sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
-
-
-def attention(figures: Figures) -> list[str]:
-    """Return what a person should look at, a line each."""
-    found: list[str] = []
-    if figures.runs and figures.runs[0].failed:
-        found.append(f"{figures.runs[0].failed:,} organizations failed in the last sync; the next one tries them again")
-    set_aside = sum(count for *_, count in figures.quarantine)
-    if set_aside:
-        found.append(f"{set_aside:,} rows that could not be read, in the view quarantine")
-    old = dict(figures.ages).get("older", 0)
-    if old:
-        found.append(f"{old:,} batches that are not final after a month")
-    if figures.drift:
-        found.append(f"{len(figures.drift):,} differences from the documentation, in the table drift")
-    return found

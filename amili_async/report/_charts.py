@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 WIDTH = 720
 HEIGHT = 220
 _LEFT, _BOTTOM, _TOP = 56, 28, 8
+_WIDEST = 64
+"""A bar, at most: one alone is no wall."""
 
 
 class Rectangle(NamedTuple):
@@ -41,18 +43,18 @@ class Chart(NamedTuple):
 
 
 def round_up(value: float) -> float:
-    """Return the next number above that people count in: 1, 2 or 5 with zeros."""
+    """Return the next number above that people count in, and that can be halved: 1, 1.5, 2, 3 … with zeros."""
     power = 1.0
     while power * 10 <= value:
         power *= 10
-    return next(step * power for step in (1, 2, 5, 10) if step * power >= value)
+    return next(step * power for step in (1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10) if step * power >= value)
 
 
 def stacked(names: Sequence[str], parts: Sequence[Sequence[tuple[str, int]]]) -> Chart:
     """Return upright bars, one for each name, each of several parts (kind and count) on top of each other."""
     most = round_up(max((sum(count for _, count in part) for part in parts), default=0) or 1)
     step = (WIDTH - _LEFT) / max(1, len(names))
-    scale = (HEIGHT - _BOTTOM - _TOP) / most
+    scale, wide = (HEIGHT - _BOTTOM - _TOP) / most, min(step * 0.8, _WIDEST)
     rectangles: list[Rectangle] = []
     for index, (name, part) in enumerate(zip(names, parts, strict=True)):
         y = float(HEIGHT - _BOTTOM)
@@ -62,9 +64,9 @@ def stacked(names: Sequence[str], parts: Sequence[Sequence[tuple[str, int]]]) ->
                 title = f"{name}: {count:,} {kind}"
                 rectangles.append(
                     Rectangle(
-                        round(_LEFT + index * step + step * 0.1, 1),
+                        round(_LEFT + (index + 0.5) * step - wide / 2, 1),
                         round(y, 1),
-                        round(step * 0.8, 1),
+                        round(wide, 1),
                         round(count * scale, 1),
                         kind,
                         title,

@@ -34,6 +34,9 @@ TERMINAL = ("SUCCESS", "PARTIAL", "FAILED")
 
 AGES = (("under an hour", 1 / 24), ("under a day", 1.0), ("under a week", 7.0), ("under a month", 30.0))
 
+_NAME = re.compile(r"[A-Za-z_$ ][A-Za-z_$.\[\]… -]*")
+"""What may be a name of the API's, or words of this package's. What has digits or signs may be a person's."""
+
 _CODE = re.compile(r"[A-Z][A-Z_]{2,39}")
 
 
@@ -207,7 +210,7 @@ async def read_figures(
         amounts=await _amounts(queries),
         ages=await _ages(queries, now),
         **await _organizations(queries),
-        drift=await _drift(queries),
+        drift=await _drift(queries, with_personal_data=with_personal_data),
         quarantine=await _quarantine(queries, organization_id),
         runs=await _runs(queries),
         failed=await _failed(queries) if with_personal_data else (),
@@ -321,14 +324,17 @@ async def _organizations(queries: _Queries) -> dict[str, Any]:
     return {"organizations": shown, "organizations_left_out": max(0, len(rows) - MOST)}
 
 
-async def _drift(queries: _Queries) -> tuple[tuple[str, str, str, str, int, str], ...]:
+async def _drift(queries: _Queries, *, with_personal_data: bool) -> tuple[tuple[str, str, str, str, int, str], ...]:
     column = drift.c
     statement = (
         sa.select(column.operation, column.kind, column.path, column.found, column["count"], column.last_seen)
         .order_by(column.last_seen.desc(), column.operation, column.path)
         .limit(MOST)
     )
-    return tuple((*row[:5], _moment(row[5])) for row in await queries.rows(statement))
+    found = await queries.rows(statement)
+    if not with_personal_data:
+        found = [(*row[:2], *(name if _NAME.fullmatch(name) else "…" for name in row[2:4]), *row[4:]) for row in found]
+    return tuple((*row[:5], _moment(row[5])) for row in found)
 
 
 async def _quarantine(queries: _Queries, organization_id: str | None) -> tuple[tuple[str, str, str, int], ...]:
@@ -375,3 +381,27 @@ def _moment(value: object) -> str:
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%d %H:%M}"
     return "" if value is None else str(value)[:16].replace("T", " ")
+
+
+def attention(figures: Figures) -> list[str]:
+    """Return what a person should look at, a line each."""
+    found: list[str] = []
+    last = figures.runs[0] if figures.runs else None
+    if last is not None and last.failed:
+        found.append(f"{many(last.failed, 'organization')} failed in the last sync; the next one tries again")
+    elif last is not None and last.outcome not in {"ok", "running"}:
+        found.append(f"the last sync, of {last.began}, ended as {last.outcome}")
+    set_aside = sum(count for *_, count in figures.quarantine)
+    if set_aside:
+        found.append(f"{many(set_aside, 'row')} that could not be read, in the view quarantine")
+    old = dict(figures.ages).get("older", 0)
+    if old:
+        found.append(f"{many(old, 'batch', 'batches')} not final after a month")
+    if figures.drift:
+        found.append(f"{many(len(figures.drift), 'difference')} from the documentation, in the table drift")
+    return found
+
+
+def many(count: int, one: str, more: str | None = None) -> str:
+    """Return a count with its noun."""
+    return f"{count:,} {one if count == 1 else more or one + 's'}"

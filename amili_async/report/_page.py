@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import jinja2
 
 from amili_async.report._charts import WIDTH, ranked, stacked
+from amili_async.report._figures import attention, many
 
 if TYPE_CHECKING:
-    from amili_async.report._figures import Figures
+    from amili_async.report._figures import Figures, SyncRun
 
 SHOWN_IN_CHART = 15
 """Bars of a ranking; the table beneath it has the rest."""
@@ -31,6 +32,13 @@ def render(figures: Figures) -> str:
         days=stacked([day.day[5:] for day in figures.days], [[*zip(kinds, counts, strict=True)] for counts in days]),
         codes=ranked(figures.codes[:SHOWN_IN_CHART], "failed"),
         ages=ranked(figures.ages, "open"),
-        speeds=stacked([run.began[5:] for run in runs], [[("success", round(run.speed))] for run in runs]),
+        speeds=stacked([run.began[5:] for run in runs], [[(colour(run), round(run.speed))] for run in runs]),
+        attention=attention(figures),
+        many=many,
         waiting=sum(count for _, count in figures.ages),
     )
+
+
+def colour(run: SyncRun) -> str:
+    """Return what a sync is drawn like: as a batch of that outcome."""
+    return "open" if run.outcome == "running" else "success" if run.outcome == "ok" else "failed"

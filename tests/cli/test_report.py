@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from amili_async.cli._report import attention
+from amili_async.report import attention
 from tests.sync.report.test_page import FIGURES
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ def test_status_tells_the_last_syncs_and_what_needs_attention(store: str, amili:
     result = amili("status", "--store", store)
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
-    assert lines[0] == "30 batches of 1 organizations"
+    assert lines[0] == "30 batches of 1 organization"
     assert lines[2] == "  2026-03-02 08:00  failed: 3 organizations, 2 failed, 30 rows, 4 requests in 1.5 s"
-    assert "Look at: 2 organizations failed in the last sync; the next one tries them again" in lines
+    assert "Look at: 2 organizations failed in the last sync; the next one tries again" in lines
     assert len(json.loads(amili("status", "--store", store, "--json").stdout)["runs"]) == 2
 
 
@@ -98,7 +98,7 @@ def test_what_needs_attention_is_told_from_the_figures(sandbox: Sandbox, amili: 
     sandbox.faults.add("batches.list:bad-row,count=1", "batches.list:unknown-member")
     amili("sync", "--org", sandbox.organization_ids[0], "--store", name)
     result = amili("status", "--store", name)
-    assert "1 rows that could not be read" in result.stdout
+    assert "1 row that could not be read" in result.stdout
     assert result.exit_code == 0
 
 
@@ -106,10 +106,16 @@ def test_where_all_is_well_there_is_nothing_to_look_at() -> None:
     assert attention(msgspec.structs.replace(FIGURES, runs=(), quarantine=(), ages=(), drift=())) == []
 
 
+def test_a_last_sync_that_failed_as_a_whole_is_told_with_its_day() -> None:
+    run = msgspec.structs.replace(FIGURES.runs[0], began="2026-03-02 08:00", outcome="StoreError", failed=0)
+    told = attention(msgspec.structs.replace(FIGURES, runs=(run,), quarantine=(), ages=(), drift=()))
+    assert told == ["the last sync, of 2026-03-02 08:00, ended as StoreError"]
+
+
 def test_what_is_old_and_open_or_not_documented_is_told_from_the_figures() -> None:
     told = attention(FIGURES)
     assert told == [
         "2 rows that could not be read, in the view quarantine",
-        "12 batches that are not final after a month",
-        "1 differences from the documentation, in the table drift",
+        "12 batches not final after a month",
+        "1 difference from the documentation, in the table drift",
     ]

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from amili_async import AmiliClient
+from amili_async.events import Drift
 from amili_async.report import Figures, read_figures, render
 from amili_async.sandbox import Sandbox
-from amili_async.sync import SqlStore, sync
+from amili_async.sync import RunSummary, SqlStore, SyncReport, sync
 from tests.support.rows import batch, portion
 
 if TYPE_CHECKING:
@@ -153,3 +154,23 @@ async def test_what_could_not_be_read_and_what_is_not_documented_is_shown(url: s
     assert (resource, count) == ("batches", 1)
     assert path.startswith("$")
     assert json.loads(msgspec.json.encode(figures))["quarantine"]
+
+
+async def test_what_was_met_that_may_be_a_persons_is_left_out_unless_asked_for(url: str) -> None:
+    met = [
+        Drift(operation="cases.list", kind="value", path="$.data[...].status", found="FROZEN"),
+        Drift(operation="cases.list", kind="value", path="$.data[...].type", found="ola@example.com"),
+        Drift(operation="cases.list", kind="member", path="$.data[...].4711", found="4711"),
+    ]
+    async with SqlStore(url) as store:
+        run = await store.begin_run(("cases",))
+        await store.end_run(run, RunSummary(outcome="ok", report=SyncReport(), drift=tuple(met)))
+        shown = (await read_figures(store)).drift
+        asked = (await read_figures(store, with_personal_data=True)).drift
+
+    assert [row[2:4] for row in shown] == [
+        ("…", "…"),
+        ("$.data[...].status", "FROZEN"),
+        ("$.data[...].type", "…"),
+    ]
+    assert {row[3] for row in asked} == {"FROZEN", "ola@example.com", "4711"}

@@ -6,6 +6,7 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,7 +74,9 @@ def test_every_ranked_bar_stands_inside_its_chart(pairs: list[tuple[str, int]]) 
         assert bar.y + bar.height <= drawn.height
 
 
-@pytest.mark.parametrize(("value", "rounded"), [(0.5, 1), (1, 1), (1.5, 2), (3, 5), (6, 10), (99, 100), (1001, 2000)])
+@pytest.mark.parametrize(
+    ("value", "rounded"), [(0.5, 1), (1, 1), (1.5, 1.6), (3, 3), (6, 6), (99, 100), (241, 300), (1001, 1200)]
+)
 def test_axes_end_at_numbers_that_people_count_in(value: float, rounded: float) -> None:
     assert round_up(value) == rounded
 
@@ -96,10 +99,10 @@ async def test_the_page_works_in_a_browser(tmp_path: Path) -> None:
             ".filter(r => !r.hidden).map(r => r.cells[{}].textContent)"
         )
         await tab.click("#organizations th:nth-child(2) button")
-        counts = [int(text) for text in await tab.run(column.format(1))]
+        counts = [int(text.replace(",", "")) for text in await tab.run(column.format(1))]
         assert counts == sorted(counts)
         await tab.click("#organizations th:nth-child(2) button")
-        counts = [int(text) for text in await tab.run(column.format(1))]
+        counts = [int(text.replace(",", "")) for text in await tab.run(column.format(1))]
         assert counts == sorted(counts, reverse=True)
         assert await tab.run("document.querySelector('#organizations th:nth-child(2)').ariaSort") == "descending"
         await tab.click("#organizations input")
@@ -117,3 +120,14 @@ async def test_the_page_works_in_a_browser(tmp_path: Path) -> None:
             await tab.screenshot(tmp_path / f"{scheme}.png")
         assert len({*colours}) == 2
         assert tab.complaints() == []
+
+
+def test_what_needs_attention_stands_first_and_a_failed_sync_is_drawn_as_one() -> None:
+    page = render(FIGURES)
+    assert page.index('class="attention"') < page.index('id="days"')
+    runs = (msgspec.structs.replace(FIGURES.runs[0], outcome="failed", failed=0, rows=10),)
+    calm = msgspec.structs.replace(FIGURES, runs=(), quarantine=(), ages=(), drift=())
+    assert "Nothing needs attention" in render(calm)
+    assert '<rect class="failed"' in render(msgspec.structs.replace(calm, runs=runs)).partition('id="runs"')[2]
+    running = (msgspec.structs.replace(runs[0], outcome="running"),)
+    assert '<rect class="open"' in render(msgspec.structs.replace(calm, runs=running)).partition('id="runs"')[2]

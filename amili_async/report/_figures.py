@@ -331,10 +331,14 @@ async def _drift(queries: _Queries, *, with_personal_data: bool) -> tuple[tuple[
         .order_by(column.last_seen.desc(), column.operation, column.path)
         .limit(MOST)
     )
-    found = await queries.rows(statement)
-    if not with_personal_data:
-        found = [(*row[:2], *(name if _NAME.fullmatch(name) else "…" for name in row[2:4]), *row[4:]) for row in found]
-    return tuple((*row[:5], _moment(row[5])) for row in found)
+
+    def shown(name: str) -> str:
+        return name if with_personal_data or _NAME.fullmatch(name) else "…"
+
+    return tuple(
+        (operation, kind, shown(path), shown(found), count, _moment(last_seen))
+        for operation, kind, path, found, count, last_seen in await queries.rows(statement)
+    )
 
 
 async def _quarantine(queries: _Queries, organization_id: str | None) -> tuple[tuple[str, str, str, int], ...]:

@@ -168,9 +168,5 @@ async def test_what_was_met_that_may_be_a_persons_is_left_out_unless_asked_for(u
         shown = (await read_figures(store)).drift
         asked = (await read_figures(store, with_personal_data=True)).drift
 
-    assert [row[2:4] for row in shown] == [
-        ("…", "…"),
-        ("$.data[...].status", "FROZEN"),
-        ("$.data[...].type", "…"),
-    ]
+    assert {row[2:4] for row in shown} == {("…", "…"), ("$.data[...].status", "FROZEN"), ("$.data[...].type", "…")}
     assert {row[3] for row in asked} == {"FROZEN", "ola@example.com", "4711"}

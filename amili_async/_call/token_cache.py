@@ -66,7 +66,7 @@ class TokenCache:
         file = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             until = clock.monotonic() + WAIT
-            while not _try_lock(file) and clock.monotonic() < until:
+            while not try_lock(file) and clock.monotonic() < until:
                 await clock.sleep(_LOOK)
             yield
         finally:
@@ -103,7 +103,7 @@ def _digest(client_id: str) -> str:
     return hashlib.sha256(client_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _try_lock(file: int) -> bool:
+def try_lock(file: int) -> bool:
     """Return whether a file could be locked for this process; the system lets go of it when the process ends."""
     try:
         if sys.platform == "win32":

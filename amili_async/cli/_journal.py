@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from amili_async._call.token_cache import try_lock
 from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.errors import ConfigurationError
 
@@ -173,14 +174,5 @@ def _lock(file: int, path: Path) -> None:
     """Hold a file for this process; the system lets go of it however the process ends."""
     if not stat.S_ISREG(os.fstat(file).st_mode):
         raise ConfigurationError(f"{path} is no file; name one with --journal")
-    try:
-        if sys.platform == "win32":
-            import msvcrt  # noqa: PLC0415  # there on Windows alone
-
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl  # noqa: PLC0415  # there everywhere else
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise ConfigurationError(f"another process is sending with {path}; wait until it has ended") from None
+    if not try_lock(file):
+        raise ConfigurationError(f"another process is sending with {path}; wait until it has ended")

@@ -31,7 +31,7 @@ def signed(body: bytes, **headers: str) -> dict[str, str]:
     return {"X-Webhook-Signature": hmac.new(SECRET, body, "sha256").hexdigest(), **headers}
 
 
-class Office:
+class WebhookApp:
     """An app that notes batches as they complete."""
 
     def __init__(self, *, path: str = "/amili/webhooks", **settings: Unpack[WebhookSettings]) -> None:
@@ -63,21 +63,21 @@ class Office:
 
 
 async def test_a_genuine_event_is_handled_and_a_forged_one_refused_without_a_word() -> None:
-    office = Office()
-    async with office.sender() as sender:
+    webhooks = WebhookApp()
+    async with webhooks.sender() as sender:
         genuine = await sender.post("/hooks/amili/webhooks", content=BODY, headers=signed(BODY))
         forged = await sender.post("/hooks/amili/webhooks", content=BODY, headers=signed(b"other"))
         unsigned = await sender.post("/hooks/amili/webhooks", content=BODY)
 
-    assert (genuine.status_code, office.handled) == (204, ["b-1"])
+    assert (genuine.status_code, webhooks.handled) == (204, ["b-1"])
     for refused in (forged, unsigned):
         assert (refused.status_code, refused.content) == (401, b"")
 
 
 async def test_the_raw_bytes_are_verified_and_not_what_they_mean() -> None:
-    office = Office()
+    webhooks = WebhookApp()
     spaced = json.dumps(json.loads(BODY), indent=3).encode()
-    async with office.sender() as sender:
+    async with webhooks.sender() as sender:
         right = await sender.post("/hooks/amili/webhooks", content=spaced, headers=signed(spaced))
         wrong = await sender.post("/hooks/amili/webhooks", content=BODY, headers=signed(spaced))
 
@@ -85,12 +85,12 @@ async def test_the_raw_bytes_are_verified_and_not_what_they_mean() -> None:
 
 
 async def test_an_event_that_comes_twice_is_handled_once() -> None:
-    office = Office(path="/elsewhere")
-    async with office.sender() as sender:
+    webhooks = WebhookApp(path="/elsewhere")
+    async with webhooks.sender() as sender:
         for key in ("a", "a", "b"):
             await sender.post("/hooks/elsewhere", content=BODY, headers=signed(BODY, IdempotencyKey=key))
 
-    assert office.handled == ["b-1"]
+    assert webhooks.handled == ["b-1"]
 
 
 async def test_a_body_without_end_is_not_read_to_its_end() -> None:
@@ -102,8 +102,8 @@ async def test_a_body_without_end_is_not_read_to_its_end() -> None:
             sent += 100
             yield b"x" * 100
 
-    office = Office(max_bytes=1000)
-    async with office.sender() as sender:
+    webhooks = WebhookApp(max_bytes=1000)
+    async with webhooks.sender() as sender:
         response = await sender.post("/hooks/amili/webhooks", content=endless())
 
     assert response.status_code == 413
@@ -111,25 +111,25 @@ async def test_a_body_without_end_is_not_read_to_its_end() -> None:
 
 
 async def test_the_route_is_not_in_the_apps_documentation() -> None:
-    assert "/hooks/amili/webhooks" not in Office().app.openapi()["paths"]
+    assert "/hooks/amili/webhooks" not in WebhookApp().app.openapi()["paths"]
 
 
 async def test_a_shutdown_leaves_no_handler_behind() -> None:
-    office = Office(patience=0.01)
-    office.proceed.clear()
-    async with served(office.app) as service, httpx.AsyncClient(base_url=service.url) as sender:
+    webhooks = WebhookApp(patience=0.01)
+    webhooks.proceed.clear()
+    async with served(webhooks.app) as service, httpx.AsyncClient(base_url=service.url) as sender:
         response = await sender.post("/hooks/amili/webhooks", content=BODY, headers=signed(BODY))
-        assert (office.begun, office.cancelled) == (True, False)
+        assert (webhooks.begun, webhooks.cancelled) == (True, False)
 
     assert (response.status_code, response.headers["retry-after"]) == (503, "10")
-    assert office.cancelled
+    assert webhooks.cancelled
 
 
 async def test_a_sender_that_goes_away_in_the_middle_of_its_body_leaves_nothing_behind(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    office = Office()
-    async with served(office.app) as service:
+    webhooks = WebhookApp()
+    async with served(webhooks.app) as service:
         host, port = service.url.removeprefix("http://").split(":")
         _, writer = await asyncio.open_connection(host, int(port))
         writer.write(b"POST /hooks/amili/webhooks HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
@@ -137,13 +137,13 @@ async def test_a_sender_that_goes_away_in_the_middle_of_its_body_leaves_nothing_
         await until(lambda: service.requests)
         writer.close()
         await until(lambda: not service.requests)
-        assert office.handled == []
+        assert webhooks.handled == []
     assert [record for record in caplog.records if record.levelname in {"WARNING", "ERROR"}] == []
 
 
 async def test_a_half_sent_body_is_answered_when_its_time_is_up() -> None:
-    office = Office(body_deadline=0.05)
-    async with served(office.app) as service:
+    webhooks = WebhookApp(body_deadline=0.05)
+    async with served(webhooks.app) as service:
         host, port = service.url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(b"POST /hooks/amili/webhooks HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")

@@ -53,7 +53,7 @@ SETTLEMENT = b'{"id": "e", "type": "SETTLEMENT_CREATED", "data": {"settlementId"
 UNHEARD_OF = BATCH.replace(b"BATCH_COMPLETED", b"MOON_LANDED")
 
 
-class Trusting:
+class AcceptingVerifier:
     """A verifier that takes everything that is not marked as forged."""
 
     def verify(self, body: bytes, headers: Mapping[str, str]) -> None:
@@ -61,7 +61,7 @@ class Trusting:
             raise WebhookVerificationError("the signature is wrong")
 
 
-class Office:
+class RecordingHandler:
     """Handles batch events: notes them, and fails or takes long when told to."""
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class Office:
         await self.proceed.wait()
         if self.failures:
             self.failures -= 1
-            raise RuntimeError("the office is on fire")
+            raise RuntimeError("the handler failed")
         self.handled.append(event.batch_id)
 
     def receiver(
@@ -89,7 +89,7 @@ class Office:
         **settings: Unpack[WebhookSettings],
     ) -> WebhookReceiver:
         return WebhookReceiver(
-            verifier or Trusting(),
+            verifier or AcceptingVerifier(),
             {BatchCompleted: self.handle} if handlers is None else handlers,
             seen=seen or MemoryDeduplicationStore(),
             clock=lambda: now,
@@ -102,51 +102,51 @@ def key(text: str) -> dict[str, str]:
 
 
 async def test_a_delivery_is_handled_once_however_often_it_comes() -> None:
-    office = Office()
-    receiver = office.receiver()
+    recording = RecordingHandler()
+    receiver = recording.receiver()
 
     replies = [await receiver.receive(BATCH, key("a")) for _ in range(3)]
 
     assert replies == [HANDLED, HANDLED, HANDLED]
-    assert office.handled == ["b-1"]
+    assert recording.handled == ["b-1"]
 
 
 async def test_one_event_is_handled_once_whatever_keys_it_comes_with() -> None:
-    office = Office()
-    receiver = office.receiver()
+    recording = RecordingHandler()
+    receiver = recording.receiver()
 
     replies = [await receiver.receive(BATCH, key(text)) for text in ("a", "b", "c", "d", "e")]
 
     assert replies == [HANDLED] * 5
-    assert office.handled == ["b-1"]
+    assert recording.handled == ["b-1"]
 
 
 async def test_an_event_that_comes_under_anothers_key_does_not_take_its_place() -> None:
-    office = Office()
-    receiver = office.receiver()
+    recording = RecordingHandler()
+    receiver = recording.receiver()
 
     await receiver.receive(BATCH, key("of another"))
     await receiver.receive(BATCH.replace(b"b-1", b"b-2").replace(b"event-1", b"event-2"), key("of another"))
 
-    assert office.handled == ["b-1", "b-2"]
+    assert recording.handled == ["b-1", "b-2"]
 
 
 async def test_two_events_that_share_an_id_are_both_handled() -> None:
-    office = Office()
-    receiver = office.receiver()
+    recording = RecordingHandler()
+    receiver = recording.receiver()
 
     await receiver.receive(BATCH, {})
     await receiver.receive(BATCH.replace(b"b-1", b"b-2"), {})
 
-    assert office.handled == ["b-1", "b-2"]
+    assert recording.handled == ["b-1", "b-2"]
 
 
 @pytest.mark.parametrize("given", ["k" * 101, "zero\0character", "line\nbreak", ""])
 async def test_a_store_gets_keys_that_a_database_takes(given: str) -> None:
-    office, store = Office(), Watched()
+    recording, store = RecordingHandler(), Watched()
 
-    await office.receiver(seen=store).receive(BATCH.replace(b'"event-1"', json.dumps(given).encode()), {})
-    await office.receiver(seen=store).receive(BATCH, {})
+    await recording.receiver(seen=store).receive(BATCH.replace(b'"event-1"', json.dumps(given).encode()), {})
+    await recording.receiver(seen=store).receive(BATCH, {})
 
     assert re.fullmatch("[0-9a-f]{64}", store.claims[0])
     assert re.fullmatch("event-1:[0-9a-f]{64}", store.claims[1])
@@ -159,10 +159,10 @@ async def test_a_store_gets_keys_that_a_database_takes(given: str) -> None:
 async def test_an_event_is_taken_for_as_long_as_it_is_remembered(
     caplog: pytest.LogCaptureFixture, days: float, response: WebhookResponse
 ) -> None:
-    office = Office()
+    recording = RecordingHandler()
 
-    assert await office.receiver(now=SENT + days * 86_400).receive(BATCH, {}) == response
-    assert office.handled == ["b-1"] * (response == HANDLED)
+    assert await recording.receiver(now=SENT + days * 86_400).receive(BATCH, {}) == response
+    assert recording.handled == ["b-1"] * (response == HANDLED)
     assert ("its timeStamp is too long ago, or ahead" in caplog.text) == (response == REFUSED)
 
 
@@ -174,16 +174,16 @@ async def test_a_moment_in_another_form_is_looked_at_where_it_can_be_read(
     stamp: bytes, response: WebhookResponse
 ) -> None:
     body = BATCH.replace(b'"2025-08-15T11:42:00Z"', stamp)
-    assert await Office().receiver().receive(body, {}) == response
+    assert await RecordingHandler().receiver().receive(body, {}) == response
 
 
 async def test_a_forged_delivery_is_refused_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
-    office, store = Office(), Watched()
+    recording, store = RecordingHandler(), Watched()
 
-    reply = await office.receiver(seen=store).receive(BATCH, {"forged": "yes"})
+    reply = await recording.receiver(seen=store).receive(BATCH, {"forged": "yes"})
 
     assert reply == REFUSED
-    assert (office.handled, store.claims) == ([], [])
+    assert (recording.handled, store.claims) == ([], [])
     assert "b-1" not in caplog.text
 
 
@@ -191,10 +191,10 @@ async def test_a_delivery_that_the_verifier_breaks_on_is_refused(caplog: pytest.
     def signed(_: bytes, headers: Mapping[str, str]) -> bytes:
         return headers["x-sent-at"].encode()
 
-    office = Office()
+    recording = RecordingHandler()
 
-    assert await office.receiver(verifier=WebhookVerifier(SECRET, signed=signed)).receive(BATCH, {}) == REFUSED
-    assert office.handled == []
+    assert await recording.receiver(verifier=WebhookVerifier(SECRET, signed=signed)).receive(BATCH, {}) == REFUSED
+    assert recording.handled == []
     assert "signed failed with KeyError" in caplog.text
     assert "x-sent-at" in caplog.text
 
@@ -204,14 +204,14 @@ async def test_a_verifier_of_ones_own_that_breaks_refuses_too(caplog: pytest.Log
         def verify(self, body: bytes, headers: Mapping[str, str]) -> None:  # noqa: ARG002  # the protocol's names
             headers["x-sent-at"].encode()
 
-    assert await Office().receiver(verifier=Broken()).receive(BATCH, {}) == REFUSED
+    assert await RecordingHandler().receiver(verifier=Broken()).receive(BATCH, {}) == REFUSED
     assert "webhook refused: verifying it failed" in caplog.text
 
 
 async def test_a_mistake_in_the_service_is_a_failure_and_no_refusal(caplog: pytest.LogCaptureFixture) -> None:
     verifier = WebhookVerifier(SECRET, signed=lambda body, _: body, timestamp_header="X-Timestamp", tolerance=60)
 
-    assert await Office().receiver(verifier=verifier).receive(BATCH, {"X-Timestamp": "1"}) == FAILED
+    assert await RecordingHandler().receiver(verifier=verifier).receive(BATCH, {"X-Timestamp": "1"}) == FAILED
     assert "timestamp_header is not part of signed" in caplog.text
 
 
@@ -221,7 +221,7 @@ async def test_an_event_that_nobody_handles_is_accepted_and_not_remembered(
 ) -> None:
     store = Watched()
 
-    assert await Office().receiver(seen=store).receive(body, key("a")) == HANDLED
+    assert await RecordingHandler().receiver(seen=store).receive(body, key("a")) == HANDLED
     assert store.claims == []
     assert [record.getMessage() for record in caplog.records] == [
         "webhook 'MOON_LANDED' is not known and has no handler"
@@ -238,7 +238,7 @@ async def test_a_handler_of_a_base_class_gets_what_has_none_of_its_own() -> None
     async def batch(event: BatchCompleted) -> None:
         batches.append(event.batch_id)
 
-    receiver = Office().receiver(handlers={Event: any_event, BatchCompleted: batch})
+    receiver = RecordingHandler().receiver(handlers={Event: any_event, BatchCompleted: batch})
     await receiver.receive(BATCH, key("a"))
     await receiver.receive(UNHEARD_OF, key("b"))
 
@@ -246,55 +246,55 @@ async def test_a_handler_of_a_base_class_gets_what_has_none_of_its_own() -> None
 
 
 async def test_a_delivery_whose_handler_failed_is_handled_when_it_comes_again(caplog: pytest.LogCaptureFixture) -> None:
-    office = Office()
-    office.failures = 1
-    receiver = office.receiver()
+    recording = RecordingHandler()
+    recording.failures = 1
+    receiver = recording.receiver()
 
     assert await receiver.receive(BATCH, key("a")) == FAILED
-    assert "the office is on fire" in caplog.text
+    assert "the handler failed" in caplog.text
     assert await receiver.receive(BATCH, key("a")) == HANDLED
-    assert office.handled == ["b-1"]
+    assert recording.handled == ["b-1"]
 
 
 async def test_a_delivery_that_is_being_handled_is_put_off() -> None:
-    office = Office()
-    office.proceed.clear()
-    receiver = office.receiver()
+    recording = RecordingHandler()
+    recording.proceed.clear()
+    receiver = recording.receiver()
     first = asyncio.create_task(receiver.receive(BATCH, key("a")))
-    await office.begun.wait()
+    await recording.begun.wait()
 
     assert await receiver.receive(BATCH, key("a")) == LATER
-    office.proceed.set()
+    recording.proceed.set()
     assert await first == HANDLED
-    assert office.handled == ["b-1"]
+    assert recording.handled == ["b-1"]
 
 
 async def test_a_slow_handler_is_not_cut_off_and_its_event_is_seen_at_last() -> None:
-    office = Office()
-    office.proceed.clear()
-    receiver = office.receiver(patience=0.001)
+    recording = RecordingHandler()
+    recording.proceed.clear()
+    receiver = recording.receiver(patience=0.001)
 
     assert await receiver.receive(BATCH, key("a")) == LATER
-    office.proceed.set()
+    recording.proceed.set()
     await receiver.aclose()
 
-    assert office.handled == ["b-1"]
+    assert recording.handled == ["b-1"]
 
 
 async def test_a_request_that_is_cancelled_does_not_cancel_the_handler() -> None:
-    office = Office()
-    office.proceed.clear()
-    receiver = office.receiver()
+    recording = RecordingHandler()
+    recording.proceed.clear()
+    receiver = recording.receiver()
     request = asyncio.create_task(receiver.receive(BATCH, key("a")))
-    await office.begun.wait()
+    await recording.begun.wait()
 
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
         await request
-    office.proceed.set()
+    recording.proceed.set()
     await receiver.aclose()
 
-    assert office.handled == ["b-1"]
+    assert recording.handled == ["b-1"]
 
 
 async def test_a_receiver_keeps_nothing_of_what_it_has_handled() -> None:
@@ -305,7 +305,7 @@ async def test_a_receiver_keeps_nothing_of_what_it_has_handled() -> None:
         assert task is not None
         tasks.add(task)
 
-    receiver = Office().receiver(handlers={BatchCompleted: handle})
+    receiver = RecordingHandler().receiver(handlers={BatchCompleted: handle})
     await receiver.receive(BATCH, key("a"))
     await asyncio.sleep(0)
     gc.collect()
@@ -314,11 +314,11 @@ async def test_a_receiver_keeps_nothing_of_what_it_has_handled() -> None:
 
 
 async def test_closing_cancels_what_takes_too_long_and_gives_it_back() -> None:
-    office, store = Office(), Watched()
-    office.proceed.clear()
-    receiver = office.receiver(seen=store)
+    recording, store = RecordingHandler(), Watched()
+    recording.proceed.clear()
+    receiver = recording.receiver(seen=store)
     request = asyncio.create_task(receiver.receive(BATCH, key("a")))
-    await office.begun.wait()
+    await recording.begun.wait()
 
     await receiver.aclose(grace=0.001)
 
@@ -327,12 +327,12 @@ async def test_closing_cancels_what_takes_too_long_and_gives_it_back() -> None:
 
 
 async def test_a_closed_receiver_takes_nothing_on() -> None:
-    office = Office()
-    receiver = office.receiver()
+    recording = RecordingHandler()
+    receiver = recording.receiver()
     await receiver.aclose()
 
     assert await receiver.receive(BATCH, key("a")) == LATER
-    assert office.handled == []
+    assert recording.handled == []
 
 
 class Watched(MemoryDeduplicationStore):
@@ -378,11 +378,11 @@ class Watched(MemoryDeduplicationStore):
 async def test_a_store_that_fails_never_loses_an_event(
     caplog: pytest.LogCaptureFixture, broken: str, failures: int, reply: WebhookResponse, handled: list[str]
 ) -> None:
-    office = Office()
-    office.failures = failures
+    recording = RecordingHandler()
+    recording.failures = failures
 
-    assert await office.receiver(seen=Watched(broken=broken)).receive(BATCH, key("a")) == reply
-    assert office.handled == handled
+    assert await recording.receiver(seen=Watched(broken=broken)).receive(BATCH, key("a")) == reply
+    assert recording.handled == handled
     assert "the database is gone" in caplog.text
 
 
@@ -394,33 +394,33 @@ async def test_handlers_see_the_requests_context_variables() -> None:
     async def handle(_: BatchCompleted) -> None:
         found.append(variable.get())
 
-    await Office().receiver(handlers={BatchCompleted: handle}).receive(BATCH, key("a"))
+    await RecordingHandler().receiver(handlers={BatchCompleted: handle}).receive(BATCH, key("a"))
 
     assert found == ["request-1"]
 
 
 async def test_only_troubles_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "amili_async"):
-        await Office().receiver().receive(BATCH, key("a"))
+        await RecordingHandler().receiver().receive(BATCH, key("a"))
 
     assert caplog.records == []
 
 
 async def test_workers_that_share_a_database_handle_a_delivery_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'seen.db'}"
-    offices = [Office(), Office()]
+    handlers = [RecordingHandler(), RecordingHandler()]
     async with SqlDeduplicationStore(url) as one, SqlDeduplicationStore(url) as other:
-        receivers = [office.receiver(seen=seen) for office, seen in zip(offices, (one, other), strict=True)]
-        offices[0].proceed.clear()
+        receivers = [recording.receiver(seen=seen) for recording, seen in zip(handlers, (one, other), strict=True)]
+        handlers[0].proceed.clear()
         first = asyncio.create_task(receivers[0].receive(BATCH, key("a")))
-        await offices[0].begun.wait()
+        await handlers[0].begun.wait()
 
         assert await receivers[1].receive(BATCH, key("a")) == LATER
-        offices[0].proceed.set()
+        handlers[0].proceed.set()
         assert await first == HANDLED
         assert await receivers[1].receive(BATCH, key("a")) == HANDLED
 
-    assert [office.handled for office in offices] == [["b-1"], []]
+    assert [recording.handled for recording in handlers] == [["b-1"], []]
 
 
 # -- what cannot be read
@@ -438,7 +438,7 @@ UNREADABLE = {
 }
 
 
-class Cellar(MemoryDeduplicationStore):
+class DeadLetterMemory(MemoryDeduplicationStore):
     """A store that keeps dead letters."""
 
     def __init__(self, *, broken: bool = False) -> None:
@@ -476,7 +476,7 @@ async def test_what_cannot_be_read_and_cannot_be_kept_fails_each_time_so_that_it
     caplog: pytest.LogCaptureFixture, body: bytes
 ) -> None:
     listener = Listener()
-    receiver = Office().receiver(hooks=[listener])
+    receiver = RecordingHandler().receiver(hooks=[listener])
 
     assert [await receiver.receive(body, {}) for _ in range(3)] == [FAILED] * 3
     assert [record.raw for record in listener.quarantined] == [body] * 3
@@ -488,33 +488,33 @@ async def test_what_cannot_be_read_and_cannot_be_kept_fails_each_time_so_that_it
 async def test_what_cannot_be_read_goes_to_the_handler_of_unknown_events(
     caplog: pytest.LogCaptureFixture, body: bytes
 ) -> None:
-    listener, cellar, taken = Listener(), Cellar(), list[bytes]()
+    listener, dead_letters, taken = Listener(), DeadLetterMemory(), list[bytes]()
 
     async def unknown(event: UnknownEvent) -> None:
         taken.append(event.raw)
 
-    receiver = Office().receiver(hooks=[listener], seen=cellar, handlers={UnknownEvent: unknown})
+    receiver = RecordingHandler().receiver(hooks=[listener], seen=dead_letters, handlers={UnknownEvent: unknown})
 
     assert [await receiver.receive(body, {}) for _ in range(2)] == [HANDLED] * 2
-    assert (taken, cellar.letters) == ([body], [])
+    assert (taken, dead_letters.letters) == ([body], [])
     assert len(errors(caplog)) == len(listener.quarantined) == 2
 
 
 @pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE.keys())
 async def test_what_cannot_be_read_is_kept_once_where_the_store_keeps_dead_letters(body: bytes) -> None:
-    office, cellar = Office(), Cellar()
-    receiver = office.receiver(seen=cellar)
+    recording, dead_letters = RecordingHandler(), DeadLetterMemory()
+    receiver = recording.receiver(seen=dead_letters)
 
     assert [await receiver.receive(body, {"X-Amili-Event": "BATCH_COMPLETED"}) for _ in range(2)] == [HANDLED] * 2
-    ((event, reason, kept),) = cellar.letters
+    ((event, reason, kept),) = dead_letters.letters
     assert (event, kept) == ("BATCH_COMPLETED", body)
     assert " at $" in reason
-    assert office.handled == []
+    assert recording.handled == []
 
 
 async def test_a_database_keeps_dead_letters_whatever_a_header_calls_them(tmp_path: Path) -> None:
     async with SqlDeduplicationStore(f"sqlite:///{tmp_path / 'seen.db'}") as store:
-        receiver = Office().receiver(seen=store)
+        receiver = RecordingHandler().receiver(seen=store)
         for name in ("half \udc80", "nul \0", "N" * 900_000):
             assert await receiver.receive(f"no JSON of {len(name)}".encode(), {"X-Amili-Event": name}) == HANDLED
 
@@ -522,19 +522,19 @@ async def test_a_database_keeps_dead_letters_whatever_a_header_calls_them(tmp_pa
 async def test_a_dead_letter_that_cannot_be_kept_is_a_failure_and_is_tried_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    cellar = Cellar(broken=True)
-    receiver = Office().receiver(seen=cellar)
+    dead_letters = DeadLetterMemory(broken=True)
+    receiver = RecordingHandler().receiver(seen=dead_letters)
 
     assert await receiver.receive(BROKEN, {}) == FAILED
     assert "the database is gone" in caplog.text
-    cellar.broken = False
+    dead_letters.broken = False
     assert await receiver.receive(BROKEN, {}) == HANDLED
-    assert len(cellar.letters) == 1
+    assert len(dead_letters.letters) == 1
 
 
 async def test_hooks_learn_what_is_not_quite_as_documented() -> None:
     listener = Listener()
-    receiver = Office().receiver(hooks=[listener])
+    receiver = RecordingHandler().receiver(hooks=[listener])
 
     for body in (BATCH.replace(b'"b-1"', b'7, "moon": "Luna"'), BROKEN, UNHEARD_OF):
         await receiver.receive(body, {})
@@ -550,7 +550,7 @@ async def test_hooks_learn_what_is_not_quite_as_documented() -> None:
 
 
 async def test_a_log_line_has_a_bound_whatever_an_event_is_called(caplog: pytest.LogCaptureFixture) -> None:
-    receiver = Office().receiver()
+    receiver = RecordingHandler().receiver()
     for name in ("N" * 900_000, "BATCH_COMPLETED"):
         await receiver.receive(json.dumps({"type": name, "data": {"x" * 900_000: 1}}).encode(), {})
         await receiver.receive(b"[", {"X-Amili-Event": name})
@@ -563,34 +563,34 @@ async def test_a_log_line_has_a_bound_whatever_an_event_is_called(caplog: pytest
 
 
 async def test_a_handler_that_hangs_is_cancelled_and_its_delivery_given_back(caplog: pytest.LogCaptureFixture) -> None:
-    office, store = Office(), Watched()
-    office.proceed.clear()
-    receiver = office.receiver(seen=store, deadline=0.01)
+    recording, store = RecordingHandler(), Watched()
+    recording.proceed.clear()
+    receiver = recording.receiver(seen=store, deadline=0.01)
 
     assert await receiver.receive(BATCH, {}) == FAILED
     assert store.releases == store.claims
     assert errors(caplog) == ["webhook handler of BatchCompleted took longer than 0.01 s and was cancelled"]
-    office.proceed.set()
+    recording.proceed.set()
     assert await receiver.receive(BATCH, {}) == HANDLED
 
 
 @pytest.mark.parametrize(("step", "response"), [("claim", LATER), ("confirm", HANDLED), ("release", FAILED)])
 async def test_a_store_that_hangs_holds_nothing_up(step: str, response: WebhookResponse) -> None:
-    office = Office()
-    office.failures = 1 if step == "release" else 0
-    assert await office.receiver(seen=Watched(hanging=step), deadline=0.01).receive(BATCH, {}) == response
+    recording = RecordingHandler()
+    recording.failures = 1 if step == "release" else 0
+    assert await recording.receiver(seen=Watched(hanging=step), deadline=0.01).receive(BATCH, {}) == response
 
 
 async def test_more_handlers_than_are_allowed_at_once_are_put_off() -> None:
-    office = Office()
-    office.proceed.clear()
-    receiver = office.receiver(max_running=2)
+    recording = RecordingHandler()
+    recording.proceed.clear()
+    receiver = recording.receiver(max_running=2)
     others = [BATCH.replace(b"event-1", f"event-{number}".encode()) for number in range(3)]
     running = [asyncio.create_task(receiver.receive(body, {})) for body in others[:2]]
-    await office.begun.wait()
+    await recording.begun.wait()
 
     assert await receiver.receive(others[2], {}) == LATER
-    office.proceed.set()
+    recording.proceed.set()
     assert await asyncio.gather(*running) == [HANDLED, HANDLED]
     assert await receiver.receive(others[2], {}) == HANDLED
 
@@ -609,20 +609,23 @@ class Body:
 
 
 async def test_a_body_that_comes_in_pieces_is_received_whole() -> None:
-    office, body = Office(), Body(BATCH)
+    recording, body = RecordingHandler(), Body(BATCH)
     body.rest.set()
-    assert await office.receiver().receive_stream(body.chunks(), {}) == HANDLED
-    assert office.handled == ["b-1"]
+    assert await recording.receiver().receive_stream(body.chunks(), {}) == HANDLED
+    assert recording.handled == ["b-1"]
 
 
 async def test_a_body_that_does_not_come_whole_in_time_is_given_up() -> None:
-    response = await Office().receiver(body_deadline=0.01).receive_stream(Body(BATCH).chunks(), {})
+    response = await RecordingHandler().receiver(body_deadline=0.01).receive_stream(Body(BATCH).chunks(), {})
     assert response == WebhookResponse(408, {"Connection": "close"})
 
 
 async def test_where_too_many_bodies_come_at_once_the_slowest_gives_way() -> None:
-    office, bodies = Office(), [Body(BATCH.replace(b"event-1", f"event-{number}".encode())) for number in range(4)]
-    receiver = office.receiver(max_bodies=2)
+    recording, bodies = (
+        RecordingHandler(),
+        [Body(BATCH.replace(b"event-1", f"event-{number}".encode())) for number in range(4)],
+    )
+    receiver = recording.receiver(max_bodies=2)
     coming: list[asyncio.Task[WebhookResponse]] = []
     for body in bodies:
         coming.append(asyncio.create_task(receiver.receive_stream(body.chunks(), {})))
@@ -636,7 +639,7 @@ async def test_where_too_many_bodies_come_at_once_the_slowest_gives_way() -> Non
 async def test_a_body_that_is_said_to_be_too_large_is_not_read() -> None:
     body = Body(BATCH)
     too_large = WebhookResponse(413)
-    receiver = Office().receiver(max_bytes=100)
+    receiver = RecordingHandler().receiver(max_bytes=100)
     assert await receiver.receive_stream(body.chunks(), {"content-length": "101"}) == too_large
     body.rest.set()
     assert await receiver.receive_stream(body.chunks(), {"content-length": "9" * 5000}) == too_large
@@ -649,25 +652,25 @@ async def test_what_the_server_raises_for_a_body_is_raised() -> None:
         raise TimeoutError("the server's own")
 
     with pytest.raises(TimeoutError, match="the server's own"):
-        await Office().receiver().receive_stream(chunks(), {})
+        await RecordingHandler().receiver().receive_stream(chunks(), {})
 
 
 # -- lives
 
 
 async def test_a_receiver_may_be_opened_again_after_it_was_closed() -> None:
-    office = Office()
-    receiver = office.receiver()
+    recording = RecordingHandler()
+    receiver = recording.receiver()
     for number in range(3):
         async with receiver:
             body = BATCH.replace(b"event-1", f"event-{number}".encode())
             assert await receiver.receive(body, {}) == HANDLED
         assert await receiver.receive(BATCH.replace(b"event-1", b"late"), {}) == LATER
-    assert len(office.handled) == 3
+    assert len(recording.handled) == 3
 
 
 async def test_a_receiver_that_two_apps_share_is_closed_with_the_last_of_them() -> None:
-    receiver = Office().receiver()
+    receiver = RecordingHandler().receiver()
     async with receiver:
         async with receiver:
             pass
@@ -703,11 +706,11 @@ def plain(_: Event) -> None:
 )
 async def test_a_setting_that_cannot_be_right_is_refused_by_name(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(says)):
-        Office().receiver(**settings)
+        RecordingHandler().receiver(**settings)
 
 
 async def test_a_store_that_remembers_for_less_takes_events_for_less() -> None:
-    receiver = Office().receiver(seen=MemoryDeduplicationStore(keep=3 * 86_400), now=SENT + 2.1 * 86_400)
+    receiver = RecordingHandler().receiver(seen=MemoryDeduplicationStore(keep=3 * 86_400), now=SENT + 2.1 * 86_400)
     assert await receiver.receive(BATCH, {}) == REFUSED
 
 

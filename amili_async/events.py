@@ -73,7 +73,7 @@ class RetryPlanned(msgspec.Struct, frozen=True, kw_only=True):
     wait: float
     """Seconds until the next one."""
     reason: str
-    """A status (``503``) or the failure in a word (``timeout``)."""
+    """A status (``503``), ``timeout``, or the failure in a word: ``never sent``, ``interrupted``, ``truncated``."""
 
 
 class GateClosed(msgspec.Struct, frozen=True, kw_only=True):

@@ -92,8 +92,8 @@ class Limits:
         self._new: deque[asyncio.Future[None]] = deque()
         self._again: deque[asyncio.Future[None]] = deque()
         """Those that were sent before: they came before the others."""
-        self._alarm: asyncio.Task[None] | None = None
-        self._rings = 0.0
+        self._waking: asyncio.Task[None] | None = None
+        self._wakes_at = 0.0
         self._gap: float | None = None
         """Seconds between two that set off from the gate, where no pace spreads them."""
         self._spread = 0
@@ -112,7 +112,7 @@ class Limits:
         """Take a slot where there is nothing to wait for; return whether that was so."""
         if not self._free or self._new or self._again or self._wait():
             return False
-        self._go()
+        self._admit()
         return True
 
     async def acquire(self, *, again: bool = False) -> None:
@@ -171,7 +171,7 @@ class Limits:
                 return max(wait, pace.wait(self._clock.monotonic()))
         return wait if self._gap is None else max(wait, self._next - self._clock.monotonic())
 
-    def _go(self) -> None:
+    def _admit(self) -> None:
         """Let one go."""
         self._free -= 1
         pace = self.pace
@@ -193,17 +193,17 @@ class Limits:
             wait = self._wait()
             if wait:
                 held = True
-                self._ring_in(wait)
+                self._wake_in(wait)
                 break
             if not self._free:
                 break
-            self._go()
+            self._admit()
             queue.popleft().set_result(None)
         else:
             self._gap = None
-            if self._alarm is not None:
-                self._alarm.cancel()
-                self._alarm = None
+            if self._waking is not None:
+                self._waking.cancel()
+                self._waking = None
         if held != (self._held_since is not None):
             now = self._clock.monotonic()
             if self._held_since is not None:
@@ -219,20 +219,20 @@ class Limits:
                 queue.popleft()  # cancelled
         return None
 
-    def _ring_in(self, seconds: float) -> None:
-        rings = self._clock.monotonic() + seconds
-        if self._alarm is not None:
-            if self._rings <= rings:
+    def _wake_in(self, seconds: float) -> None:
+        wakes_at = self._clock.monotonic() + seconds
+        if self._waking is not None:
+            if self._wakes_at <= wakes_at:
                 return
-            self._alarm.cancel()
-        self._rings = rings
+            self._waking.cancel()
+        self._wakes_at = wakes_at
         # In a context of its own: it serves all, so it must not see what the one had set who happened to start it.
-        self._alarm = asyncio.create_task(self._ring(seconds), name="amili limits", context=Context())
+        self._waking = asyncio.create_task(self._wake(seconds), name="amili limits", context=Context())
 
-    async def _ring(self, seconds: float) -> None:
+    async def _wake(self, seconds: float) -> None:
         at_the_gate = self.gate.remaining() > 0
         await self._clock.sleep(seconds)
-        self._alarm = None
+        self._waking = None
         if at_the_gate and not self.gate.remaining() and self.rate is None:
             waiting = sum(not turn.done() for queue in (self._again, self._new) for turn in queue)
             self._spread = max(1, waiting)

@@ -145,7 +145,7 @@ class TimeoutScheduler:
         number = next(self._numbers)
         heappush(self._moments, (when, number, scope))
         if self._timer is None or when < self._next:
-            self._wind(asyncio.get_running_loop(), when, seconds)
+            self._schedule(asyncio.get_running_loop(), when, seconds)
         return number
 
     def cancel_all(self) -> None:
@@ -156,18 +156,18 @@ class TimeoutScheduler:
         for scope in tuple(self._scopes):
             scope.expire_soon(here)
 
-    def _wind(self, loop: asyncio.AbstractEventLoop, when: float, seconds: float) -> None:
+    def _schedule(self, loop: asyncio.AbstractEventLoop, when: float, seconds: float) -> None:
         self._stop()
         self._next = when
         self.loop = loop
-        self._timer = loop.call_later(seconds, self._go_off)
+        self._timer = loop.call_later(seconds, self._on_timer)
 
     def _stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _go_off(self) -> None:
+    def _on_timer(self) -> None:
         """End all that is due at once: one at a time would not keep up with calls that hang by the thousand."""
         self._timer = None
         loop = asyncio.get_running_loop()
@@ -185,4 +185,4 @@ class TimeoutScheduler:
                 scope.expire_soon(loop)
         if moments:
             wait = moments[0][0] - now
-            self._wind(loop, moments[0][0], wait if ended else max(_GRAIN, wait))
+            self._schedule(loop, moments[0][0], wait if ended else max(_GRAIN, wait))

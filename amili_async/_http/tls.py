@@ -29,7 +29,7 @@ def tls_context(given: ssl.SSLContext | str | os.PathLike[str] | None, argument:
     except ssl.SSLError:
         raise ConfigurationError(f"{argument}: {path} holds no certificate in PEM form") from None
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{argument}: {path!r} cannot be read: {_why(error)}") from None
+        raise ConfigurationError(f"{argument}: {path!r} cannot be read: {_reason(error)}") from None
 
 
 def show_certificate(context: ssl.SSLContext, certificate: str, key: str | None, argument: str) -> None:
@@ -47,8 +47,8 @@ def show_certificate(context: ssl.SSLContext, certificate: str, key: str | None,
     except ssl.SSLError:
         raise ConfigurationError(f"{argument}: no certificate in PEM form with the key that belongs to it") from None
     except OSError as error:
-        raise ConfigurationError(f"{argument}: a file cannot be read: {_why(error)}") from None
+        raise ConfigurationError(f"{argument}: a file cannot be read: {_reason(error)}") from None
 
 
-def _why(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__

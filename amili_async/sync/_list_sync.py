@@ -301,7 +301,7 @@ class ListSync:
             )
             scan = replace(self._scan, seconds=self._scan.seconds + self._clock.monotonic() - begun)
             if found:
-                await self._write(after_rereading(scan, reread, self._traits), tuple(reread.rows), _aside(found))
+                await self._write(after_rereading(scan, reread, self._traits), tuple(reread.rows), _unreadable(found))
                 self._counter.reread += len(reread.rows)
             if error is not None:
                 raise error
@@ -364,7 +364,7 @@ class ListSync:
             if there:
                 reread = Reread(rows=_rows(there), unread=_unread(there))
                 scan = after_rereading(self._scan, reread, self._traits)
-                await self._write(scan, tuple(reread.rows), _aside(there), met=tuple(there))
+                await self._write(scan, tuple(reread.rows), _unreadable(there), met=tuple(there))
                 self._tell_ids(logging.INFO, "there, and not in the list", list(there))
             if error is not None:
                 raise error
@@ -488,5 +488,5 @@ def _unread(found: Mapping[str, Refetched]) -> list[str]:
     return [name for name, row in found.items() if isinstance(row, QuarantinedRow)]
 
 
-def _aside(found: Mapping[str, Refetched]) -> tuple[QuarantinedRow, ...]:
+def _unreadable(found: Mapping[str, Refetched]) -> tuple[QuarantinedRow, ...]:
     return tuple(row for row in found.values() if isinstance(row, QuarantinedRow))

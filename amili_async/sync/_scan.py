@@ -298,10 +298,10 @@ def _with_unread(scan: Scan, unread: Sequence[str | None], moments: Sequence[dat
         return replace(scan, unread=known)
     if place is None:
         return replace(scan, doubtful=True)
-    return replace(scan, unread={}, oldest_unread=min((place, *known.values(), *_some(scan.oldest_unread))))
+    return replace(scan, unread={}, oldest_unread=min((place, *known.values(), *_present(scan.oldest_unread))))
 
 
-def _some(*moments: datetime | None) -> list[datetime]:
+def _present(*moments: datetime | None) -> list[datetime]:
     return [moment for moment in moments if moment is not None]
 
 
@@ -409,7 +409,7 @@ def _watermark(
     after = Watermark(
         open=open_rows,
         oldest_open=oldest_open,
-        oldest_unread=min(_some(scan.oldest_unread, _if_left_out(before.oldest_unread, scan)), default=None),
+        oldest_unread=min(_present(scan.oldest_unread, _if_left_out(before.oldest_unread, scan)), default=None),
         unread={**_left_out(before.unread, scan), **scan.unread},
         missing=missing,
         on_top=before.on_top if traits.moments or first else _on_top(before, scan, everything=everything),
@@ -422,7 +422,7 @@ def _watermark(
     kept = not everything and (scan.since is None or before.known_until is None or scan.since <= before.known_until)
     return replace(
         after,
-        known_until=min(_some(scan.as_of, scan.newest), default=None),
+        known_until=min(_present(scan.as_of, scan.newest), default=None),
         as_of=scan.as_of,
         since=before.since if kept else scan.since,
         ordered=scan.ordered and (scan.steps >= EVIDENCE or not everything),
@@ -442,7 +442,7 @@ def _open_after(before: Watermark, scan: Scan, max_open: int) -> tuple[dict[str,
     """Return what may still change: what this scan met, and what it left out on purpose."""
     open_rows = {**_left_out(before.open, scan), **scan.seen_open}
     kept = _if_left_out(before.oldest_open, scan) if scan.refreshes else before.oldest_open
-    oldest = _some(scan.oldest_open, kept)
+    oldest = _present(scan.oldest_open, kept)
     if not oldest and len(open_rows) <= max_open:
         return open_rows, None
     return {}, min((*oldest, *open_rows.values()))

@@ -134,11 +134,11 @@ class _Page:
 
     def read(self, connection: sa.Connection) -> list[tuple[_Position, Change]]:
         """Return them in their order: the first ones of all tables are among the first ones of each."""
-        found = [one for resource in self._resources for one in self._of(connection, resource)]
+        found = [one for resource in self._resources for one in self._changes_of(connection, resource)]
         found.sort(key=lambda one: (one[0].revision, one[0].key))
         return found[:AT_ONCE]
 
-    def _of(self, connection: sa.Connection, resource: str) -> list[tuple[_Position, Change]]:
+    def _changes_of(self, connection: sa.Connection, resource: str) -> list[tuple[_Position, Change]]:
         table = ROW_TABLES[resource]
         row, position = table.c, self._position
         behind = sa.or_(

@@ -204,7 +204,7 @@ class SQLiteRowTable(RowTable):
         numbered = [WrittenRow(key, prepared) for key, prepared in enumerate(rows, last + 1)]
         stamped = (lease.list_key, *stamp)
         # A list that is scanned for the first time has no row of a page, most likely.
-        if not lease.scanned and self._append.run(connection, _with(numbered, stamped)) == len(rows):
+        if not lease.scanned and self._append.run(connection, _as_written(numbered, stamped)) == len(rows):
             return numbered, []
         ids = listed([prepared.row.id for prepared in rows], self._dialect)
         found = self._look.rows(connection, list_key=lease.list_key, ids=ids)
@@ -216,12 +216,12 @@ class SQLiteRowTable(RowTable):
             if prepared.row.id in known and known[prepared.row.id][1] != prepared.columns[-1]
         ]
         if lease.scanned:
-            self._append.run(connection, _with(new, stamped))
-        self._rewrite.run(connection, _with(changed, stamped))
+            self._append.run(connection, _as_written(new, stamped))
+        self._rewrite.run(connection, _as_written(changed, stamped))
         return new, changed
 
 
-def _with(rows: Iterable[WrittenRow], stamped: Columns) -> list[Columns]:
+def _as_written(rows: Iterable[WrittenRow], stamped: Columns) -> list[Columns]:
     """Return rows as they are written."""
     return [(*written.prepared.columns, *stamped, written.key) for written in rows]
 

@@ -44,6 +44,8 @@ class Prefetcher(Generic[T]):
         self._left: asyncio.Future[None] | None = None
         """Where whoever stops it waits until it has let go of its request."""
         self._closed = False
+        self._ending: asyncio.Task[FetchedPage[T] | None] | None = None
+        """What was stopped last: it takes some turns to end."""
 
     async def page(self, token: str | None, *, ahead: bool = True) -> FetchedPage[T] | None:
         """Return the page of this token, with the request for the next one on the wire; ``None`` once stopped.
@@ -84,14 +86,16 @@ class Prefetcher(Generic[T]):
         if self._caller is not None and self._left is None:
             self._left = self._loop.create_future()
             self._caller.cancel()
+        if task is not None:
+            # Before the wait, which may be cancelled itself.
+            task.add_done_callback(_look_at)
+            task.cancel()
+            self._ending = task
         if self._left is not None:
             await asyncio.wait({self._left})
-        if task is None:
-            return
-        # Before the wait, which may be cancelled itself.
-        task.add_done_callback(_look_at)
-        task.cancel()
-        await asyncio.wait({task})
+        if self._ending is not None:  # maybe since another has stopped it, or who did so was cancelled
+            await asyncio.wait({self._ending})
+            self._ending = None
 
     @cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:

@@ -220,6 +220,29 @@ async def test_a_deadline_that_passed_while_the_caller_worked_does_not_count() -
     await ahead.stop()
 
 
+async def test_whoever_stops_it_again_waits_too_until_the_request_has_ended() -> None:
+    class Lingering(Pages):
+        ended = 0
+
+        async def fetch(self, token: str | None, sent_signal: RequestSentSignal) -> str:
+            try:
+                return await super().fetch(token, sent_signal)
+            finally:
+                await turns(5)
+                self.ended += 1
+
+    pages = Lingering()
+    ahead = ahead_of(pages)
+    waiting = asyncio.create_task(ahead.page(None))
+    await turns(3)
+    first = asyncio.create_task(ahead.stop())
+    await turns(2)
+    first.cancel()
+    await ahead.close()
+    assert pages.ended == 1
+    assert await waiting is None
+
+
 async def test_a_request_that_was_stopped_does_not_end_the_wait_of_one_who_asks_before_it_has_ended() -> None:
     pages = Pages()
     ahead = ahead_of(pages)

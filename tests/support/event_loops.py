@@ -21,6 +21,7 @@ _eager = False
 def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("event loop")
     group.addoption("--event-loop", choices=("asyncio", "uvloop"), default="asyncio", help="what tests run on")
+    group.addoption("--race-seed", type=int, help="play the tests of races with this seed alone")
     group.addoption("--eager-tasks", action="store_true", help="start each task where it is made (Python 3.12)")
 
 

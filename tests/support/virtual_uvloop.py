@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import os
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +29,9 @@ class VirtualUVLoop(uvloop.Loop):
     """Jumps to the next timer once nothing happens any more.
 
     uvloop's selector is out of reach, so idleness is seen from beside: between two looks nobody has asked for a turn.
-    A look sends a byte through the machine's own network and ends with its arrival, so however busy the machine is,
-    what others had sent before has arrived too. A loop that has no socket and no thread has none to wait for.
+    A look sends a byte through the machine's own network and ends with its arrival. On one processor packets arrive in
+    the order in which they were sent, so however busy the machine is, what was sent before has arrived too. A loop that
+    has no socket and no thread has none to wait for.
     """
 
     def __init__(self) -> None:
@@ -42,10 +44,13 @@ class VirtualUVLoop(uvloop.Loop):
         """Calls in threads that have not come back."""
         self._probe: tuple[socket.socket, socket.socket] | None = None
         """Both ends of a connection, from when on anything goes over the network."""
+        self._processors = os.sched_getaffinity(0)
+        """Those that this thread may run on but for this loop."""
         super().call_soon(self._look)
 
     def close(self) -> None:
         ends, self._probe = self._probe, None
+        os.sched_setaffinity(0, self._processors)
         super().close()
         for end in ends or ():
             end.close()
@@ -105,6 +110,7 @@ class VirtualUVLoop(uvloop.Loop):
             far, _ = listener.accept()
         far.settimeout(0)
         self._probe = near, far
+        os.sched_setaffinity(0, {sorted(self._processors)[os.getpid() % len(self._processors)]})
         super().add_reader(far.fileno(), self._arrived)
 
     # Looks

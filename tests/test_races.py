@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from amili_async._protocol.options import Options
     from amili_async._protocol.requests import Body, Call
     from amili_async._upstream.aiohttp import RequestSentSignal
+    from tests.support.rate_limits import Limiter
     from tests.support.shuffled_loop import Scene
 
 T = TypeVar("T")
@@ -167,9 +168,9 @@ async def turns_at_the_gate(scene: Scene) -> None:
 
 async def calls(scene: Scene) -> None:
     """Each call ends in its answer or a typed error, and a client that is closed leaves nothing behind."""
-    limiter = scene.chance.choice([Bucket(20, 3), Bucket(20, 3, 1.0), LimitReq(20), Bucket(1e9, 1e9)])
+    limiters: list[Limiter] = [Bucket(20, 3), Bucket(20, 3, 1.0), LimitReq(20), Bucket(1e9, 1e9)]
     with clock_module.installed(scene.clock):
-        server = RateLimitedServer(limiter, seed=scene.chance.randrange(1000))
+        server = RateLimitedServer(scene.chance.choice(limiters), seed=scene.chance.randrange(1000))
         client = server.serve(AmiliClient("token", concurrency=scene.chance.choice([1, 4]), deadline=None))
         answered = 0
 

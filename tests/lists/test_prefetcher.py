@@ -224,7 +224,7 @@ async def test_whoever_stops_it_again_waits_too_until_the_request_has_ended() ->
     class Lingering(Pages):
         ended = 0
 
-        async def fetch(self, token: str | None, sent_signal: RequestSentSignal) -> str:
+        async def fetch(self, token: str | None, sent_signal: RequestSentSignal | None = None) -> str:
             try:
                 return await super().fetch(token, sent_signal)
             finally:

@@ -53,7 +53,8 @@ BROUGHT_BY_EXTRAS = {
     "sync": {"sqlalchemy", "asyncpg", "distributed", "pyarrow"},
     "report": {"sqlalchemy", "jinja2"},
     "sandbox": set[str](),
-    "integrations": {"fastapi", "starlette", "opentelemetry", "pytest", "pytest_asyncio"},
+    "_upstream": {"pydantic_core"},
+    "integrations": {"fastapi", "starlette", "pydantic_core", "opentelemetry", "pytest", "pytest_asyncio"},
     "cli": {"typer", "rich", "pdoc"},
 }
 

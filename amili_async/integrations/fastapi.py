@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import typing
 from contextlib import aclosing, asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, Unpack
 from weakref import WeakSet
 
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Body, Depends, FastAPI, Request, Response
 from fastapi.requests import HTTPConnection  # noqa: TC002  # FastAPI reads the annotations of a dependency
 from fastapi.responses import StreamingResponse
 from msgspec import structs
@@ -21,6 +22,7 @@ from starlette.requests import ClientDisconnect
 from amili_async._client import AmiliClient, ClientSettings
 from amili_async._lists.pager import Page
 from amili_async.errors import AmiliError, ConfigurationError
+from amili_async.integrations._bodies import ModelBody, answer_core
 from amili_async.integrations.json_lines import CONTENT_TYPE as JSON_LINES
 from amili_async.integrations.json_lines import stream_json_lines
 from amili_async.integrations.problems import TYPE_PREFIX, problem_of
@@ -38,7 +40,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from pydantic_core import CoreSchema
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from typing_extensions import TypeVar
 
     from amili_async._call.auth import TokenProvider
     from amili_async.models import Model
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
     Lifespan: TypeAlias = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, object]]]
 
 __all__ = [
+    "AmiliBody",
     "AmiliDep",
     "AmiliResponse",
     "DeduplicationStore",
@@ -58,6 +63,21 @@ __all__ = [
     "stream_json_lines",
     "webhook_router",
 ]
+
+if TYPE_CHECKING:
+    T = TypeVar("T")
+    M_co = TypeVar("M_co", bound=Model | Sequence[Model] | Page[Any], covariant=True, default=Any)
+else:
+    # Defaults are for type checkers; typing has them from Python 3.13 on.
+    T = typing.TypeVar("T")
+    M_co = typing.TypeVar("M_co", covariant=True)
+
+AmiliBody: TypeAlias = Annotated[T, Body(), ModelBody()]
+"""A body that is read as a model, or as several: ``async def create(invoices: AmiliBody[list[NewInvoice]])``.
+
+A request takes members that no field names into its ``extra``. What cannot be right is 422, with every problem. FastAPI
+reads numbers as floats, so that an amount of more than 15 digits is refused.
+"""
 
 logger: logging.Logger = logging.getLogger("amili_async")
 
@@ -169,17 +189,22 @@ def _log(error: AmiliError, status: int) -> None:
     )
 
 
-class AmiliResponse(Response):
+class AmiliResponse(Response, Generic[M_co]):
     """A model, several, or a `Page`, as the JSON that Amili itself would send: ``return AmiliResponse(batch)``.
 
-    FastAPI takes no struct as a return annotation, nor one inside another value; annotate the route with this class.
+    Annotate the route with what it holds, and OpenAPI says so: ``-> AmiliResponse[Batch]``, of a ``list[Batch]``, of a
+    ``Page[Batch]``. FastAPI takes no struct as a return annotation, nor one inside another value.
     """
 
     media_type = "application/json"
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, _: object) -> CoreSchema:
+        return answer_core(source)
+
     def __init__(
         self,
-        model: Model | Sequence[Model] | Page[Any],
+        model: M_co,
         status_code: int = 200,
         headers: Mapping[str, str] | None = None,
     ) -> None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from amili_async.models._inputs import day_of, one_of
+from amili_async.models._inputs import day_of
 from amili_async.models._open_enum import OpenEnum
 from amili_async.models._received import Maybe, NumberText, Received
-from amili_async.models._request import AnyText, Day, Flag, PositiveAmount, Request, Text, ruled
+from amili_async.models._request import AnyText, Day, Flag, PositiveAmount, Request, Text, chosen
 
 
 class InvoiceType(OpenEnum):
@@ -74,7 +74,7 @@ class Invoice(Received, frozen=True, kw_only=True, gc=False):
 if TYPE_CHECKING:
     GivenType: TypeAlias = InvoiceType | str
 else:
-    GivenType = ruled(str, one_of(InvoiceType))
+    GivenType = chosen(InvoiceType)
 
 
 class NewInvoice(Request, frozen=True, kw_only=True):

@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import UNSET, UnsetType
 
-from amili_async.models._inputs import one_of
 from amili_async.models._open_enum import OpenEnum
-from amili_async.models._request import Amount, AnyText, Moment, Request, Text, ruled
+from amili_async.models._request import Amount, AnyText, Moment, Request, Text, chosen
 
 
 class PaymentType(OpenEnum):
@@ -18,7 +17,7 @@ class PaymentType(OpenEnum):
 if TYPE_CHECKING:
     GivenType: TypeAlias = PaymentType | str
 else:
-    GivenType = ruled(str, one_of(PaymentType))
+    GivenType = chosen(PaymentType)
 
 
 class NewPayment(Request, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ from amili_async.errors import InvalidArgumentError
 from amili_async.models import _inputs as inputs
 from amili_async.models._base import Model
 from amili_async.models._inputs import Rule
+from amili_async.models._open_enum import OpenEnum
 
 DEEPEST = 100
 """How deep lists and dicts may be nested in ``extra``: what holds itself would be gone through for ever."""
@@ -34,6 +35,11 @@ _MEMBER = re.compile(r"[$A-Za-z_]\w{0,39}", re.ASCII)
 def ruled(kind: object, rule: Rule, **schema: object) -> Any:
     """Return the annotation of a member that is read as a kind and checked by a rule."""
     return Annotated[kind, msgspec.Meta(extra={"rule": rule}, extra_json_schema=schema or None)]
+
+
+def chosen(kind: type[OpenEnum]) -> Any:
+    """Return the annotation of a member that is a value of an open enum."""
+    return ruled(str, inputs.one_of(kind), examples=[str(value) for value in kind.__members__.values()])
 
 
 if TYPE_CHECKING:
@@ -51,9 +57,9 @@ else:
     AnyText = ruled(str, inputs.any_text)
     Flag = ruled(bool, inputs.flag)
     Amount = ruled(Decimal, inputs.amount)
-    PositiveAmount = ruled(Decimal, inputs.positive_amount)
-    Day = ruled(str, inputs.day, format="date")
-    Moment = ruled(str, inputs.moment, format="date-time")
+    PositiveAmount = ruled(Decimal, inputs.positive_amount, exclusiveMinimum=0)
+    Day = ruled(str, inputs.day, anyOf=[{"format": "date"}, {"format": "date-time"}])
+    Moment = ruled(str, inputs.moment, anyOf=[{"format": "date-time"}, {"format": "date"}])
     ExtraMembers = dict[str, msgspec.Raw]  # decoded below, with exact numbers
 
 

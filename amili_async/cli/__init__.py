@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
-from contextlib import suppress
 from importlib.util import find_spec
+from io import TextIOWrapper
 
 
 def main() -> int:
@@ -13,12 +14,30 @@ def main() -> int:
     if find_spec("typer") is None or find_spec("rich") is None:
         print("amili: the command line is an extra: pip install 'amili-async[cli,sync]'", file=sys.stderr)  # noqa: T201  # there is no rich to print with
         return 2
+    _prepare_streams()
     # The commands say in their own words what happens; the package's log lines would tear their progress bars apart.
     logging.getLogger("amili_async").addHandler(logging.NullHandler())
-    with suppress(KeyboardInterrupt):
+    try:
         from amili_async.cli._application import app  # noqa: PLC0415  # only where the extra is installed
-        from amili_async.cli._console import Saying  # noqa: PLC0415  # the same
+        from amili_async.cli._console import Saying, fail  # noqa: PLC0415  # the same
+        from amili_async.cli._running import close_standard_output  # noqa: PLC0415  # the same
 
         logging.getLogger("amili_async.store").addHandler(Saying())  # a lock that is waited for is told by nothing else
         app(prog_name="amili")  # leaves by SystemExit
+    except OSError as error:  # of what typer prints by itself, such as --help into a disk that is full
+        close_standard_output()
+        fail(error.strerror or str(error))
+        return 1
+    except KeyboardInterrupt:
+        pass
     return 130
+
+
+def _prepare_streams() -> None:
+    """Let no text fail for where it is printed: what an encoding lacks is escaped, what was closed leads nowhere."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123  # open to the end
+        elif isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Generic, TypeVar
 import msgspec
 import typer
 
+from amili_async._protocol.requests import identifier
 from amili_async.cli._client_context import opened
 from amili_async.cli._console import say, write_json, write_row
 from amili_async.cli._input import Row, read_input
 from amili_async.cli._journal import Ended, Heading, Journal
-from amili_async.cli._options import AsJson, OrganizationId
+from amili_async.cli._options import AsJson, OrganizationId, as_typed
 from amili_async.cli._running import DONE, FAILED, USAGE, command_line, run
 from amili_async.errors import (
     AmiliError,
@@ -126,11 +127,12 @@ def create(
     """Send a file's rows, and leave with the exit status: 0 where all of them are with Amili."""
 
     async def work() -> int:
+        identifier(organization_id, "organization_id")
         rows, problems = read_input(file, kind.model, unique=kind.unique)
         if problems:
             for problem in problems:
-                say(problem)
-            say(f"{len(problems):,} problems in {file}; nothing was sent.")
+                say(as_typed(problem))
+            say(f"{len(problems):,} {'problem' if len(problems) == 1 else 'problems'} in {file}; nothing was sent.")
             return USAGE
         async with opened() as amili:
             server = amili.caller.transport.endpoints.base_url

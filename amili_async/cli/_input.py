@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
@@ -96,7 +96,12 @@ class _Members(Generic[M]):
             return None
         near = get_close_matches(name, self.wire.values(), 1, 0.7)
         meant = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(self.wire.values())}"
-        return f"{name!r} is no member of {self.model.__name__}{meant} What no field names stands under extra"
+        return f"{name!r} is no member of {self.model.__name__}{meant}"
+
+    def unknown_all(self, names: Iterable[str]) -> str:
+        """Return what is wrong with several names, none of which is a member's."""
+        given = ", ".join(map(repr, names))
+        return f"{given} are no members of {self.model.__name__}; there are {', '.join(self.wire.values())}"
 
     def from_cell(self, name: str, cell: str) -> object:
         """Return what a CSV's cell means for a member.
@@ -139,6 +144,8 @@ def _json_lines(text: str, members: _Members[M]) -> Iterator[tuple[int, dict[str
             continue
         extra = found.pop("extra", {})
         wrong = [problem for name in found if (problem := members.unknown(name)) is not None]
+        if wrong:
+            wrong.append("what no field names stands under extra")
         if not isinstance(extra, dict):
             wrong.append("extra must be an object")
         twice = _first_twice(members.names.get(name, name) for name in found)
@@ -171,7 +178,11 @@ def _csv(text: str, members: _Members[M]) -> Iterator[tuple[int, dict[str, objec
 
 
 def _heading(columns: list[str], members: _Members[M]) -> list[str]:
-    wrong = [problem for column in columns if (problem := members.unknown(column)) is not None]
+    unknown = {column: problem for column in columns if (problem := members.unknown(column)) is not None}
+    # One column with a slip is asked about; a heading of something else is told once what there is.
+    wrong = [*unknown.values()] if len(unknown) == 1 else [members.unknown_all(unknown)] if unknown else []
+    if wrong:
+        wrong.append("what no field names stands under extra, as in extra.kid")
     twice = _first_twice(members.names.get(column, column) for column in columns)
     if twice is not None:
         wrong.append(f"the column {twice} is there twice")

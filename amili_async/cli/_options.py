@@ -59,8 +59,21 @@ TYPED = {
 """The library's arguments, by what they are called on the command line."""
 
 
+FOR_PROGRAMS = (
+    (re.compile(r" If not, pass \w+\(\"\.\.\.\"\)"), ""),
+    (re.compile(r"\. \w+\(\"\.\.\.\"\) says that you mean it"), ""),
+    (
+        re.compile(r"a text that Cursor\.encode\(\) wrote; pass one of those, or none"),
+        "what an earlier list printed; leave it out",
+    ),
+)
+"""What a message says to those who write Python, and what it says here in its place."""
+
+
 def as_typed(message: str) -> str:
-    """Return a mistake's message with the argument that it begins with called as it was typed."""
+    """Return a mistake's message with the argument that it begins with called as it was typed, and without Python."""
+    for pattern, said in FOR_PROGRAMS:
+        message = pattern.sub(said, message)
     return re.sub(r"\A\w+", lambda found: TYPED.get(found[0], found[0]), message)
 
 

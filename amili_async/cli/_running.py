@@ -113,7 +113,7 @@ def _status(work: Callable[[], Coroutine[object, object, int]], resume: Callable
             status = asyncio.run(_until_terminated(work))
         sys.stdout.flush()
     except (KeyboardInterrupt, _TerminatedError) as ended:
-        _close_standard_output()
+        close_standard_output()
         line = resume()
         word, status = (
             ("Terminated", ended.status) if isinstance(ended, _TerminatedError) else ("Interrupted", INTERRUPTED)
@@ -122,7 +122,7 @@ def _status(work: Callable[[], Coroutine[object, object, int]], resume: Callable
         return status
     except BrokenPipeError:
         # Whoever read our lines, such as `head`, has had enough of them.
-        _close_standard_output()
+        close_standard_output()
         return DONE
     except ConfigurationError as error:
         return _failed(as_typed(error.message), USAGE)
@@ -137,7 +137,7 @@ def _status(work: Callable[[], Coroutine[object, object, int]], resume: Callable
             raise
         return _failed(f"this needs an extra: pip install 'amili-async[cli,{extra}]'", USAGE)
     except OSError as error:
-        _close_standard_output()
+        close_standard_output()
         where = f": {error.filename}" if error.filename else ""
         return _failed(f"{error.strerror or error}{where}")
     return status
@@ -166,7 +166,7 @@ def _failed(message: str, status: int = FAILED) -> int:
     return status
 
 
-def _close_standard_output() -> None:
+def close_standard_output() -> None:
     """Let what is still buffered go nowhere: Python's own flush at exit would fail on it once more."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     with suppress(UnsupportedOperation):  # a caller that captures the output has no file to redirect

@@ -140,7 +140,7 @@ def test_a_row_that_cannot_be_read_is_among_the_json_lines_all_the_same(sandbox:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--cursor", "nonsense"], "Error: --cursor is not a text that Cursor.encode() wrote"),
+        (["--cursor", "nonsense"], "Error: --cursor is not what an earlier list printed; leave it out to start at"),
         (["--limit", "0"], "--limit"),
         (["--sort", "sideways"], "--sort"),
     ],

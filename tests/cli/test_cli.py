@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from importlib.metadata import version
+from io import BytesIO, TextIOWrapper
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ import amili_async.cli
 if TYPE_CHECKING:
     from collections.abc import Callable
     from importlib.machinery import ModuleSpec
+    from pathlib import Path
 
     from typer.testing import Result
 
@@ -85,3 +87,57 @@ def test_completion_is_there_for_each_shell(shell: str) -> None:
         [sys.executable, "-c", "from amili_async.cli import main; main()"], text=True, env=environment
     )
     assert "_AMILI_COMPLETE" in script
+
+
+def in_a_shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a line with ``amili`` in it as a shell runs it."""
+    command = f"{sys.executable} -c 'from amili_async.cli import main; raise SystemExit(main())'"
+    return subprocess.run(  # noqa: S603  # our own line
+        ["bash", "-c", line.replace("amili", command, 1)],  # noqa: S607  # a shell is what is tried
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")  # noqa: PTH110  # a device
+@pytest.mark.parametrize("words", ["--version", "--help", "routes"])
+def test_a_full_disk_under_standard_output_is_one_line(words: str) -> None:
+    ended = in_a_shell(f"amili {words} > /dev/full")
+    assert (ended.returncode, ended.stderr) == (1, "Error: No space left on device\n")
+
+
+@pytest.mark.parametrize("words", ["routes", "--version"])
+def test_a_standard_output_that_is_closed_is_as_one_that_nobody_reads(words: str) -> None:
+    ended = in_a_shell(f"amili {words} >&-")
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_what_an_encoding_lacks_is_escaped(tmp_path: Path) -> None:
+    environment = {"PYTHONIOENCODING": "ascii", "COLUMNS": "300"}
+    ended = in_a_shell("amili sync --orgs-file nøwhere", **environment)
+    assert ended.returncode == 2
+    assert "n\\xf8where" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    (tmp_path / "f.csv").write_text("invoiceNumber,originalInvoiceAmount,type\nF-1,1,Påminnelse\n", "utf-8")
+    ended = in_a_shell(f"amili invoices create o --dry-run --file {tmp_path}/f.csv", **environment)
+    assert "Traceback" not in ended.stderr
+
+
+def test_streams_are_prepared_once_for_all_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_options: object) -> None:
+        assert sys.stdout is not None
+        assert isinstance(sys.stderr, TextIOWrapper)
+        assert sys.stderr.errors == "backslashreplace"
+        raise OSError(28, "No space left on device")
+
+    written = BytesIO()
+    monkeypatch.setattr("amili_async.cli._application.app", full)
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", TextIOWrapper(written, encoding="ascii"))
+    monkeypatch.setattr("amili_async.cli._running.os.dup2", lambda *_: None)
+    assert amili_async.cli.main() == 1
+    sys.stderr.flush()
+    assert written.getvalue().endswith(b"Error: No space left on device\n")
+    sys.stdout.close()

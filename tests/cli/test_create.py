@@ -152,6 +152,14 @@ def test_a_csv_from_a_norwegian_excel_is_read(sandbox: Sandbox, amili: Amili, tm
     ("name", "text", "said"),
     [
         ("a.csv", "invoiceNumber,amont\n", "'amont' is no member of NewInvoice"),
+        ("a.csv", "invoiceId,kid\n", "--file: 'invoiceId', 'kid' are no members of NewInvoice; there are "),
+        ("a.csv", "kid,invoiceNumber\n", "; what no field names stands under extra, as in extra.kid"),
+        ("a.jsonl", '{"kid": 1}', "; what no field names stands under extra"),
+        (
+            "a.csv",
+            "invoiceNumber,originalInvoiceAmount,type\nINV-1,1,NOTCE\n",
+            """line 2: NewInvoice: type is 'NOTCE': did you mean "NOTICE"?\n1 problem in """,
+        ),
         ("a.csv", "invoiceNumber,invoice_number\n", "the column invoice_number is there twice"),
         ("a.csv", "invoiceNumber,originalInvoiceAmount\nINV-1,1,2\n", "line 2: it has 3 cells, and the heading 2"),
         (
@@ -400,3 +408,9 @@ async def test_killed_at_any_moment_nothing_is_sent_twice_and_nothing_is_forgott
         assert await run_once(server, file, "--resend") == 0
         assert len(server.numbers) == 2_000
         assert server.numbers.total() <= 2_000 + len(unknown)
+
+
+def test_an_empty_organization_is_told_before_anything_is_read(amili: Amili, tmp_path: Path) -> None:
+    result = amili("invoices", "create", " ", "--file", str(tmp_path / "none.csv"))
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: ORGANIZATION must be an id")

@@ -27,7 +27,9 @@ WORKLOADS = {
     "decode": ("benchmarks.decode", "measure"),
     "packing": ("benchmarks.packing", "measure"),
     "sync": ("benchmarks.sync", "measure"),
+    "indexes": ("benchmarks.sync", "measure_indexes"),
     "dask": ("benchmarks.dask", "measure"),
+    "limits": ("benchmarks.limits", "measure"),
     "startup": ("benchmarks.startup", "measure"),
     "layers": ("benchmarks.layers", "measure"),
 }

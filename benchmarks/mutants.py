@@ -24,16 +24,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from benchmarks.measuring import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-FIRST, MOST = 200, 2_000
+FIRST, MOST = 150, 2_000
 """Histories before the tests have their turn, and in all."""
 
 TESTS = (
     *(f"tests/sync/test_{name}.py" for name in ("scan", "list_sync", "sources", "engine")),
     "tests/simulation",
-    "tests/sync/sql",
 )
+TESTS_OF_THE_STORE = ("tests/sync/sql",)
 
 _PLAYED = """
 import json, logging
@@ -211,7 +211,8 @@ def try_out(mutant: Mutant) -> Noticed:
         broken(mutant, Path(folder))
         noticed = _play(folder, FIRST)
         if noticed.said is None:
-            noticed = noticed._replace(test=_failing_test(folder))
+            tests = TESTS_OF_THE_STORE if mutant.module.startswith("_sql") else TESTS
+            noticed = noticed._replace(test=_failing_test(folder, tests))
         if noticed.said is None and noticed.test is None:
             noticed = _play(folder, MOST)
         return noticed
@@ -225,10 +226,10 @@ def _play(folder: str, count: int) -> Noticed:
     return Noticed(played, said)
 
 
-def _failing_test(folder: str) -> str | None:
+def _failing_test(folder: str, tests: Sequence[str]) -> str | None:
     # Not those that play histories: they have been played.
     options = ("-x", "-q", "--no-header", "--color=no", "--deselect", "tests/simulation/test_simulation.py")
-    ran = _run(folder, "-m", "pytest", *options, *TESTS)
+    ran = _run(folder, "-m", "pytest", *options, *tests)
     failed = [line for line in ran.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
     return failed[0].split(" - ")[0].rpartition("::")[2] if failed else None
 

@@ -13,6 +13,7 @@ import asyncio
 import gzip
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -32,6 +33,7 @@ TOKEN = "benchmark"  # noqa: S105  # a word that nobody checks
 WARM_UP_PAGES = 10
 WARM_UP_ROWS = 100
 _PREFIX = "/collection/v1"
+_TOO_MANY = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n"
 _RENDERED = 200 * 2**20
 """Up to so many bytes each response is kept whole; past it the rows are kept, and the envelope is put around them."""
 
@@ -53,6 +55,8 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     """Serve so many different pages in turn (their batch ids repeat); 0 makes every page its own."""
     latency: float = 0.0
     """Seconds before each answer."""
+    rate: float = 0.0
+    """Requests a second that are answered, with a burst of as many; the rest get a 429 and no more. 0 is no limit."""
     packing: Packing = "identity"
     """The Content-Encoding of every answer, whatever the client accepts."""
 
@@ -184,11 +188,29 @@ class Responses:
         return self._render(*pieces)
 
 
+class Limit:
+    """Says whether a request comes too soon, as nginx's ``limit_req`` with ``nodelay`` does."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = self._level = rate
+        self._since = time.monotonic()
+
+    def takes(self) -> bool:
+        """Return whether one more is answered."""
+        now = time.monotonic()
+        self._level, self._since = min(self._rate, self._level + (now - self._since) * self._rate), now
+        if self._rate and self._level < 1:
+            return False
+        self._level -= 1
+        return True
+
+
 class Connection(asyncio.Protocol):
     """One keep-alive connection, one request at a time."""
 
-    def __init__(self, responses: Responses, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, responses: Responses, limit: Limit, loop: asyncio.AbstractEventLoop) -> None:
         self.responses = responses
+        self.limit = limit
         self.loop = loop
         self.received = b""
 
@@ -200,7 +222,7 @@ class Connection(asyncio.Protocol):
         self.received += data
         while (end := self.received.find(b"\r\n\r\n")) >= 0:
             request, self.received = self.received[:end], self.received[end + 4 :]
-            response = self.responses.find(request)
+            response = self.responses.find(request) if self.limit.takes() else _TOO_MANY
             if self.responses.listing.latency:
                 self.loop.call_later(self.responses.listing.latency, self.transport.write, response)
             else:
@@ -212,7 +234,8 @@ async def serve(listing: Listing) -> None:
     use_core(1)
     loop = asyncio.get_running_loop()
     responses = Responses(listing)
-    server = await loop.create_server(lambda: Connection(responses, loop), "127.0.0.1", 0, backlog=512)
+    limit = Limit(listing.rate)
+    server = await loop.create_server(lambda: Connection(responses, limit, loop), "127.0.0.1", 0, backlog=512)
     first = responses.find(f"GET {_PREFIX}/orgs/{organization_id(0)}/batches HTTP/1.1".encode())
     size = len(first) - first.index(b"\r\n\r\n") - 4
     print(server.sockets[0].getsockname()[1], size, *responses.entries, flush=True)

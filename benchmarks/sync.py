@@ -40,6 +40,7 @@ from benchmarks.measuring import (
     Sample,
     Settings,
     Stopwatch,
+    cpu_per_unit,
     figure,
     forget_peak,
     in_subprocess,
@@ -228,6 +229,21 @@ async def _ours(server: Server, url: str) -> Sample:
     return watch.sample(report.total.new)
 
 
+async def _without_indexes(server: Server, url: str) -> Sample:
+    """The sync into tables that nothing but their keys is found by."""
+    async with AmiliClient(TOKEN, base_url=server.base_url) as client, SqlStore(url) as store:
+        await store.database.run(_drop_indexes)
+        with Stopwatch() as watch:
+            report = await sync(client, server.organization_ids, store, concurrency=CONCURRENCY)
+    return watch.sample(report.total.new)
+
+
+def _drop_indexes(connection: sa.Connection) -> None:
+    for table in metadata.sorted_tables:
+        for index in table.indexes:
+            index.drop(connection)
+
+
 SIDES: dict[str, Callable[[Server, str], Awaitable[Sample]]] = {
     "sync()": _ours,
     "bare loop": _bare,
@@ -286,6 +302,27 @@ def _into(
                 f"{_cpu(samples[ours]):.1f} : {_cpu(samples[name]):.1f} ms"
             ),
         )
+
+
+def _indexes(databases: Databases, server: Server, settings: Settings) -> Row:
+    """Tell what all indexes together cost."""
+    sides = {"with": partial(databases.run, _ours, server), "without": partial(databases.run, _without_indexes, server)}
+    samples = interleave(sides, settings.rounds)
+    cost = ratio(cpu_per_unit(samples["with"]), cpu_per_unit(samples["without"]))
+    return Row(
+        what="sync into SQLite: CPU with all indexes of the store against none of them",
+        value=cost.value,
+        noise=cost.noise,
+        at_most=1.1,
+        detail=f"{_cpu(samples['with']):.2f} : {_cpu(samples['without']):.2f} ms a page of 100",
+    )
+
+
+def measure_indexes(settings: Settings) -> list[Row]:
+    """Sync 10 organizations into SQLite, with and without indexes."""
+    listing = Listing(organizations=10, pages=settings.scaled(20), entries=2)
+    with serving(listing) as server, tempfile.TemporaryDirectory() as folder:
+        return [_indexes(Databases(Path(folder), None), server, settings)]
 
 
 def _cpu(samples: list[Sample]) -> float:

@@ -133,7 +133,8 @@ class World:
     def __init__(self, history: History, clock: VirtualClock) -> None:
         self.history = history
         self.clock = clock
-        self.server = CollectionServer(lambda: clock.time() - history.client_ahead)
+        self.server = CollectionServer(clock.time)
+        self.server.behind = history.client_ahead
         self.server.date_ahead = history.date_ahead
         self.server.latency = history.latency
         self.store = Store()
@@ -184,7 +185,8 @@ class World:
                 for _ in range(4 + number % 20):
                     rows.add(now, has_id=has_id)
             case "ahead":
-                rows.add(now, moment=now + (1 + number % (40 * 6)) * 10 * MINUTE, has_id=has_id)
+                ahead = (1 + number % 24) * 10 * MINUTE
+                rows.add(now, moment=now + (ahead if number % 3 else 10 * ahead), has_id=has_id)
             case "late":
                 rows.add(now, moment=now - number % LATEST, has_id=has_id)
             case "very late":

@@ -161,6 +161,8 @@ class CollectionServer:
         self._clock = clock
         self.date_ahead = 0.0
         """By how much the clock of the ``Date`` header is ahead of the true time."""
+        self.behind = 0.0
+        """By how much the true time is behind what the job takes for it."""
         self.shows_date = True
         self.lists: dict[tuple[str, str], List] = {}
         self.faults: list[Fault] = []
@@ -177,7 +179,7 @@ class CollectionServer:
     @property
     def now(self) -> float:
         """The true time."""
-        return self._clock()
+        return self._clock() - self.behind
 
     def list_of(self, organization_id: str, resource: Resource = "batches") -> List:
         """Return a list, an empty one where there was none."""
@@ -258,6 +260,22 @@ class CollectionServer:
             position = end if rows.paging == "offset" else rows.key(page[-1])
             summary["nextPageToken"] = _token(rows.era, position)
         return _json({"summary": summary, "data": [row.render(resource) for row in page]})
+
+
+def limited_to(rate: float, clock: Callable[[], float]) -> Callable[[Request], Answer | None]:
+    """Return a limit of so many requests a second with a burst of as many, which answers 429 and no more."""
+    level, since = rate, clock()
+
+    def limit(_request: Request) -> Answer | None:
+        nonlocal level, since
+        now = clock()
+        level, since = min(rate, level + (now - since) * rate), now
+        if level < 1:
+            return Answer(429)
+        level -= 1
+        return None
+
+    return limit
 
 
 def _token(*parts: object) -> str:

@@ -14,14 +14,14 @@ import pytest
 import amili_async.sync
 from tests.simulation.history import DAY, HOUR, MINUTE
 from tests.simulation.job import Job, on_virtual_time
-from tests.simulation.server import Death, Fault, Resource
-from tests.simulation.wire import Answer, Request
+from tests.simulation.server import Death, Fault, Resource, limited_to
+from tests.simulation.wire import Answer
 from tests.support.turns import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from amili_async.sandbox import VirtualClock
+    from tests.simulation.wire import Request
 
 
 @pytest.mark.parametrize("ahead", [10 * MINUTE, HOUR, 30 * DAY])
@@ -36,6 +36,23 @@ def test_a_row_dated_ahead_moves_nothing(ahead: float) -> None:
                 rows.add(job.server.now)
             report = await job.run()
             assert (report.ok, report.total.new, job.missing()) == (True, 200, [])
+
+    on_virtual_time(work)
+
+
+@pytest.mark.parametrize("behind", [3 * HOUR, -3 * HOUR])
+def test_a_job_whose_clock_is_wrong_goes_by_the_server_s(behind: float) -> None:
+    async def work(job: Job) -> None:
+        job.server.behind = behind
+        rows = job.list_of(rows=700)
+        rows.add(job.server.now, moment=job.server.now + HOUR)
+        await job.run()
+        for _ in range(700):
+            rows.add(job.server.now)
+
+        report = await job.run()
+
+        assert (report.ok, report.total.new, job.missing()) == (True, 700, [])
 
     on_virtual_time(work)
 
@@ -272,28 +289,12 @@ def test_cancelled_at_any_moment_a_run_leaves_no_lease() -> None:
     on_virtual_time(work)
 
 
-def limited_to(rate: float, clock: VirtualClock) -> Callable[[Request], Answer | None]:
-    """Return a limit of so many requests a second with a burst of as many, which answers 429 and no more."""
-    level, since = rate, clock.time()
-
-    def limit(_request: Request) -> Answer | None:
-        nonlocal level, since
-        now = clock.time()
-        level, since = min(rate, level + (now - since) * rate), now
-        if level < 1:
-            return Answer(429)
-        level -= 1
-        return None
-
-    return limit
-
-
 def test_a_rate_limit_slows_a_run_down_and_fails_nobody() -> None:
     async def work(job: Job) -> None:
         names = [f"organization-{number}" for number in range(4)]
         for name in names:
             job.list_of(name, rows=500).page_size = 10
-        job.server.limit = limited_to(20, job.clock)
+        job.server.limit = limited_to(20, job.clock.monotonic)
         job.server.latency = 0.01
 
         report = await job.run(*names)

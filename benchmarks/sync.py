@@ -230,7 +230,7 @@ async def _ours(server: Server, url: str) -> Sample:
 
 
 async def _without_indexes(server: Server, url: str) -> Sample:
-    """The sync into tables that nothing but their keys is found by."""
+    """The sync into tables without what is there for users: what the sync itself looks rows up by stays."""
     async with AmiliClient(TOKEN, base_url=server.base_url) as client, SqlStore(url) as store:
         await store.database.run(_drop_indexes)
         with Stopwatch() as watch:
@@ -241,7 +241,8 @@ async def _without_indexes(server: Server, url: str) -> Sample:
 def _drop_indexes(connection: sa.Connection) -> None:
     for table in metadata.sorted_tables:
         for index in table.indexes:
-            index.drop(connection)
+            if not str(index.name).endswith("_missing"):
+                index.drop(connection)
 
 
 SIDES: dict[str, Callable[[Server, str], Awaitable[Sample]]] = {
@@ -310,7 +311,7 @@ def _indexes(databases: Databases, server: Server, settings: Settings) -> Row:
     samples = interleave(sides, settings.rounds)
     cost = ratio(cpu_per_unit(samples["with"]), cpu_per_unit(samples["without"]))
     return Row(
-        what="sync into SQLite: CPU with all indexes of the store against none of them",
+        what="sync into SQLite: CPU with the indexes for users against none of them",
         value=cost.value,
         noise=cost.noise,
         at_most=1.1,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     __version__: str
     from amili_async import webhooks
-    from amili_async._call.auth import ClientCredentials, TokenProvider
+    from amili_async._call.auth import ClientCredentials, TokenProvider, TokenRequester
     from amili_async._client import AmiliClient, ClientSettings
     from amili_async._cursor import Cursor
     from amili_async._decoding import decode
@@ -171,6 +171,7 @@ __all__ = [
     "Timeout",
     "TokenError",
     "TokenProvider",
+    "TokenRequester",
     "TookEffect",
     "TransportError",
     "UnauthorizedError",
@@ -186,7 +187,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "_call.auth": ("ClientCredentials", "TokenProvider"),
+    "_call.auth": ("ClientCredentials", "TokenProvider", "TokenRequester"),
     "_client": ("AmiliClient", "ClientSettings"),
     "_cursor": ("Cursor",),
     "_decoding": ("decode",),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import collections.abc
 import importlib.metadata
 import inspect
 import pickle
+import re
 import subprocess
 import sys
+import typing
 from importlib import import_module
 from pathlib import Path
 
@@ -15,7 +18,7 @@ import msgspec
 import pytest
 
 import amili_async
-from amili_async import errors
+from amili_async import errors, events, models
 
 DESIGNED = {
     *("AmiliClient", "ClientCredentials", "TokenProvider", "Timeout", "RetryPolicy", "Pager", "Page", "Cursor"),
@@ -170,3 +173,45 @@ def test_settings_travel_by_their_public_names() -> None:
         sent = pickle.dumps(setting)
         assert b"_protocol" not in sent
         assert pickle.loads(sent) == setting  # noqa: S301  # our own bytes
+
+
+MADE_BY_THE_PACKAGE = {"Page", "Pager", "AutoCollect"}
+"""Classes whose constructors are not for users."""
+
+WRITTEN_OUT = {"Algorithm", "Encoding", "Generation", "Kind", "LastPage", "Number", "Order", "Signed"}
+"""Names for a choice of texts, or for numbers: whoever passes one writes it out."""
+
+OF_OTHERS = {
+    *("APIRouter", "AbstractAsyncContextManager", "ClientSession", "FastAPI", "HTTPConnection", "Lifespan", "Path"),
+    *("Raw", "Request", "Response", "SSLContext", "UnsetType"),
+}
+
+
+def signatures() -> dict[str, inspect.Signature]:
+    """Return the signatures of public functions and methods, by what they are called."""
+    found: dict[str, inspect.Signature] = {}
+    for package in map(import_module, (*PUBLIC, "amili_async.integrations.fastapi")):
+        for name, thing in ((name, getattr(package, name)) for name in package.__all__):
+            members = vars(thing) if isinstance(thing, type) else {"": thing}
+            for member, value in members.items():
+                function = getattr(value, "fget", getattr(value, "__func__", value))
+                made = member == "__init__" and name not in MADE_BY_THE_PACKAGE
+                if inspect.isfunction(function) and (made or not member.startswith("_")):
+                    found[f"{name}.{member}".rstrip(".")] = inspect.signature(function)
+    del found["AmiliClient.caller"]  # for the parts of this package that work with a client
+    return found
+
+
+def test_no_public_signature_needs_a_name_that_is_not_public() -> None:
+    packages = (*PUBLIC, "amili_async.integrations.fastapi")
+    public = {name for package in packages for name in import_module(package).__all__}
+    public |= {*vars(errors), *vars(events), *vars(models), *vars(import_module("amili_async.integrations.webhooks"))}
+    public |= {"None", *vars(typing), *vars(collections.abc), *OF_OTHERS, *WRITTEN_OUT}
+    needed = {
+        (name, where)
+        for where, signature in signatures().items()
+        for annotation in (signature.return_annotation, *(one.annotation for one in signature.parameters.values()))
+        for name in re.findall(r"(?<![\w.\"'])[A-Z]\w*[a-z]\w*", str(annotation))
+        if name not in public and not name.endswith("T")
+    }
+    assert needed == set()

@@ -52,12 +52,14 @@ TokenSource = Callable[[], Awaitable[str]]
 
 
 class TokenRequester(Protocol):
-    """What the transport hands to a provider: posts a form to the token endpoint.
+    """What a client hands to a `TokenProvider`: posts a form to the token endpoint.
 
     Raises:
         TokenError: it refused, or gave no answer; ``retry_after`` is set where asking again can help. ``status`` and
             ``body`` are what it answered.
     """
+
+    __module__: str = "amili_async"  # where it is imported from
 
     async def __call__(self, form: Mapping[str, str], /) -> bytes:
         """Return the body of the success."""

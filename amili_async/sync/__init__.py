@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from amili_async.sync._checkpoint import Checkpoint
-    from amili_async.sync._clients import ClientPool
+    from amili_async.sync._clients import ClientPool, Clients
     from amili_async.sync._dask.scheduler import sync_on_dask
-    from amili_async.sync._engine import sync
+    from amili_async.sync._engine import OnProgress, OrganizationIds, sync
     from amili_async.sync._report import Counts, Failure, HeldOrganization, Progress, Restart, SyncReport
     from amili_async.sync._sql.changes import Change, changes
     from amili_async.sync._sql.deduplication import SqlDeduplicationStore
@@ -43,11 +43,14 @@ _MODULES = {
     "Change": "_sql.changes",
     "Checkpoint": "_checkpoint",
     "ClientPool": "_clients",
+    "Clients": "_clients",
     "Counts": "_report",
     "Failure": "_report",
     "HeldOrganization": "_report",
     "InvalidValueError": "_store",
     "LeaseConflict": "_store",
+    "OnProgress": "_engine",
+    "OrganizationIds": "_engine",
     "PageWrite": "_store",
     "Progress": "_report",
     "Purged": "_sql.purging",
@@ -74,11 +77,14 @@ __all__ = [
     "Change",
     "Checkpoint",
     "ClientPool",
+    "Clients",
     "Counts",
     "Failure",
     "HeldOrganization",
     "InvalidValueError",
     "LeaseConflict",
+    "OnProgress",
+    "OrganizationIds",
     "PageWrite",
     "Progress",
     "Purged",

@@ -45,7 +45,10 @@ if TYPE_CHECKING:
     from amili_async.sync._store import Store
 
 OrganizationIds: TypeAlias = "Iterable[Identifier] | AsyncIterable[Identifier]"
+"""Which organizations a sync reads."""
+
 OnProgress: TypeAlias = Callable[[Progress], None]
+"""What is told how far a sync is."""
 
 logger = logging.getLogger("amili_async.sync")
 

@@ -31,6 +31,8 @@ WORKLOADS = {
     "dask": ("benchmarks.dask", "measure"),
     "limits": ("benchmarks.limits", "measure"),
     "startup": ("benchmarks.startup", "measure"),
+    "rates": ("benchmarks.rates", "measure"),
+    "calls": ("benchmarks.calls", "measure"),
     "layers": ("benchmarks.layers", "measure"),
 }
 RESULTS = ROOT / "benchmarks" / "results.md"

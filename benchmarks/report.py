@@ -27,6 +27,7 @@ _PACKAGES = (
     "openai",
     "sqlalchemy",
     "aiosqlite",
+    "aiolimiter",
 )
 
 

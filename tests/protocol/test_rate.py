@@ -143,10 +143,10 @@ def test_the_way_to_the_server_may_be_long(round_trip: float, retry_after: float
 @pytest.mark.parametrize("clients", [2, 4])
 @pytest.mark.parametrize("retry_after", [None, 1.0])
 def test_clients_that_know_nothing_of_each_other_share_a_limit(clients: int, retry_after: float | None) -> None:
-    for rate in (20.0, 200.0):
-        outcome = Simulation(Bucket(rate, rate, retry_after), tasks=20, seed=1, clients=clients).run()
-        assert kept(outcome, rate) >= 0.95
-        assert outcome.refused() < 0.06
+    for rate, burst, least in ((20.0, 20.0, 0.95), (20.0, 6.0, 0.92), (200.0, 200.0, 0.95)):
+        outcome = Simulation(Bucket(rate, burst, retry_after), tasks=20, seed=1, clients=clients).run()
+        assert kept(outcome, rate) >= least
+        assert outcome.refused() < 0.065
 
 
 @pytest.mark.parametrize(

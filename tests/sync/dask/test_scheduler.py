@@ -16,6 +16,7 @@ import asyncpg
 import pytest
 from dask import config as dask_config
 from distributed import LocalCluster
+from yarl import URL
 
 from amili_async import ClusterError, ConfigurationError, StoreError, TokenError
 from amili_async._call.limits import Gate
@@ -28,12 +29,14 @@ from amili_async.sync._dask import scheduler as dask
 from amili_async.sync._dask.cluster import connected
 from amili_async.sync._dask.signals import Signals
 from amili_async.sync._dask.worker import Shard
+from tests.outside.fronts import running_nginx
 from tests.support.rows import held
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator
 
     from amili_async.sync import Progress, SyncReport
+    from tests.support.figures import Figures
 
 
 distributed: Any = import_module("distributed")  # typed in parts only
@@ -293,6 +296,44 @@ async def test_a_429_that_one_worker_meets_holds_the_others_back(cluster: Any, p
         assert len(asked(before=False)) > 4
         assert sum(request.started >= opens for request in lists) > 100
         assert report.waited >= 4
+
+
+@pytest.mark.dask
+@pytest.mark.postgres
+@pytest.mark.outside
+async def test_workers_that_know_nothing_of_each_others_rate_share_one_limit(
+    cluster: Any, postgresql_url: str, figures: Figures
+) -> None:
+    """Two workers before one real limit of 20/s: few requests are refused, and how much of it is used is written down.
+
+    That is for a quiet machine to say: where workers get no turn to ask, they ask too seldom.
+    """
+    warm_up = 10.0
+    with Sandbox(organizations=8, batches=1000, page_size=20, entries=0, seed=1) as sandbox:
+        root = URL(sandbox.base_url)
+        limit = "limit_req_zone $server_port zone=all:1m rate=20r/s; limit_req_status 429;"
+        with running_nginx(
+            f"{root.host}:{root.port}", http=limit, server="limit_req zone=all burst=5 nodelay;"
+        ) as front:
+            report = await sync_on_dask(
+                cluster,
+                sandbox.organization_ids,
+                postgresql_url,
+                client_options={**options(sandbox), "base_url": f"{front.url}{root.path}"},
+                shards=2,
+                concurrency=8,
+            )
+            answers = [line.split('" ')[1].partition(" ")[0] for line in front.access_log()]
+        assert report.ok
+        assert await stored(postgresql_url) == served(sandbox)
+        moments = sorted(request.started for request in sandbox.requests.of("batches.list"))
+        begins, ends = moments[0] + warm_up, moments[-1] - 2.0  # at its end, a shard has nothing to do any more
+        kept = sum(begins <= moment < ends for moment in moments) / (20 * (ends - begins))
+        refused = answers.count("429") / len(answers)
+        figures.write(
+            "two Dask workers behind one nginx that takes 20/s", f"{kept:.0%} of the limit, {refused:.1%} refused"
+        )
+        assert 0 < refused < 0.1
 
 
 @pytest.mark.dask

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import os
 
 SortFound = Literal["honoured", "ignored", "refused"]
+"""What became of a `SortDirection` that was sent."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

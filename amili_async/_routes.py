@@ -12,7 +12,9 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 Mark = Literal["D", "I", "U"]
+"""How sure a fact is: documented, inferred, unknown."""
 Generation = Literal["G1", "G2", "G3"]
+"""The API's generations: that of 2025, of late 2025, and of 2026."""
 Server = Literal["api", "autocollect"]
 
 

@@ -127,6 +127,7 @@ class CallEnded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 DriftKind = Literal["member", "value", "type", "leniency"]
+"""What is not as documented: an unknown member, value or ``$type``, or a leniency that reading needed."""
 
 
 class Drift(msgspec.Struct, frozen=True, kw_only=True):

@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from amili_async._call.auth import TokenProvider
     from amili_async.models import Model
 
-    Lifespan: TypeAlias = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, object]]]
 
 __all__ = [
     "AmiliBody",
@@ -55,6 +54,7 @@ __all__ = [
     "AmiliResponse",
     "DeduplicationStore",
     "JsonLinesResponse",
+    "Lifespan",
     "MemoryDeduplicationStore",
     "amili_client",
     "amili_lifespan",
@@ -71,6 +71,9 @@ else:
     # Defaults are for type checkers; typing has them from Python 3.13 on.
     T = typing.TypeVar("T")
     M_co = typing.TypeVar("M_co", covariant=True)
+
+Lifespan: TypeAlias = "Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, object]]]"
+"""What ``FastAPI(lifespan=...)`` takes."""
 
 AmiliBody: TypeAlias = Annotated[T, Body(), ModelBody()]
 """A body that is read as a model, or as several: ``async def create(invoices: AmiliBody[list[NewInvoice]])``.

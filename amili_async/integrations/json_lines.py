@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from amili_async.models import Model
 
 CONTENT_TYPE = "application/x-ndjson"
+"""The media type of JSON lines."""
 
 CHUNK = 64 * 1024
 """Bytes of lines that wait to be sent, about, before the walk is held back."""

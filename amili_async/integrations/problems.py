@@ -25,6 +25,7 @@ TYPE_PREFIX = "urn:problem-type:amili-async:"
 """What every problem's ``type`` begins with; the rest is one of the names in `problem_of`'s table."""
 
 CONTENT_TYPE = "application/problem+json"
+"""The media type of a problem (RFC 9457)."""
 
 _NAME = re.compile(r"[A-Za-z_][\w.\[\]]*", re.ASCII)
 

@@ -53,12 +53,15 @@ if TYPE_CHECKING:
     from amili_async.webhooks import AnyEvent
 
 logger: logging.Logger = logging.getLogger("amili_async.webhooks")
+"""Where what a service must know of its webhooks is logged."""
 
 Handler: TypeAlias = "Callable[[Never], Awaitable[object]]"
+"""An async function that takes an event of the class that it is given for."""
 Handlers: TypeAlias = "Mapping[type[Event], Handler]"
 """For each class of event the function that handles it: ``{BatchCompleted: on_batch}``. ``Event`` takes all others."""
 
 DAY = 86_400.0
+"""Seconds of a day."""
 
 MAX_AGE = 30 * DAY
 """Seconds after its ``timeStamp`` for which an event is taken."""
@@ -67,6 +70,7 @@ AHEAD = DAY
 """Seconds that an event may be dated ahead."""
 
 Claim: TypeAlias = Literal["claimed", "busy", "seen"]
+"""What became of a claim to handle a delivery: it is held now, another holds it, or the delivery was handled."""
 
 
 class DeduplicationStore(Protocol):

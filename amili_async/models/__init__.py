@@ -14,6 +14,7 @@ from amili_async.models._autocollect import (
     AutoCollectEvent,
     AutoCollectPaymentDetails,
     AutoCollectSettlement,
+    OpenValue,
 )
 from amili_async.models._base import Model, encode
 from amili_async.models._batches import Batch, BatchState, BatchType, LegacyError, LegacyResponse, LegacyStatus
@@ -64,6 +65,7 @@ __all__ = [
     "NewInvoice",
     "NewPayment",
     "OpenEnum",
+    "OpenValue",
     "PaymentType",
     "RawValue",
     "Received",
@@ -76,5 +78,5 @@ __all__ = [
 
 # Pickles and tracebacks name the public module, and so outlive every move between the modules behind it.
 for _public in map(globals().__getitem__, __all__):
-    if isinstance(_public, type):
+    if isinstance(_public, type) and _public is not object:  # what `OpenValue` is when the program runs
         _public.__module__ = __name__

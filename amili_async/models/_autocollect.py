@@ -19,6 +19,7 @@ from amili_async.models._received import NOT_SENT, Maybe, NumberText, Received, 
 
 if TYPE_CHECKING:
     OpenValue: TypeAlias = str | int | Decimal | bool | list[object] | dict[str, object] | None
+    """A JSON value of which not even the kind is documented; numbers in it are ``int`` or `Decimal`."""
     Amount: TypeAlias = Decimal | None
     ABSENT: Any = None
 else:

@@ -49,6 +49,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 class Number(str):
     """A number as its digits stood in the JSON."""
 
+    __module__ = "amili_async.probe"  # where it is imported from
     __slots__ = ()
 
 

@@ -7,7 +7,16 @@ The figures are read first, and shown then::
     Path("report.html").write_text(render(figures), "utf-8")
 """
 
-from amili_async.report._figures import Figures, attention, read_figures
+from amili_async.report._figures import (
+    Amount,
+    Day,
+    Failed,
+    Figures,
+    Organization,
+    SyncRun,
+    attention,
+    read_figures,
+)
 from amili_async.report._page import render
 
-__all__ = ["Figures", "attention", "read_figures", "render"]
+__all__ = ["Amount", "Day", "Failed", "Figures", "Organization", "SyncRun", "attention", "read_figures", "render"]

@@ -51,6 +51,7 @@ Kind = Literal[
     "unknown-member",
     "revoke",
 ]
+"""What a fault does; the sandbox's page has a line for each."""
 
 KINDS: frozenset[str] = frozenset(get_args(Kind))
 

@@ -63,8 +63,10 @@ def money(ore: int) -> Decimal:
 
 
 Generation = Literal["G1", "G2", "G3"]
+"""Which of the API's generations is served: that of 2025, of late 2025, or of 2026."""
 GENERATIONS: tuple[Generation, ...] = ("G1", "G2", "G3")
 LastPage = Literal["absent", "null", "empty"]
+"""What stands for the next page's token on the last page."""
 
 
 class Dialect(NamedTuple):

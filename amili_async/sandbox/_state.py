@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 Order = Literal["newest", "oldest", "shuffled"]
+"""The order of lists where a request asks for none."""
 
 
 class Ledger:

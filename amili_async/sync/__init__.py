@@ -13,13 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from amili_async.sync._checkpoint import Checkpoint
+    from amili_async.sync._checkpoint import Checkpoint, Scan, Watermark
     from amili_async.sync._clients import ClientPool, Clients
     from amili_async.sync._dask.scheduler import sync_on_dask
     from amili_async.sync._engine import OnProgress, OrganizationIds, sync
     from amili_async.sync._report import Counts, Failure, HeldOrganization, Progress, Restart, SyncReport
     from amili_async.sync._sql.changes import Change, changes
-    from amili_async.sync._sql.deduplication import SqlDeduplicationStore
+    from amili_async.sync._sql.deduplication import Claim, SqlDeduplicationStore
     from amili_async.sync._sql.files import export
     from amili_async.sync._sql.purging import Purged, purge
     from amili_async.sync._sql.store import SqlStore
@@ -42,6 +42,7 @@ _MODULES = {
     "AbsentRow": "_store",
     "Change": "_sql.changes",
     "Checkpoint": "_checkpoint",
+    "Claim": "_sql.deduplication",
     "ClientPool": "_clients",
     "Clients": "_clients",
     "Counts": "_report",
@@ -59,10 +60,12 @@ _MODULES = {
     "Row": "_store",
     "RunKeepingStore": "_store",
     "RunSummary": "_store",
+    "Scan": "_checkpoint",
     "SqlDeduplicationStore": "_sql.deduplication",
     "SqlStore": "_sql.store",
     "Store": "_store",
     "SyncReport": "_report",
+    "Watermark": "_checkpoint",
     "WriteResult": "_store",
     "changes": "_sql.changes",
     "export": "_sql.files",
@@ -76,6 +79,7 @@ __all__ = [
     "AbsentRow",
     "Change",
     "Checkpoint",
+    "Claim",
     "ClientPool",
     "Clients",
     "Counts",
@@ -93,10 +97,12 @@ __all__ = [
     "Row",
     "RunKeepingStore",
     "RunSummary",
+    "Scan",
     "SqlDeduplicationStore",
     "SqlStore",
     "Store",
     "SyncReport",
+    "Watermark",
     "WriteResult",
     "changes",
     "export",

@@ -13,15 +13,18 @@ from amili_async.webhooks._events import (
     UnknownEvent,
     parse_event,
 )
-from amili_async.webhooks._verification import UnverifiedWebhooks, WebhookVerifier
+from amili_async.webhooks._verification import Algorithm, Encoding, Signed, UnverifiedWebhooks, WebhookVerifier
 
 __all__ = [
+    "Algorithm",
     "AnyEvent",
     "BatchCompleted",
     "CaseCreated",
     "CaseUpdated",
+    "Encoding",
     "Event",
     "SettlementCreated",
+    "Signed",
     "UnknownEvent",
     "UnverifiedWebhooks",
     "WebhookVerifier",

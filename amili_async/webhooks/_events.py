@@ -145,6 +145,7 @@ class UnknownEvent(Event, frozen=True, kw_only=True):
 
 
 AnyEvent: TypeAlias = BatchCompleted | SettlementCreated | CaseCreated | CaseUpdated | UnknownEvent
+"""What `parse_event` returns: to be told apart by ``match``."""
 
 _coercer_of = cache(coercer_of)
 _Text = Annotated[str, msgspec.Meta(min_length=1)]

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 Algorithm = Literal["sha1", "sha256", "sha384", "sha512"]
+"""The hash that signatures are made with."""
 Encoding = Literal["hex", "base64", "base64url"]
+"""How the bytes of a signature are written."""
 Signed: TypeAlias = "str | Callable[[bytes, Mapping[str, str]], bytes]"
+"""What is signed: a template such as ``{timestamp}.{body}``, or a function of body and headers."""
 
 LEAST_SECRET = 16
 """Bytes that a secret has at least."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from amili_async.sync._sql.database import Database
 
 Claim = Literal["claimed", "busy", "seen"]
+"""What became of a claim to handle a delivery: it is held now, another holds it, or the delivery was handled."""
 
 LEASE = 300.0
 """Seconds for which a claim is good."""

@@ -25,8 +25,7 @@ from amili_async._decoding.rows import PageBody, TypedRows
 from amili_async._decoding.search import Tagged, entries_with
 from amili_async._upstream.msgspec import setter_of
 from amili_async.models import Batch, SucceededEntry, UnknownEntry
-from amili_async.models._batches import batch_of
-from amili_async.models._entries import types_by_tag
+from amili_async.models._batches import batch_of, types_by_tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

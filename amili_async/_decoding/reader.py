@@ -17,7 +17,7 @@ from amili_async._decoding.shapes import Shapes
 from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.events import Drift, DriftKind, QuarantinedRow
 from amili_async.models import Batch, RawValue, SucceededEntry, Summary
-from amili_async.models._entries import types_by_tag
+from amili_async.models._batches import types_by_tag
 from amili_async.models._extra import NOTHING
 
 if TYPE_CHECKING:

@@ -19,8 +19,7 @@ from amili_async._decoding.rows import PageBody
 from amili_async._lists.pager import Page
 from amili_async.models import Batch, FailedEntry, Model, OpenEnum, Received, UnknownEntry
 from amili_async.models._base import fields_of
-from amili_async.models._batches import batch_of
-from amili_async.models._entries import types_by_tag
+from amili_async.models._batches import batch_of, types_by_tag
 from amili_async.models._received import Whole
 from amili_async.models._request import Request
 

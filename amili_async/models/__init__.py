@@ -3,7 +3,7 @@
 (D) marks what is documented on a page of docs.amili.dev, (I) what is inferred from a documented sibling, (U) what is
 unknown but for a name. G1, G2 and G3 are the API's generations of 2025, late 2025 and 2026.
 
-Read `_base` first (what all models share), then `_open_enum`, then a noun, such as `_batches` with its `_entries`.
+Read `_base` first (what all models share), then `_open_enum`, then a noun, such as `_batches`.
 """
 
 from amili_async.models._autocollect import (
@@ -17,17 +17,26 @@ from amili_async.models._autocollect import (
     OpenValue,
 )
 from amili_async.models._base import Model, encode
-from amili_async.models._batches import Batch, BatchState, BatchType, LegacyError, LegacyResponse, LegacyStatus
+from amili_async.models._batches import (
+    Batch,
+    BatchState,
+    BatchType,
+    FailedEntry,
+    InvoiceSuccess,
+    LegacyError,
+    LegacyResponse,
+    LegacyStatus,
+    SucceededEntry,
+    UnknownEntry,
+)
 from amili_async.models._cases import Case, CaseInvoice, CaseStatus, CaseSubStatus, Debtor, DebtorType
-from amili_async.models._entries import FailedEntry, InvoiceSuccess, SucceededEntry, UnknownEntry
 from amili_async.models._envelope import Accepted, RawValue, Summary
 from amili_async.models._extra import Extra
 from amili_async.models._inputs import DateLike
 from amili_async.models._invoices import Creditor, Currency, Invoice, InvoiceStatus, InvoiceType, NewInvoice
 from amili_async.models._open_enum import OpenEnum
-from amili_async.models._payments import NewCorrection, NewPayment, PaymentType
+from amili_async.models._payments import CollectionType, NewCorrection, NewPayment, PaymentType, Settlement
 from amili_async.models._received import Received
-from amili_async.models._settlements import CollectionType, Settlement
 
 __all__ = [
     "Accepted",

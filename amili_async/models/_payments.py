@@ -1,10 +1,13 @@
-"""Payments that a creditor received, and corrections of what is owed, to be told to Amili."""
+"""Money that moves: payments and corrections that a creditor tells Amili of, settlements that Amili pays out."""
 
-from typing import TYPE_CHECKING, TypeAlias
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from msgspec import UNSET, UnsetType
 
 from amili_async.models._open_enum import OpenEnum
+from amili_async.models._received import Maybe, NumberText, Received
 from amili_async.models._request import Amount, AnyText, Moment, Request, Text, chosen
 
 
@@ -46,3 +49,29 @@ class NewCorrection(Request, frozen=True, kw_only=True):
     date: Moment | UnsetType | None = UNSET
     """A moment, sent in UTC; of a mere date its midnight, text as it is."""
     description: AnyText | UnsetType | None = UNSET
+
+
+class CollectionType(OpenEnum):
+    """What kind of collection a settlement comes from (D: one value seen)."""
+
+    REMINDER = "REMINDER"
+
+
+class Settlement(Received, frozen=True, kw_only=True, gc=False):
+    """A settlement. Documented (D) up to ``exchange_rate``, where the public page is cut off.
+
+    The members after it are those of the webhook ``SETTLEMENT_CREATED``, taken to be the same here (I). Page:
+    getsettlements-4148071e0.
+    """
+
+    numbers: ClassVar[tuple[str, ...]] = ("case_number", "invoice_number")
+
+    case_number: Maybe[NumberText] = None
+    collection_type: Maybe[CollectionType] = None
+    currency: Maybe[str] = None
+    customer_reference: Maybe[str] = None
+    exchange_rate: Maybe[Decimal] = None
+    settlement_id: Maybe[str] = None
+    settlement_date: Maybe[date] = None
+    invoice_id: Maybe[str] = None
+    invoice_number: Maybe[NumberText] = None

@@ -26,7 +26,7 @@ from amili_async.models._base import Model
 from amili_async.models._batches import Batch
 from amili_async.models._cases import Case
 from amili_async.models._invoices import Invoice
-from amili_async.models._settlements import Settlement
+from amili_async.models._payments import Settlement
 from amili_async.sync._store import Row
 
 if TYPE_CHECKING:

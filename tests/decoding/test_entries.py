@@ -10,7 +10,7 @@ import pytest
 from amili_async import FailedEntry, InvoiceSuccess, OpenEnum, SucceededEntry, UnknownEntry
 from amili_async._decoding.drift import Findings
 from amili_async._decoding.entries import Entries, EntryReader, Failures
-from amili_async.models._entries import types_by_tag
+from amili_async.models._batches import types_by_tag
 
 
 class Kind(OpenEnum):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amili_async import ConfigurationError, FailedEntry, InvoiceSuccess, SucceededEntry, UnknownEntry, encode
-from amili_async.models._entries import types_by_tag
+from amili_async.models._batches import types_by_tag
 
 
 class PaymentSuccess(SucceededEntry, tag="paymentSuccess", frozen=True, kw_only=True):

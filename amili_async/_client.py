@@ -36,7 +36,7 @@ from amili_async.resources import (
     Settlements,
     Status,
 )
-from amili_async.resources._arguments import check_key, whole
+from amili_async.resources._arguments import check_key, check_several, whole
 from amili_async.resources._operation_client import OperationClient, Readers, encode_body, raw_request, read_optional
 from amili_async.resources._route_registry import RouteRegistry
 
@@ -164,6 +164,12 @@ class AmiliClient:
             )
         if session is not None and ssl is not None:
             raise ConfigurationError("give ssl or session, not both: a session has its connector's TLS")
+        check_several(hooks, "hooks")
+        check_several(entry_types, "entry_types")
+        if profile is not None and not hasattr(profile, "routes"):
+            raise ConfigurationError(
+                f"profile must be a Profile, not {type(profile).__name__}; Profile.load reads a file"
+            )
         limit = whole(concurrency, "concurrency", least=1)
         time = clock.current()
         connection = Connection(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote, urlsplit
@@ -33,7 +34,7 @@ from amili_async.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 Identifier: TypeAlias = str | UUID
 """What names an organization, a batch, an invoice …: opaque text, or a UUID, which is sent as text."""
@@ -174,6 +175,8 @@ def check_headers(headers: Mapping[str, str] | None, argument: str = "headers") 
         ConfigurationError: a name that would, or `Authorization`, which is the client's.
     """
     checked: dict[str, str] = {}
+    if headers is not None and not isinstance(headers, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+        raise ConfigurationError(f"{argument} must be a dict of names and values, not {type(headers).__name__}")
     for name, value in (headers or {}).items():
         if not isinstance(name, str) or not _HEADER_NAME.match(name):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
             raise ConfigurationError(f"{argument}: {name!r} is no header name; use letters, digits and hyphens")

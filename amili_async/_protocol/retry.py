@@ -52,6 +52,10 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Repeat a write after a 503 with ``Retry-After``: only where no gateway sends one after it has forwarded."""
 
     def __post_init__(self) -> None:
+        for name in ("attempts", "max_wait", "max_retry_after"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int if name == "attempts" else int | float):
+                raise ConfigurationError(f"{name} must be a number, not {value!r}")
         if self.attempts < 1:
             raise ConfigurationError(f"attempts is {self.attempts}; the first request counts, so it is at least 1")
         for name, seconds in (("max_wait", self.max_wait), ("max_retry_after", self.max_retry_after)):

@@ -18,19 +18,24 @@ def main() -> int:
     # The commands say in their own words what happens; the package's log lines would tear their progress bars apart.
     logging.getLogger("amili_async").addHandler(logging.NullHandler())
     try:
-        from amili_async.cli._application import app  # noqa: PLC0415  # only where the extra is installed
-        from amili_async.cli._console import Saying, fail  # noqa: PLC0415  # the same
-        from amili_async.cli._running import close_standard_output  # noqa: PLC0415  # the same
+        _run()
+    except KeyboardInterrupt:
+        return 130
+    return 1
 
-        logging.getLogger("amili_async.store").addHandler(Saying())  # a lock that is waited for is told by nothing else
-        app(prog_name="amili")  # leaves by SystemExit
+
+def _run() -> None:
+    """Run the command that was typed, and leave by SystemExit; return where the output could not be written."""
+    from amili_async.cli._application import app  # noqa: PLC0415  # only where the extra is installed
+    from amili_async.cli._console import Saying, fail  # noqa: PLC0415  # the same
+    from amili_async.cli._running import close_standard_output  # noqa: PLC0415  # the same
+
+    logging.getLogger("amili_async.store").addHandler(Saying())  # a lock that is waited for is told by nothing else
+    try:
+        app(prog_name="amili")
     except OSError as error:  # of what typer prints by itself, such as --help into a disk that is full
         close_standard_output()
         fail(error.strerror or str(error))
-        return 1
-    except KeyboardInterrupt:
-        pass
-    return 130
 
 
 def _prepare_streams() -> None:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from amili_async.errors import ConfigurationError
 from amili_async.models._extra import Extra
 
 EXTRA = "(extra)"
@@ -67,6 +68,9 @@ def encode(model: Model | Sequence[Model]) -> bytes:
     What was absent is left out, money is written as the digits of its `Decimal`, what a model keeps raw byte for byte,
     and ``extra`` among the members. What this writes `decode` reads to an equal value.
     """
+    several = () if isinstance(model, Model) else model
+    if not isinstance(several, Sequence) or not all(isinstance(one, Model) for one in several):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+        raise ConfigurationError(f"encode takes a model of this package, or a list of them, not {type(model).__name__}")
     if model.direct if isinstance(model, Model) else all(one.direct for one in model):
         with suppress(_NotDirectError):
             found = _encoder.encode(model)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import msgspec
 
 from amili_async._profile import Finding, Profile, SortFound
+from amili_async._protocol.requests import identifier
 from amili_async._routes import ROUTES
 from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.errors import AmiliError, APIError, ConfigurationError, DecodeError, UnconfirmedRouteWarning
@@ -374,7 +375,8 @@ async def probe(
         ConfigurationError: an operation that cannot be tried.
         TokenError: the credentials were refused.
     """
-    tried = tuple(routes)
+    identifier(organization_id, "organization_id")
+    tried = (routes,) if isinstance(routes, str) else tuple(routes)
     wrong = [operation for operation in tried if operation not in ASKABLE]
     if wrong:
         raise ConfigurationError(f"routes: {', '.join(wrong)} cannot be tried; there are {', '.join(ASKABLE)}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import msgspec
 import sqlalchemy as sa
 
+from amili_async.sync._arguments import beginning, check_store, named
 from amili_async.sync._sql.columns import values_for
 from amili_async.sync._sql.schema import ROW_TABLES, batch_entries, batches, drift, invoices, lists, quarantine, runs
 
@@ -187,17 +188,20 @@ async def read_figures(
     store: SqlStore,
     *,
     organization_id: str | None = None,
-    since: datetime | None = None,
+    since: datetime | date | None = None,
     with_personal_data: bool = False,
     now: datetime | None = None,
 ) -> Figures:
-    """Return the figures of a store, of one organization or all, of batches since a moment or all.
+    """Return the figures of a store, of one organization or all, of batches since a moment or a day, or all.
 
     Nothing in them names a person, unless ``with_personal_data`` asks for the latest failures as Amili worded them.
 
     Raises:
         StoreError: the database cannot be read.
     """
+    check_store(store)
+    since = beginning(since)
+    named(organization_id, "organization_id")
     now = now or datetime.now(UTC)
     queries = _Queries(store, organization_id, since)
     return Figures(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
-from amili_async.errors import InvalidArgumentError
+from amili_async.errors import ConfigurationError, InvalidArgumentError
 from amili_async.models import _inputs as inputs
 
 if TYPE_CHECKING:
@@ -136,3 +137,13 @@ def needed_key(key: object, resource: str) -> str | None:
             "ask Amili what became of them"
         )
     return check_key(key)
+
+
+def check_several(given: object, name: str) -> None:
+    """Do nothing where something can be gone through.
+
+    Raises:
+        ConfigurationError: it cannot, such as one hook in place of a list of hooks.
+    """
+    if isinstance(given, type) or not isinstance(given, Iterable):
+        raise ConfigurationError(f"{name} must be several, such as a list, not {given!r}")

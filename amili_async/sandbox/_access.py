@@ -57,6 +57,8 @@ class AccessTokens:
 
     def limit(self, organization_ids: Iterable[str]) -> Credentials:
         """Return further credentials, which reach these organizations alone."""
+        if isinstance(organization_ids, str):
+            raise ValueError("limited_credentials takes several ids, such as a list, not one text")  # noqa: TRY004  # as all
         number = len(self._secrets) + 1
         made = Credentials(f"sandbox-{self._seed}-{number}", f"sandbox-secret-{self._seed}-{number}")
         self._reach[made.client_id] = frozenset(organization_ids)

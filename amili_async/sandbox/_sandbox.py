@@ -7,7 +7,7 @@ import threading
 import time
 import warnings
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, get_args
 
 from amili_async.sandbox._access import AccessTokens, Credentials
 from amili_async.sandbox._application import Application
@@ -23,8 +23,8 @@ from amili_async.sandbox._reads import BatchReads, CollectionReads
 from amili_async.sandbox._recorded import Recording
 from amili_async.sandbox._requests import API_ROOT, AUTOCOLLECT_ROOT, TOKEN_PATH, Router
 from amili_async.sandbox._seed_data import FailedItem, Organization, SeedData
-from amili_async.sandbox._shapes import GENERATIONS, Dialect
-from amili_async.sandbox._state import State, check_size
+from amili_async.sandbox._shapes import GENERATIONS, Dialect, LastPage
+from amili_async.sandbox._state import Order, State, check_size
 from amili_async.sandbox._webhooks import Webhooks, hmac_sha256
 from amili_async.sandbox._writes import Writes
 
@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from amili_async.sandbox._faults import Fault
-    from amili_async.sandbox._shapes import Generation, LastPage
-    from amili_async.sandbox._state import Order
+    from amili_async.sandbox._shapes import Generation
 
 
 class Sandbox:
@@ -98,6 +97,21 @@ class Sandbox:
         recorded: str | os.PathLike[str] | None = None,
     ) -> None:
         check_size(organizations, batches, entries)
+        for name, value, least in (
+            ("seed", seed, -(2**63)),
+            ("page_size", page_size, 1),
+            ("max_page_size", max_page_size, 1),
+            ("port", port, 0),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+                raise ValueError(
+                    f"{name} must be a whole number{f' of at least {least}' if least >= 0 else ''}, not {value!r}"
+                )
+        if isinstance(latency, bool) or not isinstance(latency, int | float) or latency < 0:  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+            raise ValueError(f"latency must be a number of seconds, such as 0.02, not {latency!r}")
+        for name, chosen, choices in (("last_page", last_page, get_args(LastPage)), ("order", order, get_args(Order))):
+            if chosen not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, not {chosen!r}")
         if generation not in GENERATIONS:
             raise ValueError(f"generation must be one of {', '.join(GENERATIONS)}, not {generation!r}")
         if host not in {"localhost", "::1"} and not host.startswith("127."):

@@ -255,5 +255,5 @@ def check_size(organizations: int, batches: int, entries: int) -> None:
         ("batches", batches, 0, SEQUENCES // 2),
         ("entries", entries, 0, ENTRIES // 2 - 1),
     ):
-        if not least <= value <= most:
-            raise ValueError(f"{name} must be {least} to {most}, not {value}")
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+            raise ValueError(f"{name} must be {least} to {most}, not {value!r}")

@@ -45,6 +45,10 @@ class ClientPool(Mapping[str, AmiliClient]):
     _open: Callable[..., AmiliClient] = AmiliClient
 
     def __init__(self, credentials: Mapping[str, TokenProvider | str], **settings: Unpack[ClientSettings]) -> None:
+        if not isinstance(credentials, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+            raise ConfigurationError(
+                f"credentials must be a dict of organization ids, not {type(credentials).__name__}"
+            )
         self._credentials = dict(credentials)
         self._settings = settings
         self._clients: dict[object, AmiliClient] = {}

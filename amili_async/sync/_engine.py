@@ -27,7 +27,15 @@ from amili_async.errors import (
     UnauthorizedError,
     WrongLoopError,
 )
-from amili_async.sync._arguments import at_least_one, beginning, checked_resources, part, span
+from amili_async.sync._arguments import (
+    at_least_one,
+    beginning,
+    check_given,
+    checked_resources,
+    part,
+    several,
+    span,
+)
 from amili_async.sync._clients import Readings
 from amili_async.sync._fair_queue import FairQueue
 from amili_async.sync._job import LIMITED_PAUSE, Job, to_its_end
@@ -127,8 +135,8 @@ async def sync(
             nobody.
     """
     names = checked_resources(resources)
-    if isinstance(organization_ids, str | bytes):
-        raise ConfigurationError("organization_ids must be several ids, such as a list, not one text")
+    several(organization_ids)
+    check_given(client, store, clients, on_progress)
     at_least_one(concurrency, "concurrency")
     at_least_one(1 if max_failures is None else max_failures, "max_failures")
     request = Request(

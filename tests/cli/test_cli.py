@@ -126,18 +126,21 @@ def test_what_an_encoding_lacks_is_escaped(tmp_path: Path) -> None:
 
 
 def test_streams_are_prepared_once_for_all_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = TextIOWrapper(BytesIO(), encoding="ascii")
+
     def full(**_options: object) -> None:
         assert sys.stdout is not None
-        assert isinstance(sys.stderr, TextIOWrapper)
-        assert sys.stderr.errors == "backslashreplace"
+        assert errors.errors == "backslashreplace"
         raise OSError(28, "No space left on device")
 
-    written = BytesIO()
+    def nowhere(_one: int, _other: int) -> None:
+        """Leave what pytest captures alone."""
+
     monkeypatch.setattr("amili_async.cli._application.app", full)
     monkeypatch.setattr(sys, "stdout", None)
-    monkeypatch.setattr(sys, "stderr", TextIOWrapper(written, encoding="ascii"))
-    monkeypatch.setattr("amili_async.cli._running.os.dup2", lambda *_: None)
+    monkeypatch.setattr(sys, "stderr", errors)
+    monkeypatch.setattr("amili_async.cli._running.os.dup2", nowhere)
     assert amili_async.cli.main() == 1
-    sys.stderr.flush()
-    assert written.getvalue().endswith(b"Error: No space left on device\n")
+    errors.seek(0)
+    assert errors.read().endswith("Error: No space left on device\n")
     sys.stdout.close()

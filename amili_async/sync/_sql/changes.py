@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from amili_async.errors import ConfigurationError
 from amili_async.models import Batch, Case, Invoice, Model, Settlement
-from amili_async.sync._arguments import checked_resources
+from amili_async.sync._arguments import beginning, check_store, checked_resources, named
 from amili_async.sync._sql.checkpoints import settled_revision
 from amili_async.sync._sql.columns import READERS, values_for
 from amili_async.sync._sql.schema import ROW_TABLES, lists, runs
@@ -83,7 +83,9 @@ async def changes(
         StoreError: the store cannot be read, or a write has been under way for too long.
     """
     names = checked_resources(resources)
-    moment = _moment(since)
+    check_store(store)
+    named(organization_id, "organization_id")
+    moment = None if isinstance(since, str) else beginning(since)
     last = await store.database.run(settled_revision)
     position = await _position(store, since) if isinstance(since, str) else _Position(0, 0)
     while True:
@@ -94,14 +96,6 @@ async def changes(
         if len(found) < AT_ONCE:
             return
         position = found[-1][0]
-
-
-def _moment(since: datetime | date | str | None) -> datetime | None:
-    if isinstance(since, datetime):
-        if since.tzinfo is None:
-            raise ConfigurationError("since must be a moment with its time zone")
-        return since
-    return datetime.combine(since, time.min, UTC) if isinstance(since, date) else None
 
 
 async def _position(store: SqlStore, since: str) -> _Position:

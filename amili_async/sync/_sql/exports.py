@@ -7,7 +7,7 @@ up, and each row comes once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
 from itertools import accumulate
@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from amili_async.errors import ConfigurationError, StoreError
 from amili_async.models._extra import Extra
+from amili_async.sync._arguments import beginning, named
 from amili_async.sync._sql import schema
 from amili_async.sync._sql.columns import READERS, values_for
 from amili_async.sync._sql.schema import ROW_TABLES, lists
@@ -126,8 +127,8 @@ class Export:
     def __init__(self, database: Database, table: str, wanted: Filter, *, with_raw: bool = False) -> None:
         if table not in TABLES:
             raise ConfigurationError(f"table {table!r} is none of {', '.join(TABLES)}")
-        if isinstance(wanted.since, datetime) and wanted.since.tzinfo is None:
-            raise ConfigurationError("since must be a day, or a moment with its time zone")
+        named(wanted.organization_id, "organization_id")
+        self._since = beginning(wanted.since)
         self.name = table
         self._database = database
         self._table = TABLES[table]
@@ -203,14 +204,13 @@ class Export:
         return some[-1], len(some), (owners, parts)
 
     def _filtered(self, rows: sa.Select[*tuple[Any, ...]]) -> sa.Select[*tuple[Any, ...]]:
-        organization_id, since = self._wanted
+        organization_id, since = self._wanted.organization_id, self._since
         if organization_id is not None:
             rows = rows.where(lists.c.organization_id == organization_id)
         if since is not None:
             moment = self._rows.c[MOMENTS[self._table.resource]]
             values = values_for(self._database.dialect)
-            begun = since if isinstance(since, datetime) else datetime.combine(since, time.min, UTC)
-            first = values.day(begun) if _kind(moment) == "day" else values.moment(begun)
+            first = values.day(since) if _kind(moment) == "day" else values.moment(since)
             rows = rows.where(sa.or_(moment.is_(None), moment >= first))
         return rows
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from abc import ABC, abstractmethod
 from contextlib import closing
 from datetime import date, datetime
@@ -14,10 +15,10 @@ import msgspec
 
 from amili_async._whole_file import whole_file
 from amili_async.errors import ConfigurationError
+from amili_async.sync._arguments import check_store
 from amili_async.sync._sql.exports import Export, Filter
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Sequence
 
     from amili_async.sync._sql.exports import Column
@@ -59,6 +60,9 @@ async def export(
         StoreError: the table was never synced, or the store cannot be read.
         OSError: the file cannot be written; what was there before is unchanged.
     """
+    if not isinstance(path, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+        raise ConfigurationError(f"path must be a file's name, not {type(path).__name__}")
+    check_store(store)
     target = Path(path)
     form = _FORMS.get(target.suffix.lower())
     if form is None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import sqlalchemy as sa
 
 from amili_async.errors import ConfigurationError
+from amili_async.sync._arguments import beginning, check_store, named
 from amili_async.sync._sql import schema
 from amili_async.sync._sql.checkpoints import last_revision
 from amili_async.sync._sql.columns import values_for
@@ -22,6 +22,7 @@ from amili_async.sync._sql.schema import ROW_TABLES, lists
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import date, datetime
 
     from amili_async.sync._sql.store import SqlStore
 
@@ -75,22 +76,18 @@ async def purge(
         raise ConfigurationError("say what to erase: organization_id, debtor or older_than")
     if debtor is not None and older_than is not None:
         raise ConfigurationError("a debtor is erased whatever the age: leave older_than out")
-    work = _Purge(organization_id, debtor, _moment(older_than), dry_run=dry_run)
+    check_store(store)
+    work = _Purge(
+        named(organization_id, "organization_id"),
+        named(debtor, "debtor"),
+        beginning(older_than, "older_than"),
+        dry_run=dry_run,
+    )
     counts = await store.database.run(work.run)
     if not dry_run:
         # Where nothing is left to erase, too: an earlier purge may have been stopped before this.
         await store.database.clear(sorted(counts))
     return Purged(counts, dry_run)
-
-
-def _moment(older_than: datetime | date | None) -> datetime | None:
-    if older_than is None:
-        return None
-    if not isinstance(older_than, datetime):
-        return datetime.combine(older_than, time.min, UTC)
-    if older_than.tzinfo is None:
-        raise ConfigurationError("older_than must be a day, or a moment with its time zone")
-    return older_than
 
 
 class _Purge:
@@ -226,10 +223,10 @@ class _Purge:
         ):
             key = tuple(table.primary_key.columns)
             shown = sa.cast(content, sa.Text) if content is runs.c.report else content
-            for *named, kept in connection.execute(sa.select(*key, shown)).all():
+            for *of_row, kept in connection.execute(sa.select(*key, shown)).all():
                 stored = kept.encode() if isinstance(kept, str) else bytes(kept or b"")
                 if mentioning.search(stored):
-                    this = sa.and_(*(column == value for column, value in zip(key, named, strict=True)))
+                    this = sa.and_(*(column == value for column, value in zip(key, of_row, strict=True)))
                     self._delete(connection, table, this)
 
 

@@ -116,6 +116,15 @@ class SqlStore:
                 await self.database.run(lambda connection: self._give_back(connection, held.values()))
         await self.database.close()
 
+    def check_open(self) -> None:
+        """Do nothing where the store is open.
+
+        Raises:
+            StoreError: it is not open yet, or no more.
+        """
+        if self._renewing is None:
+            raise StoreError("the store is not open; use `async with SqlStore(...) as store`")
+
     async def begin(self, organization_id: str, resource: str, /) -> Checkpoint | LeaseConflict:
         """Lease a list and return its checkpoint, or for how long another run has it."""
         if resource not in self._tables:
@@ -209,6 +218,7 @@ class SqlStore:
         from amili_async.sync._sql.arrow import arrow_schema, record_batch  # noqa: PLC0415  # of an extra
         from amili_async.sync._sql.exports import Export, Filter  # noqa: PLC0415  # a circle otherwise
 
+        self.check_open()
         exported = Export(self.database, table, Filter(organization_id, since))
         await exported.check_synced()
         arrow = arrow_schema(exported.columns)
@@ -233,8 +243,7 @@ class SqlStore:
         return lambda connection: self._give_back(connection, () if isinstance(lease, LeaseConflict) else (lease,))
 
     async def _run(self, work: Callable[[sa.Connection], T], *, undo: Callable[[T], Work] | None = None) -> T:
-        if self._renewing is None:
-            raise StoreError("the store is not open; use `async with SqlStore(...) as store`")
+        self.check_open()
         return await self.database.run(work, undo=undo)
 
     def _write(

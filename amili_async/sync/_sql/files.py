@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     Rows = Sequence[tuple[Any, ...]]
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a cell begins with that a spreadsheet would work out."""
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r", "\n")
+"""What a cell begins with that a spreadsheet would work out: signs, in full width too, and what begins a new cell."""
 
 
 async def export(
@@ -135,7 +135,7 @@ class _AsText:
 
 def _cell(value: object) -> object:
     if isinstance(value, str):
-        return f"'{value}" if value.startswith(_FORMULA) else value
+        return f"'{value}" if value.startswith(_FORMULA) or value.lstrip().startswith(_FORMULA) else value
     if isinstance(value, datetime):
         return value.isoformat()
     return format(value, "f") if isinstance(value, Decimal) else value

@@ -21,6 +21,7 @@ from amili_async.events import QuarantinedRow
 from amili_async.models import Case
 from amili_async.sync import Checkpoint, PageWrite, Row, SqlStore, export, sync
 from amili_async.sync._sql import exports as module
+from amili_async.sync._sql.files import _cell  # pyright: ignore[reportPrivateUsage]  # what stands in a cell
 from tests.support.rows import batch, portion
 
 if TYPE_CHECKING:
@@ -275,3 +276,12 @@ async def test_a_value_that_a_later_release_cannot_read_is_exported_without_its_
     line = json.loads((tmp_path / "debtors.jsonl").read_text("utf-8"))
     assert (line["full_name"], line["extra"]) == ("=1+1", None)
     assert msgspec.json.decode((tmp_path / "cases.jsonl").read_bytes())["extra"] is None
+
+
+@pytest.mark.parametrize(
+    "begins", ["=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r", "\n=", "  =", "\u00a0@"]
+)
+def test_whatever_a_formula_may_begin_with_is_text(begins: str) -> None:
+    assert _cell(f"{begins}1+1") == f"'{begins}1+1"
+    assert _cell(f"a{begins}1") == f"a{begins}1"
+    assert _cell(-1) == -1

@@ -6,7 +6,7 @@ import statistics
 from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmarks.measuring import Row, Sample, Settings, interleave, rates, ratio
+from benchmarks.measuring import Row, Sample, Settings, cpu_per_unit, interleave, rates, ratio
 from benchmarks.peers.peer import BARE, HTTPX2, HTTPX_PYDANTIC, OPENERS, OURS
 from benchmarks.report import main
 from benchmarks.server import Listing, serving
@@ -17,8 +17,17 @@ if TYPE_CHECKING:
 
 
 def _rows(samples: dict[str, list[Sample]], shape: str, names: Sequence[str], *, target: float | None) -> list[Row]:
-    rows: list[Row] = []
     ours = samples[OURS]
+    cpu = ratio(cpu_per_unit(ours), cpu_per_unit(samples[BARE]))
+    both = (statistics.median(cpu_per_unit(samples[name])) * 1e6 for name in (OURS, BARE))
+    rows = [
+        Row(
+            what=f"{shape}: CPU per page against {BARE}",
+            value=cpu.value,
+            noise=cpu.noise,
+            detail=" : ".join(f"{cost:.0f}" for cost in both) + " us",
+        )
+    ]
     for name in names:
         if name == OURS or name not in samples:
             continue
@@ -57,8 +66,7 @@ def measure(settings: Settings) -> list[Row]:
                     print(f"\n{shape}, 10 pages each; medians of {settings.rounds} rounds")
                     for name, runs in samples.items():
                         print(f"{name:30}{statistics.median(rates(runs)):>10,.0f} pages/s")
-                    held = 0.95 if latency and concurrency > 1 else None
-                    rows += _rows(samples, shape, names, target=held)
+                    rows += _rows(samples, shape, names, target=0.95)
     return rows
 
 

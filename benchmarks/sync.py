@@ -360,10 +360,10 @@ def measure(settings: Settings) -> list[Row]:
     for entries in (2, 25):
         listing = Listing(organizations=20, pages=settings.scaled(10), entries=entries)
         with serving(listing) as server, tempfile.TemporaryDirectory() as folder:
-            rows += _into(Databases(Path(folder), None), "SQLite", server, settings, target=0.85)
+            rows += _into(Databases(Path(folder), None), "SQLite", server, settings, target=0.95)
             try:
                 with throwaway_postgresql() as postgres:
-                    rows += _into(Databases(Path(folder), postgres.port), "PostgreSQL", server, settings, target=0.85)
+                    rows += _into(Databases(Path(folder), postgres.port), "PostgreSQL", server, settings, target=0.95)
             except FileNotFoundError as missing:
                 print(missing)
     return [*rows, _memory(settings)]

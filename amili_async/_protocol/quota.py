@@ -69,7 +69,7 @@ def _item(text: str) -> Told | None:
 
 
 def _number(value: str | None) -> float | None:
-    match = _NUMBER.match(value or "")
+    match = None if value is None else _NUMBER.match(value)
     return None if match is None else float(match[1])
 
 

@@ -8,6 +8,7 @@ import tracemalloc
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 
 from amili_async import AmiliClient
@@ -107,6 +108,49 @@ def test_a_stream_has_as_many_requests_in_flight_as_walks_at_once(sandbox: Sandb
         await turns(5)
         assert running() == []
         assert sandbox.requests.count(LIST) == 3 * PAGES
+
+    counted(sandbox, main)
+
+
+def test_a_stream_makes_no_task_for_a_page(sandbox: Sandbox) -> None:
+    async def main(client: AmiliClient, loop: CountingLoop) -> None:
+        async for _ in client.batches.stream(sandbox.organization_ids, concurrency=2):
+            pass
+        assert len(loop.made) == 2
+
+    counted(sandbox, main)
+
+
+def test_a_walk_that_requests_nothing_ahead_makes_no_task_at_all(sandbox: Sandbox) -> None:
+    async def main(client: AmiliClient, loop: CountingLoop) -> None:
+        await client.batches.list(sandbox.organization_ids[0], prefetch=False).collect()
+        assert loop.made == []
+
+    counted(sandbox, main)
+
+
+def test_a_read_makes_neither_a_request_nor_a_response_of_aiohttps(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def counted_init(kind: type[Any]) -> None:
+        original = kind.__init__
+
+        def init(self: object, *arguments: Any, **options: Any) -> None:
+            made.append(kind.__name__)
+            original(self, *arguments, **options)
+
+        monkeypatch.setattr(kind, "__init__", init)
+
+    counted_init(aiohttp.ClientRequest)
+    counted_init(aiohttp.ClientResponse)
+
+    async def main(client: AmiliClient, _loop: CountingLoop) -> None:
+        async for _ in client.batches.list(sandbox.organization_ids[0]):
+            pass
+        # One that is never sent: it tells the connector where to connect.
+        assert made == ["ClientRequest"]
 
     counted(sandbox, main)
 

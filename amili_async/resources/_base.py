@@ -63,7 +63,7 @@ class Resource:
                 row_type=row_type,
                 query=query,
                 token_name=token_name,
-                # What is ahead of the caller are the pages of the other walks.
+                # Each worker is ahead of the caller itself.
                 prefetch=False,
                 on_invalid=checked,
             ),

@@ -179,9 +179,9 @@ class Batches(Resource):
     ) -> Stream[tuple[str, BatchT]]:
         """Return a stream of ``(organization_id, batch)`` from many organizations, ``concurrency`` walked at once.
 
-        Within an organization the order is the server's, between them it is that of arrival. One page of each walk is
-        held in memory, beside the one that you work on. Ids are taken from the iterable as walks end, so it may be
-        endless. Leave it with ``async with`` to stop all walks at once. Options and source as for `list`.
+        Within an organization the order is the server's, between them it is that of arrival. At most two pages of
+        each walk are held in memory. Ids are taken from the iterable as walks end, so it may be endless. Leave it with
+        ``async with`` to stop all walks at once. Options and source as for `list`.
 
         Raises:
             InvalidArgumentError: an argument that cannot be right, such as one id in place of several.

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, Iterable
-from time import monotonic
 from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 from amili_async._protocol.requests import identifier
@@ -118,40 +117,60 @@ async def each(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]
             yield item
 
 
-_WORTH_A_TURN = 0.001
-"""Seconds of a caller's work on a page from which on requests are let out onto the wire before the next one."""
+class _Arrival(Generic[T]):
+    """A page in line for the caller, or in his hands."""
+
+    __slots__ = ("_consumed", "_waiting", "items", "organization_id")
+
+    def __init__(self, organization_id: str, items: Sequence[T]) -> None:
+        self.organization_id = organization_id
+        self.items = items
+        self._consumed = False
+        self._waiting: asyncio.Future[None] | None = None
+
+    def done(self) -> None:
+        """Let go of the page, which the caller is done with."""
+        self.items, self._consumed = (), True
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def consumed(self) -> None:
+        """Return once the caller is done with it: at once, where he is faster than the server."""
+        if not self._consumed:
+            self._waiting = asyncio.get_running_loop().create_future()
+            await self._waiting
 
 
 class _Walks(Generic[T]):
     """The walks of a stream, and what has come of them: pages, and workers that have ended.
 
-    Both in one line, so that an error never overtakes the pages before it. Each worker waits until its page is taken,
-    and then asks for the next one: so what is ahead of the caller are the pages of the other walks, and a page that is
-    worked on as it comes is still in the processor's cache.
+    Both in one line, so that an error never overtakes the pages before it. A worker asks for a page in the step in
+    which it put the one before it in line, and puts it there once that one is consumed. So a caller who is slower than
+    the server has two pages of each walk at hand; for one who is faster no page ever waits, and each is worked on while
+    it is in the processor's cache.
     """
 
     def __init__(self, ids: AsyncGenerator[Identifier, None], walk: Callable[[str], Pager[T]]) -> None:
-        self.line: deque[tuple[str, Sequence[T], asyncio.Future[None]] | asyncio.Task[None]] = deque()
+        self.line: deque[_Arrival[T] | asyncio.Task[None]] = deque()
         self._some = asyncio.Event()
         self._ids = ids
         self._taking = asyncio.Lock()
         self._walk = walk
 
-    async def arrival(self) -> tuple[str, Sequence[T], asyncio.Future[None]] | asyncio.Task[None]:
+    async def arrival(self) -> _Arrival[T] | asyncio.Task[None]:
         """Return what came first of all that was not taken yet."""
         if not self.line:
             self._some.clear()
             await self._some.wait()
         return self.line.popleft()
 
-    def add(self, arrival: tuple[str, Sequence[T], asyncio.Future[None]] | asyncio.Task[None]) -> None:
+    def add(self, arrival: _Arrival[T] | asyncio.Task[None]) -> None:
         """Put what has come at the end of the line."""
         self.line.append(arrival)
         self._some.set()
 
     async def work(self) -> None:
         """Walk one organization after the other, as long as there are some."""
-        loop = asyncio.get_running_loop()
         while True:
             async with self._taking:
                 try:
@@ -159,15 +178,22 @@ class _Walks(Generic[T]):
                 except StopAsyncIteration:
                     return
             try:
-                async with self._walk(organization_id) as pager:
-                    while (items := await pager.next_items()) is not None:
-                        taken: asyncio.Future[None] = loop.create_future()
-                        self.add((organization_id, items, taken))
-                        del items
-                        await taken
+                await self._walk_through(organization_id)
             except Exception as error:
                 error.add_note(f"while walking organization {organization_id}")
                 raise
+
+    async def _walk_through(self, organization_id: str) -> None:
+        before: _Arrival[T] | None = None
+        async with self._walk(organization_id) as pager:
+            while (items := await pager.next_items()) is not None:
+                if before is not None:
+                    await before.consumed()
+                before = _Arrival(organization_id, items)
+                del items
+                self.add(before)
+            if before is not None:
+                await before.consumed()
 
     async def close(self, workers: Iterable[asyncio.Task[None]]) -> None:
         """End all walks, and let go of what they hold: an error that is kept keeps frames, and these hold this."""
@@ -187,7 +213,7 @@ async def _stream(
     workers = [asyncio.create_task(walks.work(), name=f"amili stream {number}") for number in range(concurrency)]
     for worker in workers:
         worker.add_done_callback(walks.add)
-    working, slow = concurrency, True
+    working = concurrency
     try:
         while working:
             arrival = await walks.arrival()
@@ -195,18 +221,10 @@ async def _stream(
                 arrival.result()
                 working -= 1
                 continue
-            organization_id, items, taken = arrival
-            del arrival
-            if not taken.done():
-                taken.set_result(None)
-            if slow:
-                # A caller that takes long is worth a turn of the event loop, in which the walk's next request goes out.
-                await asyncio.sleep(0)
-            begun = monotonic()
-            for item in items:
+            organization_id = arrival.organization_id
+            for item in arrival.items:
                 yield organization_id, item
-            del items
-            slow = monotonic() - begun > _WORTH_A_TURN
+            arrival.done()
     except BaseException as error:
         detach(error)
         raise

@@ -184,16 +184,15 @@ class _Walks(Generic[T]):
                 raise
 
     async def _walk_through(self, organization_id: str) -> None:
-        before: _Arrival[T] | None = None
+        before: _Arrival[T] = _Arrival(organization_id, ())
+        before.done()
         async with self._walk(organization_id) as pager:
             while (items := await pager.next_items()) is not None:
-                if before is not None:
-                    await before.consumed()
+                await before.consumed()
                 before = _Arrival(organization_id, items)
                 del items
                 self.add(before)
-            if before is not None:
-                await before.consumed()
+            await before.consumed()
 
     async def close(self, workers: Iterable[asyncio.Task[None]]) -> None:
         """End all walks, and let go of what they hold: an error that is kept keeps frames, and these hold this."""

@@ -192,6 +192,15 @@ async def test_an_aiohttp_that_it_was_not_held_against_is_used_as_it_offers_itse
         assert not reads_directly(session)
 
 
+async def test_a_client_reads_through_such_an_aiohttps_session(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(BATCH), BATCH)
+    monkeypatch.setattr(aiohttp, "__version__", "3.15.0")
+    monkeypatch.setattr(DirectReads, "read", None)
+    async with AmiliClient("token", base_url=str(server.url)) as client:
+        assert (await client.batches.get("o", "b")).batch_id == "b"
+    assert len(server.requests) == 1
+
+
 async def test_a_session_that_is_traced_sees_every_request() -> None:
     async with session_of(trace_configs=[aiohttp.TraceConfig()]) as (session, _):
         assert not reads_directly(session)

@@ -6,7 +6,6 @@ What Amili still has comes back with a later sync that reads it: erasure begins 
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -213,7 +212,7 @@ class _Purge:
 
     def _mentions(self, connection: sa.Connection, texts: list[str]) -> None:
         """Erase what was kept byte for byte, or says a value that was met, where one of the texts stands in it."""
-        mentioning = _mentioning(texts)
+        written = _written(texts)
         aside, letters, drift, runs = schema.quarantine, schema.webhook_dead_letters, schema.drift, schema.runs
         for table, content in (
             (aside, aside.c.raw),
@@ -225,15 +224,27 @@ class _Purge:
             shown = sa.cast(content, sa.Text) if content is runs.c.report else content
             for *of_row, kept in connection.execute(sa.select(*key, shown)).all():
                 stored = kept.encode() if isinstance(kept, str) else bytes(kept or b"")
-                if mentioning.search(stored):
+                if _mentions_one(stored, written):
                     this = sa.and_(*(column == value for column, value in zip(key, of_row, strict=True)))
                     self._delete(connection, table, this)
 
 
-def _mentioning(texts: Iterable[str]) -> re.Pattern[bytes]:
-    """Return what finds one of the texts in JSON, as a whole: the number 7 is not in 4711. JSON may escape letters."""
-    written = {form.encode() for text in texts for form in (text, json.dumps(text)[1:-1])}
-    return re.compile(rb"(?<![0-9A-Za-z])(?:%s)(?![0-9A-Za-z])" % b"|".join(map(re.escape, written)), re.IGNORECASE)
+def _written(texts: Iterable[str]) -> set[bytes]:
+    """Return how texts may be written in JSON, which may escape letters; in lower case."""
+    return {form.encode().lower() for text in texts for form in (text, json.dumps(text)[1:-1])}
+
+
+def _mentions_one(content: bytes, written: Iterable[bytes]) -> bool:
+    """Return whether one of the texts stands in JSON as a whole: the number 7 is not in 4711."""
+    content = content.lower()
+    for text in written:
+        start = content.find(text)
+        while start >= 0:
+            end = start + len(text)
+            if not (content[start - 1 : start].isalnum() or content[end : end + 1].isalnum()):
+                return True
+            start = content.find(text, start + 1)
+    return False
 
 
 _OTHERS = (

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from importlib.metadata import version
-from io import BytesIO, TextIOWrapper
+from io import BytesIO, StringIO, TextIOWrapper
 from typing import TYPE_CHECKING
 
 import pytest
@@ -144,3 +144,15 @@ def test_streams_are_prepared_once_for_all_commands(monkeypatch: pytest.MonkeyPa
     errors.seek(0)
     assert errors.read().endswith("Error: No space left on device\n")
     sys.stdout.close()
+
+
+def test_a_stream_that_is_no_file_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def tell(**_options: object) -> None:
+        sys.stdout.write("é")
+        raise KeyboardInterrupt
+
+    written = StringIO()
+    monkeypatch.setattr("amili_async.cli._application.app", tell)
+    monkeypatch.setattr(sys, "stdout", written)
+    assert amili_async.cli.main() == 130
+    assert written.getvalue() == "é"

@@ -85,7 +85,10 @@ def test_a_dry_run_checks_everything_and_sends_and_writes_nothing(
 ) -> None:
     file = invoices(tmp_path / "invoices.jsonl", 3)
     words = ("invoices", "create", sandbox.organization_ids[0], "--file", str(file))
-    assert amili(*words, "--dry-run").exit_code == 0
+    first = amili(*words, "--dry-run")
+    assert first.exit_code == 0
+    assert "3 invoices to send" in first.stderr
+    assert "sent before" not in first.stderr
     assert (sandbox.requests.count("invoices.create"), [*tmp_path.iterdir()]) == (0, [file])
     assert amili(*words).exit_code == 0
     again = amili(*words, "--dry-run")

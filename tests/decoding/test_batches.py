@@ -229,6 +229,14 @@ def test_a_batch_read_leniently_tells_of_it_only_where_that_helped() -> None:
     assert drift == []
 
 
+def test_an_unknown_entry_is_told_beside_entries_without_a_type_too() -> None:
+    rows, drift = rows_of(PaymentSuccess), RecordedDrift()
+    untyped = [{name: value for name, value in entry.items() if name != "$type"} for entry in (INVOICE, PAYMENT)]
+    (found,) = rows.page(page(batch(*untyped, {"$type": "new"})), drift).data
+    assert found.succeeded == (READ_INVOICE, READ_PAYMENT, UnknownEntry(type="new", raw=b'{"$type": "new"}'))
+    assert [told for told in drift if told[0] == "type"] == [("type", "$.succeeded[...].$type", "new")]
+
+
 class MyBatch(Batch, frozen=True, kw_only=True):
     """A batch with a member that its user knows of."""
 

@@ -14,6 +14,7 @@ import duckdb
 import msgspec
 import polars as pl
 import pytest
+import sqlalchemy as sa
 
 from amili_async._decoding import Reader
 from amili_async.errors import ConfigurationError, StoreError
@@ -22,6 +23,7 @@ from amili_async.models import Case
 from amili_async.sync import Checkpoint, PageWrite, Row, SqlStore, export, sync
 from amili_async.sync._sql import exports as module
 from amili_async.sync._sql.files import _cell  # pyright: ignore[reportPrivateUsage]  # what stands in a cell
+from amili_async.sync._sql.schema import ROW_TABLES
 from tests.support.rows import batch, portion
 
 if TYPE_CHECKING:
@@ -81,6 +83,18 @@ async def test_a_file_of_lines_holds_every_digit_and_what_no_column_names(url: s
     [invoice] = lines("case_invoices")
     assert (invoice["case_id"], str(invoice["remaining_amount"]), invoice["due_date"]) == ("c", "4500.00", "2025-03-10")
     assert invoice["extra"] == {"reminder": 7}
+
+
+async def test_when_a_row_went_is_a_moment_like_any_other(url: str) -> None:
+    async with SqlStore(url) as store:
+        await fill(store)
+        table = ROW_TABLES["batches"]
+        gone = sa.update(table).where(table.c.id == "a").values(gone_at=table.c.created_at)
+        await store.database.run(lambda connection: connection.execute(gone))
+        rows = pa.Table.from_batches([part async for part in store.arrow("batches")]).to_pylist()
+
+    moments = [(row["id"], row["created_at"], row["gone_at"]) for row in rows]
+    assert moments == [("a", MOMENT, MOMENT), ("b", None, None)]
 
 
 async def test_a_spreadsheet_works_nothing_out(url: str, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def sandbox(request: pytest.FixtureRequest) -> Sandbox:
     """Serve three organizations with 30 batches each, ten a page, where the environment leads to."""
-    request.node.add_marker(pytest.mark.amili(organizations=3, batches=30, entries=2, page_size=10), append=False)
+    request.node.add_marker(pytest.mark.amili(organizations=3, batches=30, entries=2, page_size=10))
     served: Sandbox = request.getfixturevalue("amili_sandbox")
     return served
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from amili_async._cursor import Cursor
-from amili_async.errors import BadRequestError
+from amili_async.errors import APIError, BadRequestError
 from amili_async.models import Batch, BatchState
 from amili_async.sync._checkpoint import Checkpoint
 from amili_async.sync._sources import MAX_OPEN, NotRead, Refetched, SourcePage, Traits
@@ -63,6 +63,7 @@ class ScriptedList:
         self.traits = Traits(by_id=True, max_open=max_open)
         self.sort: str | None = "DESC"
         self.refuses_sort = False
+        self.refusal = 400
         self.before_page = before_page
         self.era = 0
         self.now: datetime | None = at(10**8)
@@ -100,7 +101,7 @@ class ScriptedList:
             self.before_page()
             if sort and self.refuses_sort:
                 self.refused += 1
-                raise BadRequestError("no such direction", status=400)
+                raise APIError("no such direction", status=self.refusal)
             page, following = self._page(token)
             self.served.append(token or "")
             yield page

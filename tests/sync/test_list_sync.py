@@ -325,13 +325,31 @@ async def test_a_cursor_that_is_not_of_this_list_restarts_the_scan(monkeypatch: 
     assert syncing.restart.reason == "its page token is not of this list"
 
 
-@pytest.mark.parametrize("error", [ForbiddenError("no", status=403), APIError("no", status=500)])
-async def test_an_error_that_says_nothing_of_the_token_ends_the_scan(error: APIError) -> None:
+@pytest.mark.parametrize("status", [400, 404, 409, 410, 412, 416, 422])
+async def test_each_status_by_which_a_page_token_may_be_refused_restarts_the_scan(status: int) -> None:
+    scene = Scene()
+
+    def refuse_once() -> None:
+        if scene.list.served == [""]:
+            scene.list.served.append("refused")
+            raise APIError("no", status=status)
+
+    scene.list.before_page = refuse_once
+    syncing = await scene.run()
+
+    scene.assert_same()
+    assert syncing.restart is not None
+    assert syncing.restart.reason == f"its page token was refused ({status})"
+    assert scene.list.served[:3] == ["", "refused", ""]
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 405, 415, 423, 451, 500, 501, 503])
+async def test_an_error_that_says_nothing_of_the_token_ends_the_scan(status: int) -> None:
     scene = Scene()
 
     def fail() -> None:
         if scene.list.served:
-            raise error
+            raise APIError("no", status=status)
 
     scene.list.before_page = fail
     syncing = scene.list_sync()
@@ -342,8 +360,10 @@ async def test_an_error_that_says_nothing_of_the_token_ends_the_scan(error: APIE
     assert syncing.cursor == Cursor(token="0/10")  # a page token
 
 
-async def test_a_server_that_refuses_the_direction_is_asked_without_it() -> None:
+@pytest.mark.parametrize("status", [400, 422])
+async def test_a_server_that_refuses_the_direction_is_asked_without_it(status: int) -> None:
     scene = Scene()
+    scene.list.refusal = status
     scene.list.refuses_sort = True
 
     syncing = await scene.run()

@@ -43,7 +43,7 @@ class Signals:
 
     def on_gate(self, record: GateClosed, /) -> None:
         """Remember that the server told this worker to wait; `listen` passes it on."""
-        self._unsaid = max(self._unsaid, time.time() + record.seconds)
+        self._unsaid = max(self._unsaid, time.monotonic() + record.seconds)
 
     async def listen(self) -> None:
         """Pass on and hear, until somebody says stop."""
@@ -70,7 +70,7 @@ class Signals:
         """Pass on what is unsaid, close the gate for as long as others say, and return whether to stop."""
         unsaid = self._unsaid
         if unsaid > self._said:
-            seconds = unsaid - time.time()
+            seconds = unsaid - time.monotonic()
             await self._database.run(lambda connection: _put(connection, API, seconds))
             self._said = unsaid
         heard = await self._database.run(self._hear)

@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 import sys
+import time
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
@@ -157,8 +158,9 @@ async def test_a_cluster_syncs_what_one_process_would_and_a_second_run_adds_noth
 async def test_a_killed_worker_s_shard_is_taken_up_by_another_from_where_it_stood(
     cluster: Any, postgresql_url: str
 ) -> None:
-    with Sandbox(organizations=12, batches=1500, seed=1, latency=0.02) as sandbox:
-        moment = Moment(rows=1000)
+    # Slow enough for the kill to find lists of both workers in their middle.
+    with Sandbox(organizations=12, batches=1500, seed=1, latency=0.1) as sandbox:
+        moment = Moment(rows=3000)
         running = asyncio.create_task(
             sync_on_dask(
                 cluster,
@@ -173,10 +175,17 @@ async def test_a_killed_worker_s_shard_is_taken_up_by_another_from_where_it_stoo
         await moment.reached.wait()
         victim, *_ = workers()
         os.kill(victim, signal.SIGKILL)
+        rows = Counter(name for name, _ in await stored(postgresql_url))
+        begun = [name for name, count in rows.items() if count < 1500]
+        asked = len(sandbox.requests)
         report = await running
         assert report.ok
         assert await stored(postgresql_url) == served(sandbox)
-        assert len(sandbox.requests) < 2 * 12 * 15
+        after = [request for request in [*sandbox.requests][asked:] if request.operation == "batches.list"]
+        for name in begun:
+            first = next(request for request in after if name in request.path)
+            assert "PageToken" in first.query, "a list that somebody had begun was begun again"
+        assert len(begun) > 2
 
 
 @pytest.mark.dask
@@ -581,6 +590,26 @@ async def test_workers_tell_each_other_to_wait_and_to_stop(postgresql_url: str) 
         for task in (strange, refetch):
             task.cancel()
         await asyncio.wait({strange, refetch})
+
+
+@pytest.mark.postgres
+async def test_a_machine_s_clock_that_steps_makes_no_pause_longer_and_silences_none(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with SqlStore(postgresql_url) as store:
+        gate = Gate(SystemClock())
+        one, other = Signals(store, "run"), Signals(store, "run", gate)
+        listening = [asyncio.create_task(each.listen()) for each in (one, other)]
+        now = time.time()
+        for step, seconds in ((-3_600.0, 20.0), (-86_400.0, 60.0)):
+            one.on_gate(GateClosed(operation="batches.list", seconds=seconds))
+            monkeypatch.setattr(time, "time", lambda at=now + step: at)
+            async with asyncio.timeout(30):
+                while gate.remaining() <= seconds / 2:  # noqa: ASYNC110  # other tasks look at a database
+                    await asyncio.sleep(0)
+            assert gate.remaining() <= seconds
+        await one.stop()
+        await asyncio.wait(listening)
 
 
 async def test_a_store_out_of_reach_is_no_reason_to_stop_listening() -> None:

@@ -128,3 +128,14 @@ async def test_who_has_a_list_is_told_with_the_machine_and_the_container(url: st
         conflict = await store.begin("organization", "batches")
         assert isinstance(conflict, LeaseConflict)
         assert conflict.owner == words
+
+
+async def test_a_list_that_was_taken_on_again_is_held_like_the_first_time(url: str) -> None:
+    async with SqlStore(url) as store, SqlStore(url) as other:
+        for holder, stranger in ((store, other), (other, store)):
+            assert await holder.begin("organization", "batches") == Checkpoint()
+            refused = await stranger.begin("organization", "batches")
+            assert isinstance(refused, LeaseConflict)
+            assert 0 < refused.seconds <= 60
+            await holder.finish("organization", "batches", None)
+            assert await held(store, "lists", "owner", "expires_at") == [(None, 0)]

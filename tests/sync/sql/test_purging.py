@@ -241,3 +241,19 @@ async def test_wrong_use_is_a_sentence(sqlite_url: str) -> None:
             await purge(store, debtor="d", older_than=date(2025, 1, 1))
         with pytest.raises(ConfigurationError, match="with its time zone"):
             await purge(store, older_than=datetime(2025, 1, 1))  # noqa: DTZ001  # the mistake
+
+
+async def test_a_moment_within_a_day_parts_that_day_and_a_settlement_s_day_is_all_of_it(url: str) -> None:
+    async with SqlStore(url) as store:
+        await fill(store)
+        early, late = (batch(name, createdAt=f"2025-03-09T{name}:00:00Z") for name in ("10", "14"))
+        await store.write(portion(early, late))
+        await purge(store, older_than=datetime(2025, 3, 9, 12, tzinfo=UTC))
+
+        assert await held(store, "batches", "id") == [
+            ("14",),
+            *((f"{kind} {n}",) for kind in ("batch", "plain") for n in "12"),
+        ]
+        assert await held(store, "settlements", "id") == [("s 1",), ("s 2",)]
+        await purge(store, older_than=datetime(2025, 3, 10, tzinfo=UTC))
+        assert await held(store, "settlements", "id") == []

@@ -236,7 +236,7 @@ def test_a_row_that_was_deleted_is_marked_as_gone_and_one_that_comes_back_is_not
         row = rows.rows.pop(next(iter(rows.rows)))
         kept = job.store.of("one", resource)
         # A case cannot be asked for by its id: two scans must have missed it.
-        for gone in (set() if resource == "cases" else {row.id}, {row.id}):
+        for gone in (set[str]() if resource == "cases" else {row.id}, {row.id}):
             await job.clock.sleep(8 * DAY)
             report = await job.run(resource=resource)
             assert report.ok

@@ -292,12 +292,48 @@ def test_one_wrong_empty_answer_marks_nothing_and_much_that_is_gone_at_once_is_a
     on_virtual_time(work)
 
 
+def test_the_only_row_of_an_organization_is_not_taken_for_gone_without_a_word() -> None:
+    async def work(job: Job) -> None:
+        rows = job.list_of(rows=1)
+        await job.run()
+        rows.rows.clear()
+
+        [failure] = (await job.run(full=True)).failures
+
+        assert failure.error == "ReconciliationError"
+        assert job.store.marked == []
+        assert (await job.run(full=True, max_gone=1.0)).ok
+        assert len(job.store.marked) == 1
+
+    on_virtual_time(work)
+
+
+def test_what_a_scan_met_that_was_broken_off_does_not_count_for_the_one_in_its_place() -> None:
+    async def work(job: Job) -> None:
+        rows = job.list_of(rows=1000)
+        await job.run()
+        kept = job.store.of("one", "batches")
+        running = asyncio.create_task(job.run(full=True))
+        await until(lambda: len(kept.met) >= 400)
+        running.cancel()
+        await asyncio.wait({running})
+        met = next(iter(sorted(kept.met)))
+        del rows.rows[met]
+        rows.era += 1
+
+        assert (await job.run(full=True)).ok
+
+        assert kept.gone == {met}
+
+    on_virtual_time(work)
+
+
 def test_cancelled_at_any_moment_a_run_leaves_no_lease() -> None:
     async def work(job: Job) -> None:
         names = [f"organization-{number}" for number in range(4)]
         for name in names:
             job.list_of(name, rows=300)
-        for turns in range(0, 400, 3):
+        for turns in (*range(60), *range(60, 400, 3)):  # in the first ones all lists are taken on
             running = asyncio.create_task(job.run(*names, full=True))
             for _ in range(turns):
                 await asyncio.sleep(0)

@@ -229,20 +229,14 @@ async def _ours(server: Server, url: str) -> Sample:
     return watch.sample(report.total.new)
 
 
-async def _without_indexes(server: Server, url: str) -> Sample:
-    """The sync into tables without the indexes by number; by the others the store looks up what it needs itself."""
+async def _with_numbers(server: Server, url: str) -> Sample:
+    """The sync with one more index, that of entries by invoice number."""
     async with AmiliClient(TOKEN, base_url=server.base_url) as client, SqlStore(url) as store:
-        await store.database.run(_drop_indexes)
+        await store.database.run(sa.Index("batch_entry_rows_by_number", batch_entries.c.invoice_number).create)
+        batch_entries.indexes.clear()
         with Stopwatch() as watch:
             report = await sync(client, server.organization_ids, store, concurrency=CONCURRENCY)
     return watch.sample(report.total.new)
-
-
-def _drop_indexes(connection: sa.Connection) -> None:
-    for table in metadata.sorted_tables:
-        for index in table.indexes:
-            if str(index.name).endswith("_by_number"):
-                index.drop(connection)
 
 
 SIDES: dict[str, Callable[[Server, str], Awaitable[Sample]]] = {
@@ -306,21 +300,20 @@ def _into(
 
 
 def _indexes(databases: Databases, server: Server, settings: Settings) -> Row:
-    """Tell what the indexes cost that are there for users alone."""
-    sides = {"with": partial(databases.run, _ours, server), "without": partial(databases.run, _without_indexes, server)}
+    """Tell what an index would cost that the store leaves out."""
+    sides = {"with": partial(databases.run, _with_numbers, server), "without": partial(databases.run, _ours, server)}
     samples = interleave(sides, settings.rounds)
     cost = ratio(cpu_per_unit(samples["with"]), cpu_per_unit(samples["without"]))
     return Row(
-        what="sync into SQLite: CPU with the indexes by number against none of them",
+        what="sync into SQLite: CPU with an index of entries by invoice number, which is left out, against none",
         value=cost.value,
         noise=cost.noise,
-        at_most=1.1,
         detail=f"{_cpu(samples['with']):.2f} : {_cpu(samples['without']):.2f} ms a page of 100",
     )
 
 
 def measure_indexes(settings: Settings) -> list[Row]:
-    """Sync 10 organizations into SQLite, with and without the indexes for users."""
+    """Sync 10 organizations into SQLite, with and without an index that is left out."""
     listing = Listing(organizations=10, pages=settings.scaled(20), entries=2)
     with serving(listing) as server, tempfile.TemporaryDirectory() as folder:
         return [_indexes(Databases(Path(folder), None), server, settings)]

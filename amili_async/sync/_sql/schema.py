@@ -347,5 +347,3 @@ webhook_dead_letters = sa.Table(
 
 ROW_TABLES = {"batches": batches, "invoices": invoices, "cases": cases, "settlements": settlements}
 """The table of each resource's rows."""
-
-sa.Index("batch_entry_rows_by_number", batch_entries.c.invoice_number)

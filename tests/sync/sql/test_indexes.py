@@ -20,7 +20,7 @@ QUERIES = {
     r"(batch|invoice|case|settlement)_rows_missing": (
         "SELECT id FROM {table} WHERE list_key = 1 AND missing_since IS NOT NULL"
     ),
-    r"(batch_entry|invoice|case_invoice)_rows_by_number": "SELECT * FROM {table} WHERE invoice_number = '4711'",
+    r"(invoice|case_invoice)_rows_by_number": "SELECT * FROM {table} WHERE invoice_number = '4711'",
 }
 """What users ask, by the names of the indexes that answer it."""
 

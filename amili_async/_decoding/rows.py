@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
@@ -164,6 +164,10 @@ class OpenRows(Rows[RawValue]):
         return RawValue(raw=bytes(raw))
 
 
+def _note_below(note: DriftReporter, kind: DriftKind, path: str, found: str) -> None:
+    note(kind, f"$[...]{path[1:]}", found)
+
+
 class ListRows(Rows[list[T]]):
     """Lists of rows: what a user's own request may ask for as ``list[Batch]``."""
 
@@ -178,15 +182,11 @@ class ListRows(Rows[list[T]]):
 
     def row(self, raw: JSON, note: DriftReporter | None) -> list[T]:
         """Return one list, each of its rows read strictly or leniently."""
-
-        def note_below(kind: DriftKind, path: str, found: str) -> None:
-            if note is not None:
-                note(kind, f"$[...]{path[1:]}", found)
-
+        note_below = None if note is None else partial(_note_below, note)
         rows: list[T] = []
         for index, one in enumerate(_raws.decode(raw)):
             try:
-                rows.append(self._rows.row(one, None if note is None else note_below))
+                rows.append(self._rows.row(one, note_below))
             except READING_ERRORS as error:
                 raise below(f"[{index}]", error) from None
         return rows

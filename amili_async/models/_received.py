@@ -258,15 +258,9 @@ def _text(value: object) -> object:
 
 def _slot(kind: type, name: str) -> Callable[[object], Any]:
     """Return what reads a field as it is kept."""
-    for base in kind.__mro__:
-        match vars(base).get(name):
-            case MemberDescriptorType() as slot:
-                return slot.__get__
-            case _Shown(kept=kept):
-                return kept
-            case _:
-                continue
-    raise AttributeError(name)
+    found = (vars(base).get(name) for base in kind.__mro__)
+    kept = next(each for each in found if isinstance(each, MemberDescriptorType | _Shown))
+    return kept.kept if isinstance(kept, _Shown) else kept.__get__
 
 
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])

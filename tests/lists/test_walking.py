@@ -319,14 +319,14 @@ async def test_a_walk_that_ends_while_its_place_is_looked_for_stands_where_it_st
 async def test_a_walk_that_is_closed_in_the_middle_of_a_page_hands_out_no_more_rows(
     batch_list: BatchList, body_of_the_loop: str
 ) -> None:
-    pager, came = batch_list.pager(), list[str]()
+    pager, came = batch_list.pager(page_size=3), list[str]()
     async for batch in pager:
         came.append(batch.batch_id)
         await pager.aclose()
         if body_of_the_loop == "leaves":
             break
     assert came == batch_list.rows[:1]
-    assert await ids(batch_list.pager(cursor=pager.cursor)) == batch_list.rows[1:]
+    assert await ids(batch_list.pager(page_size=3, cursor=pager.cursor)) == batch_list.rows[1:]
 
 
 @given(

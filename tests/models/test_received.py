@@ -210,6 +210,12 @@ def test_a_value_of_any_kind_is_exact(written: bytes, value: object) -> None:
         assert encode(row) == b'{"new":' + written + b"}"
 
 
+def test_extra_is_a_mapping() -> None:
+    extra = decode(b'{"id":"i","b":1,"a":null}', Invoice).extra
+    assert (set(extra), len(extra), "b" in extra, extra.get("c")) == ({"a", "b"}, 2, True, None)
+    assert dict(extra.items()) == {"a": None, "b": 1}
+
+
 def test_the_same_is_true_of_open_values_and_of_what_users_ask_for_as_a_dict() -> None:
     raw = b'{"a":0.10,"b":[1.0]}'
     exact = {"a": Decimal("0.10"), "b": [Decimal("1.0")]}

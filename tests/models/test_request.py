@@ -91,6 +91,15 @@ def test_an_extra_member_that_has_a_field_is_refused(name: str) -> None:
         NewInvoice(invoice_number="1", original_invoice_amount=AMOUNT, extra={name: 1})
 
 
+HALF: Any = "\udcff"  # half a character, where bytes are due
+
+
+class OwnStruct(msgspec.Struct, rename="camel"):
+    """A struct of a user's that is no model."""
+
+    some_amount: float | msgspec.UnsetType = msgspec.UNSET
+
+
 def holding_itself() -> dict[str, object]:
     loop: dict[str, object] = {}
     loop["again"] = [loop]
@@ -115,6 +124,8 @@ def holding_itself() -> dict[str, object]:
         (holding_itself(), "is nested more than 100 deep"),
         ({"case": AutoCollectCase(reminders=[1.5])}, r"extra.case.reminders\[0\] is a float"),
         ({"batch": Batch(batch_id="\udcff", failed=(FailedEntry(raw=b"{}"),))}, "extra.batch.batchId holds half"),
+        ({"failed": FailedEntry(raw=HALF)}, "extra.failed holds half a character"),
+        ({"own": OwnStruct(1.5)}, "extra.own.someAmount is a float"),
         ([1], "extra must be a dict of members by their names on the wire, not list"),
     ],
 )

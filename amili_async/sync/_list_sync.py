@@ -37,6 +37,7 @@ from amili_async.sync._scan import (
     after_write,
     completed,
     done,
+    leaves_unread,
     new_scan,
     paused,
     resumable,
@@ -147,13 +148,14 @@ class ListSync:
             AmiliError: the API did not answer.
         """
         while True:
+            before = self._checkpoint.watermark
             if not self._scan.listed and not await self._read_list(should_continue):
                 return False
             if self._scan.reread and not await self._read_again(should_continue):
                 return False
             if self._checkpoint.scan is not None:
                 await self._conclude()
-            if not self._behind:
+            if not self._behind and not leaves_unread(before, self._checkpoint.watermark):
                 return True
             self._behind = self._kept = False
             self._scan = self._anew(full=False)

@@ -32,7 +32,7 @@ or none can be read by id, the scan's boundary is the oldest of them.
 
 **Rows that could not be read, or were not there when asked for**, are asked for again by every scan until they are
 read, or until a scan of everything has not met them either. One that is neither in its place in the list nor there by
-its id makes the next scan read everything.
+its id makes the next scan read everything: the next run's, or, where the row was never read, one of the same run.
 """
 
 from __future__ import annotations
@@ -293,7 +293,7 @@ def _with_unread(scan: Scan, unread: Sequence[str | None], moments: Sequence[dat
     place = min(moments, default=scan.reached)
     names = [row for row in unread if row is not None and traits.by_id]
     scan = replace(scan, missing={row: moment for row, moment in scan.missing.items() if row not in names})
-    known = {**scan.unread, **{row: place or scan.began_at or _EPOCH for row in names if row not in scan.reread}}
+    known = {**scan.unread, **dict.fromkeys(names, place or scan.began_at or _EPOCH)}
     if len(names) == len(unread) and len(known) <= MAX_OPEN:
         return replace(scan, unread=known)
     if place is None:
@@ -348,18 +348,29 @@ class Reread(NamedTuple):
 
 
 def after_rereading(scan: Scan, reread: Reread, traits: Traits) -> Scan:
-    """Return the scan after rows were read by id."""
+    """Return the scan after rows were read by id.
+
+    One that the list has, where it cannot be read, and that is not there by its id is looked for in its place.
+    """
     rows, place = reread.rows, scan.began_at or _EPOCH
     asked = {*(row.id for row in rows), *reread.unread, *reread.missing}
     seen_open, oldest_open = _still_open(scan, rows, traits.max_open)
     moments = scan.reread
+    listed = [scan.unread[row] for row in reread.missing if row in scan.unread]
     return replace(
         scan,
         reread={row: moment for row, moment in moments.items() if row not in asked},
         seen_open=seen_open,
         oldest_open=oldest_open,
-        unread={**scan.unread, **{row: moments.get(row, place) for row in reread.unread}},
-        missing={**scan.missing, **{row: moments.get(row, place) for row in reread.missing}},
+        unread={
+            **{row: moment for row, moment in scan.unread.items() if row not in asked},
+            **{row: moments.get(row, place) for row in reread.unread},
+        },
+        oldest_unread=min(_present(scan.oldest_unread, *listed), default=None),
+        missing={
+            **scan.missing,
+            **{row: moments.get(row, place) for row in reread.missing if row not in scan.unread},
+        },
     )
 
 
@@ -396,6 +407,11 @@ def completed(checkpoint: Checkpoint, scan: Scan, traits: Traits, now: datetime,
         reconciled_at=reconciled_at,
         seconds=scan.seconds,
     )
+
+
+def leaves_unread(before: Watermark | None, after: Watermark | None) -> bool:
+    """Return whether a row that was never read is not there by its id: the list may have it, so it is scanned again."""
+    return before is not None and after is not None and not after.missing.keys().isdisjoint(before.unread)
 
 
 def _watermark(

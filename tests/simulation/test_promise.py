@@ -142,14 +142,17 @@ def test_a_page_token_that_died_between_two_runs_costs_a_second_beginning_and_no
     on_virtual_time(work)
 
 
-def test_a_row_that_cannot_be_read_for_a_while_is_read_once_it_can() -> None:
+@pytest.mark.parametrize("by_id", [True, False])
+@pytest.mark.parametrize("runs", [1, 2, 3])
+def test_a_row_that_cannot_be_read_for_a_while_is_read_once_it_can(runs: int, *, by_id: bool) -> None:
     async def work(job: Job) -> None:
         rows = job.list_of(rows=1000)
+        rows.reads_by_id = by_id
         row = rows.add(job.server.now - 900 * HOUR, final=False)
         row.readable = False
-        await job.run()
-        assert job.missing() == [row.id]
-        await job.run()
+        for _ in range(runs):
+            await job.run()
+            assert job.missing() == [row.id]
         row.readable = row.final = True
 
         await job.run()

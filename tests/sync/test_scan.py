@@ -558,10 +558,15 @@ def test_an_unreadable_row_is_asked_for_by_its_id() -> None:
     assert end(after_last(scan, rows(7))).unread == {"a": at(8)}
 
 
-def test_one_that_is_to_be_read_by_id_in_this_scan_is_not_put_off_to_the_next() -> None:
-    scan = after(Scan(reread={"a": at(8)}, missing={"b": at(8)}), rows(9, 8), unread=("a", "b"))
+def test_one_that_is_asked_for_by_its_id_in_this_scan_counts_by_what_comes_of_that() -> None:
+    asked = {"read": at(8), "unreadable": at(8), "not there": at(8)}
+    scan = after(Scan(reread=asked, missing={"back": at(8)}), rows(9, 8), unread=(*asked, "back"))
+    assert (scan.reread, scan.unread, scan.missing) == (asked, {**asked, "back": at(8)}, {})
 
-    assert (scan.reread, scan.unread, scan.missing) == ({"a": at(8)}, {"b": at(8)}, {})
+    scan = after_rereading(scan, Reread([row("read", 8)], ["unreadable"], ["not there"]), BATCHES)
+
+    assert (scan.reread, scan.unread, scan.missing) == ({}, {"unreadable": at(8), "back": at(8)}, {})
+    assert scan.oldest_unread == at(8), "the list has it, so it is looked for in its place"
 
 
 @pytest.mark.parametrize(("traits", "name"), [(BATCHES, None), (CASES, "a")])

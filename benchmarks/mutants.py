@@ -134,10 +134,12 @@ MUTANTS = (
             ),
         ),
     ),
-    _one("a resumed scan is the last one of its run", "_list_sync", "            if not self._behind:\n", "            if True:\n"),
+    _one("a resumed scan is the last one of its run", "_list_sync", "if not self._behind and not leaves_unread(", "if True or not leaves_unread("),
     _one("a scan that goes on after a pause is as one without", "_scan", "replace(scan, reached=None, by_known=False, unchanged=0)", "scan"),
     _one("a broken-off scan is as if it had not been", "_list_sync", "broken_off=scan is not None", "broken_off=False"),
     _one("a resumed scan need not do what is asked for", "_scan", "(scan.full or not full)", "True"),
+    _one("what was never read is not looked for in the list of the same run", "_list_sync", " and not leaves_unread(before, self._checkpoint.watermark)", ""),
+    _one("what the list has and no reading by id is taken for gone", "_scan", "for row in reread.missing if row not in scan.unread}", "for row in reread.missing}"),
     # Page tokens, empty pages
     _one("a dead cursor is not tried again", "_list_sync", "if self.restart is not None:", "if True:"),
     _one("a dead cursor is tried again only where it is refused as such", "_list_sync", "old = self._kept or", "old ="),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
@@ -123,6 +124,8 @@ class Reading:
         transport = client.caller.transport
         self.clock = transport.clock
         self.concurrency = transport.limits.concurrency
+        self.reads = asyncio.Semaphore(self.concurrency)
+        """What reads by id go through, of all organizations: their deadline begins when they can be sent."""
         self.account = Account(transport.clock)
         self._client = client
         self._lists: dict[str, Lists[Any]] = {}

@@ -312,6 +312,7 @@ class _Run:
                 store=self._store,
                 counter=self._tracker.counters[resource],
                 clock=reading.clock,
+                reads=reading.reads,
                 server_time=reading.account.server_time,
                 read_cost=lambda: self._read_cost(reading),
             )

@@ -99,6 +99,8 @@ class Surroundings(NamedTuple):
     store: Store
     counter: Counter
     clock: Clock
+    reads: asyncio.Semaphore
+    """What reads by id go through: queued at the client, where its deadline runs, many of them would never be sent."""
     server_time: Callable[[float], datetime | None] = lambda _: None
     """Returns the server's own time of a moment of the clock's monotonic time, as far as it said what time it is."""
     read_cost: Callable[[], float] = lambda: 1.0
@@ -324,7 +326,8 @@ class ListSync:
 
     async def _refetch(self, row_id: str) -> Refetched | AmiliError:
         try:
-            return await self._source.refetch(row_id)
+            async with self._around.reads:
+                return await self._source.refetch(row_id)
         except AmiliError as error:
             return error
 

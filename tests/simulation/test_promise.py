@@ -388,6 +388,28 @@ def test_open_rows_are_read_side_by_side_or_with_the_list_where_that_is_cheaper(
     on_virtual_time(work)
 
 
+def test_however_slow_the_server_no_read_by_id_waits_for_its_turn_until_its_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("amili_async.sync._scan.OVERLAP_ROWS", 2)
+
+    async def work(job: Job) -> None:
+        names = [f"organization {number}" for number in range(8)]
+        for name in names:
+            rows = job.list_of(name, rows=120)
+            rows.page_size = 2  # so that pages are no cheaper way
+            for row in list(rows.rows.values())[::2]:
+                row.final = False
+        await job.run(*names)
+        job.server.latency = 10.0
+
+        report = await job.run(*names)
+
+        assert report.ok, report.failures
+
+    on_virtual_time(work)
+
+
 def test_invoices_are_read_again_when_that_is_longer_ago_and_new_ones_each_time() -> None:
     async def work(job: Job) -> None:
         rows = job.list_of(resource="invoices", rows=2000)

@@ -55,6 +55,7 @@ class Scene:
                 store=self.store,
                 counter=self.counter,
                 clock=self.clock,
+                reads=asyncio.Semaphore(8),
                 server_time=self.list.server_time,
                 read_cost=lambda: self.read_cost,
             ),

@@ -105,8 +105,12 @@ async def test_a_proxy_that_does_not_know_us_is_asked_once_and_named_of_the_api_
         assert isinstance(error, TokenError)
         assert says in str(error)
         assert error.retry_after is None
-    asked = [line for line in proxy.access_log() if " TCP_DENIED/407 " in line]
-    assert len(asked) == 4
+
+    def refused() -> int:
+        return sum(" TCP_DENIED/407 " in line for line in proxy.access_log())
+
+    wait_for(lambda: refused() >= 4, "squid's log")  # each of the four calls above
+    assert refused() == 4
     assert upstream.seen() == []
 
 

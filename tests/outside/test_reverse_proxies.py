@@ -23,6 +23,7 @@ from amili_async import (
 )
 from amili_async.sync import SqlStore, sync
 from tests.outside.collection_server import PREFIX
+from tests.outside.programs import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,7 +158,11 @@ async def test_a_gateways_own_answers_are_repeated_for_a_read_and_never_for_a_wr
         {"path": "batches", "skip": 2, "times": 2, "drop": "reset"},
     )
     assert await walk(client) == upstream.batch_ids(ORGANIZATION)
-    assert {" 502 ", " 504 "} <= {line[line.index('" ') + 1 :][:5] for line in front.access_log()}
+
+    def answered() -> set[str]:
+        return {line[line.index('" ') + 1 :][:5] for line in front.access_log()}
+
+    wait_for(lambda: {" 502 ", " 504 "} <= answered(), "nginx's log")
 
     for rule, status in ({"delay": 0.6}, 504), ({"drop": "close"}, 502), ({"cut": 5}, None):
         upstream.rules({"method": "POST", "times": 1, **rule})  # type: ignore[typeddict-item]  # each is part of a rule
@@ -264,4 +269,4 @@ async def test_a_proxy_that_limits_requests_costs_no_row(
     client = await connect(front.url)
     walks = [walk(client, name) for name in ("one", "two", "three")]
     assert await asyncio.gather(*walks) == [upstream.batch_ids(name) for name in ("one", "two", "three")]
-    assert any(" 429 " in line for line in front.access_log())
+    wait_for(lambda: any(" 429 " in line for line in front.access_log()), "nginx's log")

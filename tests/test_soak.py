@@ -237,6 +237,15 @@ async def soak(seconds: float) -> tuple[Load, list[Held], int]:
 
 
 async def requests(sandbox: Served) -> int:
+    """Return how many requests of the API have come, once no more come: a busy server has some of its past in line."""
+    before, count = -1, await arrived_requests(sandbox)
+    while count != before:
+        await asyncio.sleep(0.3)
+        before, count = count, await arrived_requests(sandbox)
+    return count
+
+
+async def arrived_requests(sandbox: Served) -> int:
     """Return how many requests of the API have come."""
     return sum(count for name, count in (await sandbox.requests()).items() if name != "token")
 

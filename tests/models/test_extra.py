@@ -100,7 +100,8 @@ def test_a_program_that_raised_pythons_own_bound_is_no_worse_off() -> None:
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(20_000)
     try:
-        rows = b'{"data":[{"batchId":"d","new":' + nested(5_000) + b"}]}"
+        # Beyond the 1,000 that are usual, and within what CPython 3.12 allows C code whatever this bound is.
+        rows = b'{"data":[{"batchId":"d","new":' + nested(1_200) + b"}]}"
         reader = Reader(Batch)
         assert reader.page(b'{"data":[{"batchId":"b","new":[1]}]}', None).quarantined == 0
         for _ in range(2):

@@ -214,6 +214,7 @@ def test_extra_is_a_mapping() -> None:
     extra = decode(b'{"id":"i","b":1,"a":null}', Invoice).extra
     assert (set(extra), len(extra), "b" in extra, extra.get("c")) == ({"a", "b"}, 2, True, None)
     assert dict(extra.items()) == {"a": None, "b": 1}
+    assert hash(extra) == hash(decode(b'{"a":null,"b":1,"id":"i"}', Invoice).extra)
 
 
 def test_the_same_is_true_of_open_values_and_of_what_users_ask_for_as_a_dict() -> None:

@@ -19,7 +19,7 @@ from dask import config as dask_config
 from distributed import LocalCluster
 from yarl import URL
 
-from amili_async import ClusterError, ConfigurationError, StoreError, TokenError
+from amili_async import ClusterError, ConfigurationError, StoreError, TokenError, UnauthorizedError
 from amili_async._call.limits import Gate
 from amili_async._clock import SystemClock
 from amili_async.events import GateClosed
@@ -501,6 +501,29 @@ async def test_what_would_fail_for_every_shard_ends_the_run(cluster: Any, postgr
                 cluster, sandbox.organization_ids, postgresql_url, client_options=options(sandbox), concurrency=1
             )
         assert sandbox.requests.count("batches.list") == 0
+
+
+@pytest.mark.dask
+@pytest.mark.postgres
+async def test_where_nobody_is_answered_the_refusal_ends_the_run(cluster: Any, postgresql_url: str) -> None:
+    with Sandbox(organizations=3, batches=3, seed=1) as sandbox:
+        sandbox.faults.add("batches.list:status=401")
+        with pytest.raises(UnauthorizedError):
+            await sync_on_dask(cluster, sandbox.organization_ids, postgresql_url, client_options=options(sandbox))
+
+
+@pytest.mark.dask
+@pytest.mark.postgres
+async def test_a_worker_that_knows_no_credentials_ends_the_run_and_names_what_is_missing(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AMILI_CLIENT_ID", "AMILI_CLIENT_SECRET", "AMILI_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    with (
+        Sandbox(organizations=2, batches=3, seed=1) as sandbox,
+        pytest.raises(ConfigurationError, match="AMILI_CLIENT_ID"),
+    ):
+        await sync_on_dask("local:1", sandbox.organization_ids, postgresql_url, client_options=options(sandbox))
 
 
 @pytest.mark.dask

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import msgspec
 
+from amili_async._upstream.msgspec import READING_ERRORS
+
 
 class Tagged(msgspec.Struct, frozen=True, gc=False):
     """An entry, of which only the tag matters."""
@@ -33,7 +35,7 @@ def entries_with(tag: str, body: bytes | bytearray, count: int) -> list[bytes] |
         try:
             if _decoder.decode(raw).tag != tag:
                 return None
-        except msgspec.DecodeError:
+        except READING_ERRORS:
             return None
         found.append(raw)
     return found if len(found) == count else None

@@ -89,7 +89,7 @@ def grant_members(body: bytes) -> tuple[str, ...]:
     """Return the names of an answer's members in their order, for who listens; one with a digit may be a value."""
     try:
         return tuple(name for name in _members.decode(body) if _NAME.fullmatch(name))
-    except (msgspec.DecodeError, RecursionError):
+    except READING_ERRORS:
         return ()
 
 

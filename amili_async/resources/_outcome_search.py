@@ -13,10 +13,11 @@ from uuid import uuid4
 import msgspec
 
 from amili_async._protocol.requests import identifier
+from amili_async._protocol.retry import growing_pauses
 from amili_async.errors import AmiliError, APIError, DeadlineExceededError, DecodeError, detach
 from amili_async.models import Batch, Invoice, InvoiceSuccess, NewInvoice
 from amili_async.resources._arguments import check_key
-from amili_async.resources._polling import growing_pauses, is_passing
+from amili_async.resources._polling import LONGEST_PAUSE, is_passing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,7 +125,7 @@ class OutcomeSearch(Generic[R]):
         self._ends = begun + deadline
         last_look = self._ends - min(LAST_LOOK, deadline / 4)
         problem: AmiliError | None = None
-        pauses = growing_pauses()
+        pauses = growing_pauses(LONGEST_PAUSE)
         while True:
             last = clock.monotonic() >= last_look
             for look in (self._by_key, partial(self._by_number, everything=last)):

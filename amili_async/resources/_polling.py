@@ -6,11 +6,9 @@ import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 
-import backoff
-
 from amili_async._protocol.options import seconds
 from amili_async._protocol.requests import identifier
-from amili_async._protocol.retry import RetryPolicy, backoff_delays
+from amili_async._protocol.retry import growing_pauses
 from amili_async.errors import (
     AmiliError,
     APIError,
@@ -24,7 +22,7 @@ from amili_async.errors import (
 from amili_async.models import Accepted, Batch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from amili_async._clock import Clock
 
@@ -60,7 +58,7 @@ async def watched(
     begun = clock.monotonic()
     ends = None if deadline is None else begun + seconds(deadline, "deadline")
     last_look = None if deadline is None or ends is None else ends - min(LAST_LOOK, deadline / 4)
-    waits = growing_pauses()
+    waits = growing_pauses(LONGEST_PAUSE)
     seen: B | None = None
     while True:
         problem: AmiliError | None = None
@@ -86,13 +84,6 @@ async def watched(
             if wait <= 0:
                 raise _not_final(seen, deadline, problem) from problem
         await clock.sleep(wait)
-
-
-def growing_pauses() -> Iterator[float]:
-    """Yield pauses that grow up to `LONGEST_PAUSE`; half of each is kept, or chance could poll at once."""
-    return backoff_delays(
-        RetryPolicy(max_wait=LONGEST_PAUSE), jitter=lambda bound: bound / 2 + backoff.full_jitter(bound / 2)
-    )
 
 
 def _not_final(seen: Batch | None, deadline: float | None, problem: AmiliError | None) -> DeadlineExceededError:

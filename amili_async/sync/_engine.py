@@ -114,7 +114,7 @@ async def sync(
         organization_ids: whose lists. Taken as they are needed, so it may be an endless or asynchronous iterable.
         store: keeps. It stays open.
         resources: which lists: ``batches``, ``invoices``, ``cases``, ``settlements``.
-        concurrency: how many organizations at once.
+        concurrency: how many organizations at once, and no more than the client has requests in flight.
         full: read every page, whatever is known.
         since: leave out what came to be before this moment, or before this day in UTC.
         reconcile: read each list from end to end when the last time is longer ago, spread over the runs, and mark what
@@ -152,6 +152,9 @@ async def sync(
     tracker = ProgressTracker(names, total, current() if client is None else client.caller.transport.clock)
     record = RunRecord(store, names) if isinstance(store, RunKeepingStore) else None
     readings = Readings(client, clients, tracker, *(() if record is None else (record,)))
+    if client is not None:
+        # More than it sends at once would wait in its line, where the deadline of each page runs.
+        concurrency = min(concurrency, client.caller.transport.limits.concurrency)
     run = _Run(readings, store, tracker, request, max_failures=max_failures)
     try:
         async with nullcontext() if record is None else record.keeping(run.report):

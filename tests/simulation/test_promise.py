@@ -410,6 +410,20 @@ def test_however_slow_the_server_no_read_by_id_waits_for_its_turn_until_its_dead
     on_virtual_time(work)
 
 
+def test_however_many_organizations_at_once_no_page_waits_for_its_turn_until_its_deadline() -> None:
+    async def work(job: Job) -> None:
+        names = [f"organization {number}" for number in range(100)]
+        for name in names:
+            job.list_of(name, rows=1)
+        job.server.latency = 15.0
+
+        report = await job.run(*names, concurrency=100)
+
+        assert report.ok, report.failures
+
+    on_virtual_time(work)
+
+
 def test_invoices_are_read_again_when_that_is_longer_ago_and_new_ones_each_time() -> None:
     async def work(job: Job) -> None:
         rows = job.list_of(resource="invoices", rows=2000)

@@ -100,10 +100,12 @@ class _Purge:
         self._before = before
         self._dry_run = dry_run
         self._counts: dict[str, int] = {}
+        self._counted: dict[str, list[sa.ColumnElement[bool]]] = {}
+        """What of a table is counted already, where nothing is erased."""
 
     def run(self, connection: sa.Connection) -> dict[str, int]:
         """Erase, or count; return how many rows of each table."""
-        self._counts = {}
+        self._counts, self._counted = {}, {}
         if connection.dialect.name == "sqlite" and not self._dry_run:
             connection.exec_driver_sql("PRAGMA secure_delete=ON")
             # No number of a write comes a second time, though the rows that had the last ones go.
@@ -119,7 +121,7 @@ class _Purge:
             for table, moment in _OTHERS:
                 self._delete(connection, table, self._before_then(connection, moment))
         elif self._before is None:
-            self._mentions(connection, [self._organization_id])
+            self._mentions(connection, [self._organization_id], sa.true())
             # It names no organization, and comes back where it is met again.
             self._delete(connection, schema.drift, sa.true())
             of_them = sa.select(lists.c.key).where(lists.c.organization_id == self._organization_id)
@@ -154,7 +156,10 @@ class _Purge:
 
     def _delete(self, connection: sa.Connection, table: sa.Table, wanted: sa.ColumnElement[bool]) -> None:
         if self._dry_run:
-            count = connection.execute(sa.select(sa.func.count()).select_from(table).where(wanted)).scalar_one()
+            counted = self._counted.setdefault(table.name, [])
+            rows = sa.select(sa.func.count()).select_from(table).where(wanted, *map(sa.not_, counted))
+            counted.append(wanted)
+            count = connection.execute(rows).scalar_one()
         else:
             count = connection.execute(sa.delete(table).where(wanted)).rowcount
         if count:
@@ -170,6 +175,8 @@ class _Purge:
         wanted = case.key.in_(owned) & self._of_lists(schema.cases)
         cases = connection.execute(sa.select(case.key, case.id, case.case_number, case.list_key).where(wanted)).all()
         if not cases:
+            # A case that cannot be read is set aside, and a dead letter may be all that came.
+            self._mentions(connection, [debtor], self._of_lists(schema.quarantine))
             return
         keys, ids, numbers, of_lists = (
             sorted({row[index] for row in cases if row[index] is not None}) for index in range(4)
@@ -208,21 +215,24 @@ class _Purge:
         )
         self._rows(connection, "batches", batch.key.in_(holding.scalars().all()))
         self._rows(connection, "cases", case.key.in_(keys))
-        self._mentions(connection, [*told, *ids, *invoice_ids, debtor])
+        self._mentions(connection, [*told, *ids, *invoice_ids, debtor], self._of_lists(schema.quarantine))
 
-    def _mentions(self, connection: sa.Connection, texts: list[str]) -> None:
-        """Erase what was kept byte for byte, or says a value that was met, where one of the texts stands in it."""
+    def _mentions(self, connection: sa.Connection, texts: list[str], set_aside: sa.ColumnElement[bool]) -> None:
+        """Erase what was kept byte for byte, or says a value that was met, where one of the texts stands in it.
+
+        ``set_aside`` is a condition on the rows that were, which alone are kept by organization.
+        """
         written = _written(texts)
         aside, letters, drift, runs = schema.quarantine, schema.webhook_dead_letters, schema.drift, schema.runs
-        for table, content in (
-            (aside, aside.c.raw),
-            (letters, letters.c.body),
-            (drift, drift.c.found),
-            (runs, runs.c.report),
+        for table, content, wanted in (
+            (aside, aside.c.raw, set_aside),
+            (letters, letters.c.body, sa.true()),
+            (drift, drift.c.found, sa.true()),
+            (runs, runs.c.report, sa.true()),
         ):
             key = tuple(table.primary_key.columns)
             shown = sa.cast(content, sa.Text) if content is runs.c.report else content
-            for *of_row, kept in connection.execute(sa.select(*key, shown)).all():
+            for *of_row, kept in connection.execute(sa.select(*key, shown).where(wanted)).all():
                 stored = kept.encode() if isinstance(kept, str) else bytes(kept or b"")
                 if _mentions_one(stored, written):
                     this = sa.and_(*(column == value for column, value in zip(key, of_row, strict=True)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec.structs import replace
@@ -133,6 +133,48 @@ async def test_what_was_set_aside_goes_where_it_names_the_debtor_and_not_where_a
 
         left = {row[0] for row in await held(store, "quarantine", "raw")}
         assert left == {*kept}
+
+
+async def test_a_debtor_whose_case_was_never_read_goes_from_what_was_set_aside_for_the_organization_named(
+    url: str,
+) -> None:
+    async with SqlStore(url) as store:
+        for name in ("one", "two"):
+            await store.begin(name, "batches")
+            row = aside(b'{"debtorId": "d-1"}')
+            await store.write(replace(portion(organization_id=name), quarantined=(row,)))
+
+        assert (await purge(store, debtor="d-1", organization_id="one")).rows == {"quarantined_rows": 1}
+        assert await held(store, "quarantine", "organization_id") == [("two",)]
+        assert (await purge(store, debtor="d-1")).rows == {"quarantined_rows": 1}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"organization_id": "organization"},
+        {"organization_id": "organization", "older_than": date(2099, 1, 1)},
+        {"debtor": "debtor of case 1"},
+        {"older_than": date(2099, 1, 1)},
+    ],
+    ids=str,
+)
+async def test_what_would_go_is_counted_as_it_goes(url: str, asked: dict[str, Any]) -> None:
+    async with SqlStore(url) as store:
+        await fill(store)
+        await fill(store, "another")
+        for name in ("organization", "another"):
+            unread = aside(b'{"batchId": "of both", "orgId": "organization"}')
+            await store.write(replace(portion(organization_id=name), quarantined=(unread,)))
+        met = Drift(operation="cases.list", kind="value", path="$.type", found="organization")
+        await store.end_run(
+            await store.begin_run(("cases",)), RunSummary(outcome="ok", report=SyncReport(), drift=(met,))
+        )
+
+        counted = await purge(store, **asked, dry_run=True)
+
+        assert counted.rows == (await purge(store, **asked)).rows
+        assert counted.total > 5
 
 
 async def test_an_organization_goes_whole_and_its_next_sync_begins_anew(url: str) -> None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import hypothesis
 import pytest
-from hypothesis import settings
 
 from amili_async import AmiliClient, ClientCredentials
 from amili_async import _clock as clock_module
@@ -24,9 +23,6 @@ from tests.support import aioresponses_shim as aioresponses_shim  # noqa: PLC041
 from tests.support import event_loops
 from tests.support import figures as figures_module
 from tests.support.virtual_time import clock_of, has_clock
-
-settings.register_profile("patient", deadline=None)  # how long an example takes is the machine's affair
-settings.load_profile("patient")
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

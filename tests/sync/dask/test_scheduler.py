@@ -360,7 +360,7 @@ async def test_a_cluster_over_tls_is_used_with_its_own_certificates(
             threads_per_worker=1,
             processes=True,
             asynchronous=True,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             protocol="tls://",
             security=security,
         ) as encrypted:
@@ -396,7 +396,7 @@ async def test_a_cluster_that_starts_with_no_worker_grows_with_the_work(
         monkeypatch.setenv("AMILI_CLIENT_ID", sandbox.credentials.client_id)
         monkeypatch.setenv("AMILI_CLIENT_SECRET", sandbox.credentials.client_secret)
         async with distributed.LocalCluster(
-            n_workers=0, threads_per_worker=1, processes=True, asynchronous=True, dashboard_address=None
+            n_workers=0, threads_per_worker=1, processes=True, asynchronous=True, dashboard_address="127.0.0.1:0"
         ) as growing:
             growing.adapt(minimum=0, maximum=2, interval="200ms", target_duration="1s")
             most = 0
@@ -422,7 +422,7 @@ async def test_a_cluster_that_starts_with_no_worker_grows_with_the_work(
 async def test_a_cluster_that_never_has_a_worker_is_told(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask, "NO_WORKER", 0.5)
     async with distributed.LocalCluster(
-        n_workers=0, processes=False, asynchronous=True, dashboard_address=None
+        n_workers=0, processes=False, asynchronous=True, dashboard_address="127.0.0.1:0"
     ) as empty:
         with pytest.raises(ClusterError, match=r"has work, and had no worker for 0.5 seconds"):
             await sync_on_dask(empty, ["a"], postgresql_url)
@@ -437,7 +437,7 @@ async def test_a_cluster_that_loses_all_workers_for_good_is_told_and_the_next_ru
     moment = Moment(rows=100)
     with Sandbox(organizations=4, batches=400, seed=1, latency=0.05) as sandbox:
         async with distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=True, asynchronous=True, dashboard_address=None
+            n_workers=1, threads_per_worker=1, processes=True, asynchronous=True, dashboard_address="127.0.0.1:0"
         ) as cluster:
             running = asyncio.create_task(
                 sync_on_dask(

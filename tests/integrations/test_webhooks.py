@@ -27,6 +27,7 @@ from amili_async.integrations.webhooks import (
 )
 from amili_async.sync._sql.deduplication import SqlDeduplicationStore
 from amili_async.webhooks import BatchCompleted, Event, UnknownEvent, WebhookVerifier
+from tests.support import virtual_time
 from tests.support.documents import text
 from tests.support.turns import turns
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from amili_async.events import Drift, QuarantinedRow
+    from amili_async.sandbox import VirtualClock
 
 HANDLED, REFUSED, FAILED = WebhookResponse(204), WebhookResponse(401), WebhookResponse(500)
 LATER = WebhookResponse(503, {"Retry-After": "10"})
@@ -562,23 +564,29 @@ async def test_a_log_line_has_a_bound_whatever_an_event_is_called(caplog: pytest
 # -- bounds
 
 
-async def test_a_handler_that_hangs_is_cancelled_and_its_delivery_given_back(caplog: pytest.LogCaptureFixture) -> None:
-    recording, store = RecordingHandler(), Watched()
-    recording.proceed.clear()
-    receiver = recording.receiver(seen=store, deadline=0.01)
+def test_a_handler_that_hangs_is_cancelled_and_its_delivery_given_back(caplog: pytest.LogCaptureFixture) -> None:
+    async def main(_: VirtualClock) -> None:
+        recording, store = RecordingHandler(), Watched()
+        recording.proceed.clear()
+        receiver = recording.receiver(seen=store, deadline=0.01)
 
-    assert await receiver.receive(BATCH, {}) == FAILED
-    assert store.releases == store.claims
-    assert errors(caplog) == ["webhook handler of BatchCompleted took longer than 0.01 s and was cancelled"]
-    recording.proceed.set()
-    assert await receiver.receive(BATCH, {}) == HANDLED
+        assert await receiver.receive(BATCH, {}) == FAILED
+        assert store.releases == store.claims
+        assert errors(caplog) == ["webhook handler of BatchCompleted took longer than 0.01 s and was cancelled"]
+        recording.proceed.set()
+        assert await receiver.receive(BATCH, {}) == HANDLED
+
+    virtual_time.run(main)
 
 
 @pytest.mark.parametrize(("step", "response"), [("claim", LATER), ("confirm", HANDLED), ("release", FAILED)])
-async def test_a_store_that_hangs_holds_nothing_up(step: str, response: WebhookResponse) -> None:
-    recording = RecordingHandler()
-    recording.failures = 1 if step == "release" else 0
-    assert await recording.receiver(seen=Watched(hanging=step), deadline=0.01).receive(BATCH, {}) == response
+def test_a_store_that_hangs_holds_nothing_up(step: str, response: WebhookResponse) -> None:
+    async def main(_: VirtualClock) -> WebhookResponse:
+        recording = RecordingHandler()
+        recording.failures = 1 if step == "release" else 0
+        return await recording.receiver(seen=Watched(hanging=step), deadline=0.01).receive(BATCH, {})
+
+    assert virtual_time.run(main) == response
 
 
 async def test_more_handlers_than_are_allowed_at_once_are_put_off() -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,6 +20,10 @@ from amili_async.sync._sql import database as database_module
 from amili_async.sync._sql import sqlite as sqlite_module
 from amili_async.sync._sql.sqlite import set_up
 from tests.support.rows import batch, portion
+from tests.support.turns import turns
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 
 async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
@@ -55,16 +59,18 @@ async def test_a_file_that_another_program_keeps_locked_is_waited_for_and_then_t
 async def test_that_another_program_writes_is_told_after_some_seconds(
     tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for module in (database_module, sqlite_module):
-        monkeypatch.setattr(module, "TELL_AFTER", 0.02)
     async with SqlStore(sqlite_url) as store:
         await store.begin("organization", "batches")
         assert caplog.messages == []
         other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        writing = asyncio.create_task(store.write(portion(batch("a"))))
-        while not caplog.messages:  # noqa: ASYNC110  # a log has no event; the run's own limit bounds it
-            await asyncio.sleep(0.01)
+        # For this one transaction: a busy machine may let any other take as long.
+        with monkeypatch.context() as impatient:
+            for module in (database_module, sqlite_module):
+                impatient.setattr(module, "TELL_AFTER", 0.02)
+            writing = asyncio.create_task(store.write(portion(batch("a"))))
+            while not caplog.messages:  # noqa: ASYNC110  # a log has no event; the run's own limit bounds it
+                await asyncio.sleep(0.01)
         other.execute("COMMIT")
         other.close()
 
@@ -77,13 +83,21 @@ async def test_that_another_program_writes_is_told_after_some_seconds(
 async def test_a_transaction_of_ones_own_that_takes_long_is_no_lock(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(database_module, "TELL_AFTER", 0.0)
-    go_on = threading.Event()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work(_: sa.Connection) -> bool:
+        begun.set()
+        return go_on.wait(60)
+
     async with SqlStore(sqlite_url) as store:
-        slow = asyncio.create_task(store.database.run(lambda _: go_on.wait(10)))
-        behind = asyncio.create_task(store.begin("organization", "batches"))
-        for _ in range(5):
+        with monkeypatch.context() as impatient:
+            impatient.setattr(database_module, "TELL_AFTER", 0.0)
+            slow = asyncio.create_task(store.database.run(work))
             await asyncio.sleep(0)
+            # No turn of the loop before the transaction has its lock, for which it would be told to wait.
+            assert begun.wait(60)
+            behind = asyncio.create_task(store.begin("organization", "batches"))
+            await turns(5)
         go_on.set()
         await asyncio.gather(slow, behind)
 

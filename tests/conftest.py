@@ -22,6 +22,7 @@ from amili_async.sandbox import Sandbox
 from tests.support import aioresponses_shim as aioresponses_shim  # noqa: PLC0414  # imported for what it mends
 from tests.support import event_loops
 from tests.support import figures as figures_module
+from tests.support.ports import free_port
 from tests.support.virtual_time import clock_of, has_clock
 
 if TYPE_CHECKING:
@@ -82,6 +83,12 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the machine's own settings and proxies out of the tests."""
     for name in _ENVIRONMENT:
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """A port that stays free until the test takes it: the one of pytest-asyncio's may become a connection's."""
+    return free_port()
 
 
 @pytest.fixture

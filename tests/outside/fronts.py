@@ -13,7 +13,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from tests.outside.programs import Program, find_program, free_port, temporary_folder, wait_for
+from tests.outside.programs import Program, find_program, temporary_folder, wait_for
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.outside.programs import Program, free_port, temporary_folder
+from tests.outside.programs import Program, temporary_folder
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
 import socket
@@ -27,15 +26,6 @@ _POLL = 0.005
 def find_program(name: str) -> str | None:
     """Return the path of a program; Debian keeps servers where a plain user's PATH does not lead."""
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/usr/local/bin")
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on, below those that outgoing connections take by themselves."""
-    while True:
-        port = random.randint(15_000, 32_000)  # noqa: S311  # two runs at once must not choose alike; no secret
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def wait_for(condition: Callable[[], object], what: str, *, within: float = PATIENCE) -> None:

@@ -10,7 +10,8 @@ import pytest
 from amili_async import AmiliClient, AmiliError, APIError, ConnectError, TokenError
 from tests.outside.collection_server import PREFIX
 from tests.outside.fronts import PASSWORD, USER
-from tests.outside.programs import free_port, wait_for
+from tests.outside.programs import wait_for
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from tests.outside.authority import Authority

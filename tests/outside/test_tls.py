@@ -15,7 +15,7 @@ import pytest
 
 from amili_async import AmiliClient, AmiliError, BadRequestError, ClientCredentials, ConnectError, TokenError
 from tests.outside.collection_server import PREFIX
-from tests.outside.programs import free_port
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path

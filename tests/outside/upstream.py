@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
 
 from tests.outside.collection_server import batch_id
-from tests.outside.programs import Program, free_port, python_program, temporary_folder, wait_for
+from tests.outside.programs import Program, python_program, temporary_folder, wait_for
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Generator

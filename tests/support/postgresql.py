@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.support.ports import free_port
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -36,7 +38,7 @@ class Pooler:
     """PgBouncer in transaction mode before a server: two connections of its own, for any number of clients."""
 
     def __init__(self, folder: Path, server: Server) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self._server = server
         self._settings = folder / "pgbouncer.ini"
         users = folder / "users.txt"
@@ -89,20 +91,14 @@ def wait_for_port(port: int) -> None:
     """Return once somebody listens on a port of loopback.
 
     Raises:
-        TimeoutError: nobody does for ten seconds.
+        TimeoutError: nobody does for half a minute.
     """
-    ends = time.monotonic() + 10
+    ends = time.monotonic() + 30
     while time.monotonic() < ends:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(0.02)
     raise TimeoutError(f"nobody listens on port {port}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Server:
@@ -112,7 +108,7 @@ class Server:
         self.folder = folder
         self._programs = programs
         self._user = _harmless_user()
-        self.port = _free_port()
+        self.port = free_port()
 
     def url(self, database: str = "postgres") -> str:
         """Return the URL of a database, as the store takes it."""

@@ -5,25 +5,29 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
+from msgspec import UNSET
 
 from amili_async import encode
 from amili_async._upstream.msgspec import READING_ERRORS
-from amili_async.errors import ConfigurationError
+from amili_async.errors import ConfigurationError, InvalidArgumentError
 from amili_async.models._request import Request
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 M = TypeVar("M", bound=Request)
 
 EXTRA = "extra."
 """How a column is called that holds a member which no field names."""
+
+Found: TypeAlias = tuple[int, dict[str, object] | None, list[str]]
+"""A row as it stands in a file: its line, its members if it has any, and what is wrong with it so far."""
 
 _OBJECT = msgspec.json.Decoder(dict[str, object], float_hook=Decimal)
 _AMOUNT = re.compile(r"-?[0-9]+(?:[.,][0-9]+)?")
@@ -65,16 +69,15 @@ def read_input(file: Path, model: type[M], *, unique: str | None = None) -> Inpu
     rows: list[Row[M]] = []
     problems: list[str] = []
     first: dict[object, int] = {}
-    for line, values in read(text, members):
-        made = values if isinstance(values, str) else members.build(values)
-        if isinstance(made, str):
-            problems.append(f"line {line}: {made}")
-            continue
-        if unique is not None:
-            shared = first.setdefault(getattr(made, unique), line)
-            if shared != line:
-                problems.append(f"line {line}: {members.wire[unique]} is that of line {shared}")
-        rows.append(Row(line, made))
+    for line, values, wrong in read(text, members):
+        made = wrong if values is None else members.build(values, wrong)
+        if isinstance(made, list):
+            problems += [f"line {line}: {problem}" for problem in made]
+        else:
+            rows.append(Row(line, made))
+        mark = None if values is None or unique is None else values.get(unique)
+        if isinstance(mark, str) and (shared := first.setdefault(mark, line)) != line:
+            problems.append(f"line {line}: {members.wire[str(unique)]} is that of line {shared}")
     return Input(rows, problems)
 
 
@@ -94,9 +97,14 @@ class _Members(Generic[M]):
         """Return what is wrong with a member's name; ``None`` where it is one."""
         if name in self.names or name.removeprefix(EXTRA) != name:
             return None
-        near = get_close_matches(name, self.wire.values(), 1, 0.7)
-        meant = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(self.wire.values())}"
+        near = self.meant(name)
+        meant = f"; did you mean {self.wire[near]}?" if near else f"; there are {', '.join(self.wire.values())}"
         return f"{name!r} is no member of {self.model.__name__}{meant}"
+
+    def meant(self, name: str) -> str | None:
+        """Return the field that a name with a slip most likely means."""
+        near = get_close_matches(name, self.wire.values(), 1, 0.7)
+        return self.names[near[0]] if near else None
 
     def unknown_all(self, names: Iterable[str]) -> str:
         """Return what is wrong with several names, none of which is a member's."""
@@ -120,44 +128,52 @@ class _Members(Generic[M]):
             return flag
         return cell
 
-    def build(self, values: Mapping[str, Any]) -> M | str:
-        """Return the model that a row's members make, or what is wrong with them."""
-        missing = [self.wire[name] for name in self._required if name not in values]
-        if missing:
-            return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+    def build(self, values: Mapping[str, Any], wrong: Sequence[str]) -> M | list[str]:
+        """Return the model that a row's members make, or all that is wrong with them beside what was found before.
+
+        A member that cannot be read is ``UNSET``: it is there, and no more is said of it.
+        """
+        missing = [name for name in self._required if name not in values]
+        problems = [*wrong, *(f"{self.wire[name]} is missing" for name in missing)]
         try:
-            model = self.model(**values)
-            encode(model)
-        except (ConfigurationError, UnicodeEncodeError, TypeError, ValueError) as error:
-            return str(error)
-        return model
+            model = self.model(**{**values, **dict.fromkeys(missing, UNSET)})
+            if not problems:
+                encode(model)
+                return model
+        except InvalidArgumentError as error:
+            problems += [re.sub(r"\A\w+", lambda name: self.wire.get(name[0], name[0]), one) for one in error.problems]
+        return problems
 
 
-def _json_lines(text: str, members: _Members[M]) -> Iterator[tuple[int, dict[str, object] | str]]:
+def _json_lines(text: str, members: _Members[M]) -> Iterator[Found]:
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
             found = _OBJECT.decode(line)
         except READING_ERRORS:
-            yield number, "it is no JSON object"
+            yield number, None, ["it is no JSON object"]
             continue
-        extra = found.pop("extra", {})
-        wrong = [problem for name in found if (problem := members.unknown(name)) is not None]
-        if wrong:
-            wrong.append("what no field names stands under extra")
-        if not isinstance(extra, dict):
+        values: dict[str, object] = {"extra": found.pop("extra", {})}
+        wrong: list[str] = []
+        for name, value in found.items():
+            problem = members.unknown(name)
+            if problem is not None:
+                wrong.append(f"{problem}; what no field names stands under extra")
+            elif members.names[name] in values:
+                wrong.append(f"{members.names[name]} is there by both its names")
+            else:
+                values[members.names[name]] = value
+        for name in found.keys() - members.names.keys():
+            if (meant := members.meant(name)) is not None:
+                values.setdefault(meant, UNSET)  # a slip is told once, not as a missing member too
+        if not isinstance(values["extra"], dict):
             wrong.append("extra must be an object")
-        twice = _first_twice(members.names.get(name, name) for name in found)
-        if twice is not None:
-            wrong.append(f"{twice} is there by both its names")
-        yield (
-            number,
-            "; ".join(wrong) or {**{members.names.get(name, name): found[name] for name in found}, "extra": extra},
-        )
+            values["extra"] = {}
+        yield number, values, wrong
 
 
-def _csv(text: str, members: _Members[M]) -> Iterator[tuple[int, dict[str, object] | str]]:
+def _csv(text: str, members: _Members[M]) -> Iterator[Found]:
     heading = text.partition("\n")[0]
     # Excel writes what the country's settings say: semicolons in Norway.
     delimiter = max(",;\t", key=heading.count)
@@ -167,14 +183,14 @@ def _csv(text: str, members: _Members[M]) -> Iterator[tuple[int, dict[str, objec
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            yield reader.line_num, f"it is no CSV ({error})"
+            yield reader.line_num, None, [f"it is no CSV ({error})"]
             return
         if cells is None:
             return
         if not columns:
             columns = _heading([cell.strip() for cell in cells], members)
         elif any(cells):
-            yield reader.line_num, _cells(columns, cells, members)
+            yield reader.line_num, *_cells(columns, cells, members)
 
 
 def _heading(columns: list[str], members: _Members[M]) -> list[str]:
@@ -191,11 +207,11 @@ def _heading(columns: list[str], members: _Members[M]) -> list[str]:
     return [members.names.get(column, column) for column in columns]
 
 
-def _cells(columns: list[str], cells: list[str], members: _Members[M]) -> dict[str, object] | str:
+def _cells(columns: list[str], cells: list[str], members: _Members[M]) -> tuple[dict[str, object] | None, list[str]]:
     if len(cells) > len(columns):
-        return f"it has {len(cells)} cells, and the heading {len(columns)}"
-    values: dict[str, object] = {}
+        return None, [f"it has {len(cells)} cells, and the heading {len(columns)}"]
     extra: dict[str, object] = {}
+    values: dict[str, object] = {"extra": extra}
     wrong: list[str] = []
     for name, cell in zip(columns, map(str.strip, cells), strict=False):
         if not cell:
@@ -206,8 +222,9 @@ def _cells(columns: list[str], cells: list[str], members: _Members[M]) -> dict[s
         try:
             values[name] = members.from_cell(name, cell)
         except ConfigurationError as error:
+            values[name] = UNSET
             wrong.append(error.message)
-    return "; ".join(wrong) or {**values, "extra": extra}
+    return values, wrong
 
 
 def _first_twice(names: Iterator[str]) -> str | None:
@@ -217,7 +234,3 @@ def _first_twice(names: Iterator[str]) -> str | None:
             return name
         seen.add(name)
     return None
-
-
-Reader = Callable[[str, _Members[M]], Iterator[tuple[int, dict[str, object] | str]]]
-"""Yields each row of a text: its line, and its members or what is wrong with it."""

@@ -62,6 +62,8 @@ TYPED = {
 FOR_PROGRAMS = (
     (re.compile(r" If not, pass \w+\(\"\.\.\.\"\)"), ""),
     (re.compile(r"\. \w+\(\"\.\.\.\"\) says that you mean it"), ""),
+    (re.compile(r"a decimal\.Decimal, not str"), "a number, not text"),
+    (re.compile(r"a decimal\.Decimal"), "a number"),
     (
         re.compile(r"a text that Cursor\.encode\(\) wrote; pass one of those, or none"),
         "what an earlier list printed; leave it out",

@@ -118,19 +118,50 @@ def test_every_problem_of_every_row_is_told_and_nothing_is_sent(sandbox: Sandbox
         "",
         '{"invoiceNumber": "INV-1", "originalInvoiceAmount": 2}',
         '{"invoiceNumber": "INV-3", "invoice_number": "INV-4", "originalInvoiceAmount": 2, "extra": 1}',
-        '{"invoiceNumber": "INV-5", "originalInvoiceAmount": 1, "invoiceDate": "soon"}',
+        '{"invoiceNumber": "INV-5", "originalInvoiceAmount": "1", "invoiceDate": "soon"}',
         '{"invoiceNumber": "INV-6", "originalInvoiceAmount": 1, "extra": {"a": "\\ud800"}}',
     ]
     file.write_text("\n".join(rows), "utf-8")
     result = amili("invoices", "create", sandbox.organization_ids[0], "--file", str(file))
     assert (result.exit_code, result.stdout) == (2, "")
     problems = result.stderr.splitlines()
-    assert [line.partition(":")[0] for line in problems[:-1]] == [f"line {line}" for line in (2, 3, 4, 6, 7, 8, 9)]
+    assert [line.partition(":")[0] for line in problems[:-1]] == [
+        f"line {line}" for line in (2, 3, 4, 6, 7, 7, 8, 8, 9)
+    ]
     assert "did you mean invoiceNumber?" in problems[0]
     assert problems[2] == "line 4: invoiceNumber is missing"
     assert problems[3] == "line 6: invoiceNumber is that of line 1"
-    assert "extra must be an object; invoice_number is there by both its names" in problems[4]
-    assert problems[-1] == f"7 problems in {file}; nothing was sent."
+    assert problems[4:8] == [
+        "line 7: invoice_number is there by both its names",
+        "line 7: extra must be an object",
+        "line 8: originalInvoiceAmount must be a number, not text",
+        "line 8: invoiceDate is not ISO 8601, such as 2024-01-15 or 2024-01-15T00:00:00Z",
+    ]
+    assert problems[-1] == f"9 problems in {file}; nothing was sent."
+    assert sandbox.requests.count("invoices.create") == 0
+
+
+def test_a_row_of_a_csv_is_told_all_that_is_wrong_with_it(sandbox: Sandbox, amili: Amili, tmp_path: Path) -> None:
+    file = tmp_path / "invoices.csv"
+    rows = [
+        "invoiceNumber,originalInvoiceAmount,vat,dueDate,type",
+        "INV-1,many,ja,soon,",
+        ",1,,later,",
+        "INV-1,1,,,NOTCE",
+    ]
+    file.write_text("\n".join(rows), "utf-8")
+    result = amili("invoices", "create", sandbox.organization_ids[0], "--file", str(file))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines() == [
+        "line 2: originalInvoiceAmount must be a number such as 4500.00, not 'many'",
+        "line 2: vat must be true or false, not 'ja'",
+        "line 2: dueDate is not ISO 8601, such as 2024-01-15 or 2024-01-15T00:00:00Z",
+        "line 3: invoiceNumber is missing",
+        "line 3: dueDate is not ISO 8601, such as 2024-01-15 or 2024-01-15T00:00:00Z",
+        """line 4: type is 'NOTCE': did you mean "NOTICE"?""",
+        "line 4: invoiceNumber is that of line 2",
+        f"7 problems in {file}; nothing was sent.",
+    ]
     assert sandbox.requests.count("invoices.create") == 0
 
 
@@ -161,7 +192,7 @@ def test_a_csv_from_a_norwegian_excel_is_read(sandbox: Sandbox, amili: Amili, tm
         (
             "a.csv",
             "invoiceNumber,originalInvoiceAmount,type\nINV-1,1,NOTCE\n",
-            """line 2: NewInvoice: type is 'NOTCE': did you mean "NOTICE"?\n1 problem in """,
+            """line 2: type is 'NOTCE': did you mean "NOTICE"?\n1 problem in """,
         ),
         ("a.csv", "invoiceNumber,invoice_number\n", "the column invoice_number is there twice"),
         ("a.csv", "invoiceNumber,originalInvoiceAmount\nINV-1,1,2\n", "line 2: it has 3 cells, and the heading 2"),

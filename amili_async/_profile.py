@@ -31,7 +31,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     mark: Mark
     found: str
     holds: bool | None = None
-    """Whether the assumption holds here; ``None`` where this could not be seen."""
+    """Whether the assumption holds here; ``None`` where that could not be seen, or nothing was assumed."""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,7 +89,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def page(self) -> str:
         """Return the profile as text for a person, a finding a line."""
-        words = {True: "as assumed", False: "NOT AS ASSUMED", None: "not seen"}
+        words = {True: "as assumed", False: "NOT AS ASSUMED", None: "noted"}
         lines = [
             f"Probed on {self.day} with amili-async {self.client}, {self.requests} requests.",
             f"Generation: {self.generation or 'could not be told'}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import glob
 import os
@@ -10,6 +11,8 @@ import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
+
+from amili_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -55,6 +58,35 @@ def whole_file(path: str | os.PathLike[str]) -> Generator[IO[bytes]]:
         with suppress(OSError):
             os.close(held)
     _flush_folder(target.parent)
+
+
+def target_of(path: str | os.PathLike[str]) -> Path:
+    """Return where a file shall be written.
+
+    Raises:
+        ConfigurationError: the path is a folder, or there is none to write it into.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise ConfigurationError("path is a folder; name the file to write")
+    if not target.parent.is_dir():
+        raise ConfigurationError("path: there is no such folder; make it first")
+    return target
+
+
+async def save(body: bytes, target: Path) -> Path:
+    """Write a file in a thread, whole or not at all; return its path.
+
+    Raises:
+        OSError: it cannot be written; what was there before is unchanged.
+    """
+    await asyncio.to_thread(_write, body, target)
+    return target
+
+
+def _write(body: bytes, target: Path) -> None:
+    with whole_file(target) as file:
+        file.write(body)
 
 
 def _make(target: Path) -> tuple[int, str]:

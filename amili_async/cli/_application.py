@@ -10,17 +10,15 @@ from typing import Annotated, Literal
 import typer
 
 from amili_async.cli._batches import batches
-from amili_async.cli._cases import cases
 from amili_async.cli._client_context import GlobalOptions, global_options
+from amili_async.cli._collection import cases, invoices, settlements
 from amili_async.cli._create import corrections, create_invoices, payments
 from amili_async.cli._docs import docs
 from amili_async.cli._export import export
-from amili_async.cli._invoices import invoices
 from amili_async.cli._probe import probe
 from amili_async.cli._report import report, status
 from amili_async.cli._routes import routes
 from amili_async.cli._sandbox import sandbox
-from amili_async.cli._settlements import settlements
 from amili_async.cli._store import stores
 from amili_async.cli._sync import sync
 from amili_async.cli._token import token

@@ -135,8 +135,9 @@ class _Members(Generic[M]):
         """
         missing = [name for name in self._required if name not in values]
         problems = [*wrong, *(f"{self.wire[name]} is missing" for name in missing)]
+        members: dict[str, Any] = {**values, **dict.fromkeys(missing, UNSET)}
         try:
-            model = self.model(**{**values, **dict.fromkeys(missing, UNSET)})
+            model = self.model(**members)
             if not problems:
                 encode(model)
                 return model

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from amili_async._whole_file import save, target_of
 from amili_async.errors import ConfigurationError, InvalidArgumentError
 from amili_async.models import AutoCollectBatch, LegacyStatus, RawValue, encode
 from amili_async.models._request import problems_in
 from amili_async.resources._arguments import day, flag, text
 from amili_async.resources._base import Resource
-from amili_async.resources._downloads import save, target_of
 from amili_async.resources._operation_client import encode_body
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from amili_async._whole_file import save, target_of
 from amili_async.models import Invoice, InvoiceStatus, InvoiceType, NewInvoice, RawValue
 from amili_async.models._inputs import choice
 from amili_async.resources._arguments import model_of, span, text, text_or_number
 from amili_async.resources._base import CreatingResource
-from amili_async.resources._downloads import save, target_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Sequence

@@ -22,6 +22,7 @@ def test_a_probe_prints_a_page_and_keeps_what_other_commands_go_by(
     result = amili("probe", organization, "--save", str(file), "--record", str(folder))
     assert result.exit_code == 0
     assert "as assumed  order: newest first" in result.stdout
+    assert "\n         noted  default-page: " in result.stdout
     assert len([*folder.iterdir()]) > 10
     profile = json.loads(file.read_text("utf-8"))
     assert json.loads(amili("probe", organization, "--json").stdout)["generation"] == profile["generation"] == "G3"

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -70,6 +72,16 @@ def test_status_tells_the_last_syncs_and_what_needs_attention(store: str, amili:
     assert lines[2] == "  2026-03-02 08:00  failed: 3 organizations, 2 failed, 30 rows, 4 requests in 1.5 s"
     assert "Look at: 2 organizations failed in the last sync; the next one tries again" in lines
     assert len(json.loads(amili("status", "--store", store, "--json").stdout)["runs"]) == 2
+
+
+def test_status_needs_no_extra_of_its_own(store: str) -> None:
+    code = "import sys; sys.modules['jinja2'] = None; from amili_async.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code]
+    status = subprocess.run([*command, "status", "--store", store], capture_output=True, text=True, check=False)  # noqa: S603  # ours
+    assert (status.returncode, status.stderr) == (0, "")
+    report = [*command, "report", "--store", store, "--html", "page.html"]
+    told = subprocess.run(report, capture_output=True, text=True, check=False)  # noqa: S603  # ours
+    assert (told.returncode, told.stderr) == (2, "Error: this needs an extra: pip install 'amili-async[cli,report]'\n")
 
 
 @pytest.mark.parametrize("command", [("status",), ("report", "--html", "page.html")])

@@ -63,8 +63,15 @@ USES = {
         asyncio.run(main())
     """,
     "dask": """
-        import distributed
+        import asyncio
+        from amili_async import ConfigurationError
         from amili_async.sync import sync_on_dask
+        try:
+            asyncio.run(sync_on_dask("nowhere", ["an organization"], "postgresql://amili@127.0.0.1:9/none"))
+        except ConfigurationError as error:
+            print(error)
+        else:
+            raise AssertionError("that is no cluster")
     """,
     "fastapi": """
         from fastapi import FastAPI
@@ -78,16 +85,26 @@ USES = {
         OpenTelemetryHook()
     """,
     "arrow": """
-        import pyarrow
-        from amili_async.sync import SqlStore
+        import asyncio
+        from amili_async.sync import SqlStore, export
+        async def main():
+            async with SqlStore("sqlite:///store.db") as store:
+                assert [batches.num_rows async for batches in store.arrow("batches")] == []
+                assert await export(store, "batches", "batches.parquet") == 0
+        asyncio.run(main())
     """,
     "report": """
-        import jinja2
+        import asyncio
+        from amili_async.report import read_figures, render
         from amili_async.sync import SqlStore
+        async def main():
+            async with SqlStore("sqlite:///store.db") as store:
+                return await read_figures(store)
+        assert "</html>" in render(asyncio.run(main()))
     """,
     "docs": """
-        import pdoc
-        import amili_async
+        import amili_async, pdoc
+        assert "lists" in pdoc.doc.Module(amili_async).get("AmiliClient").docstring
     """,
     "speedups": """
         import aiohttp, brotli, aiodns

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amili_async.report import Figures, render
-from amili_async.report._charts import HEIGHT, WIDTH, ranked, round_up, stacked
 from amili_async.report._figures import Amount, Day, Failed, Organization, SyncRun
+from amili_async.report._page import HEIGHT, WIDTH, ranked, round_up, stacked
 from tests.support.browser import CHROMIUM, chromium
 
 if TYPE_CHECKING:

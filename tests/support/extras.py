@@ -14,6 +14,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
+SYNCED = """
+        import asyncio
+        from amili_async import AmiliClient, ClientCredentials
+        from amili_async.sandbox import Sandbox
+        from amili_async.sync import SqlStore, sync
+        async def main():
+            async with Sandbox(organizations=2, batches=3) as served:
+                credentials = ClientCredentials(*served.credentials)
+                urls = {"base_url": served.base_url, "token_url": served.token_url}
+                async with AmiliClient(credentials, **urls) as client, SqlStore("sqlite:///store.db") as store:
+                    report = await sync(client, served.organization_ids, store)
+            assert report.total.new == 6, report
+        asyncio.run(main())
+    """
+"""Syncs a sandbox into a SQLite file."""
+
 USES = {
     "": """
         import amili_async
@@ -34,20 +50,7 @@ USES = {
         told = subprocess.run([amili, "routes"], capture_output=True, text=True, check=True)
         assert "batches.list" in told.stdout
     """,
-    "sync": """
-        import asyncio
-        from amili_async import AmiliClient, ClientCredentials
-        from amili_async.sandbox import Sandbox
-        from amili_async.sync import SqlStore, sync
-        async def main():
-            async with Sandbox(organizations=2, batches=3) as served:
-                credentials = ClientCredentials(*served.credentials)
-                urls = {"base_url": served.base_url, "token_url": served.token_url}
-                async with AmiliClient(credentials, **urls) as client, SqlStore("sqlite:///store.db") as store:
-                    report = await sync(client, served.organization_ids, store)
-            assert report.total.new == 6, report
-        asyncio.run(main())
-    """,
+    "sync": SYNCED,
     "postgres": """
         import asyncio, asyncpg
         from amili_async import AmiliError
@@ -64,14 +67,14 @@ USES = {
     """,
     "dask": """
         import asyncio
-        from amili_async import ConfigurationError
+        from amili_async import StoreError
         from amili_async.sync import sync_on_dask
         try:
-            asyncio.run(sync_on_dask("nowhere", ["an organization"], "postgresql://amili@127.0.0.1:9/none"))
-        except ConfigurationError as error:
+            asyncio.run(sync_on_dask("local:1", ["an organization"], "postgresql://amili@127.0.0.1:9/none"))
+        except StoreError as error:
             print(error)
         else:
-            raise AssertionError("that is no cluster")
+            raise AssertionError("nobody listens there")
     """,
     "fastapi": """
         from fastapi import FastAPI
@@ -84,14 +87,14 @@ USES = {
         from amili_async.integrations.opentelemetry import OpenTelemetryHook
         OpenTelemetryHook()
     """,
-    "arrow": """
-        import asyncio
-        from amili_async.sync import SqlStore, export
-        async def main():
+    "arrow": SYNCED
+    + """
+        from amili_async.sync import export
+        async def passed_on():
             async with SqlStore("sqlite:///store.db") as store:
-                assert [batches.num_rows async for batches in store.arrow("batches")] == []
-                assert await export(store, "batches", "batches.parquet") == 0
-        asyncio.run(main())
+                assert sum([rows.num_rows async for rows in store.arrow("batches")]) == 6
+                assert await export(store, "batches", "batches.parquet") == 6
+        asyncio.run(passed_on())
     """,
     "report": """
         import asyncio
@@ -103,8 +106,8 @@ USES = {
         assert "</html>" in render(asyncio.run(main()))
     """,
     "docs": """
-        import amili_async, pdoc
-        assert "lists" in pdoc.doc.Module(amili_async).get("AmiliClient").docstring
+        import amili_async.events, pdoc
+        assert "hook" in pdoc.doc.Module(amili_async.events).get("Hook").docstring
     """,
     "speedups": """
         import aiohttp, brotli, aiodns

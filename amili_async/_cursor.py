@@ -8,10 +8,11 @@ import binascii
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from amili_async._upstream.msgspec import READING_ERRORS
+from amili_async._upstream.msgspec import READING_ERRORS, public_in
 from amili_async.errors import ConfigurationError
 
 
+@public_in("amili_async")
 class Cursor(
     msgspec.Struct,
     frozen=True,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from amili_async._routes import ROUTES, Generation, Mark
-from amili_async._upstream.msgspec import READING_ERRORS
+from amili_async._upstream.msgspec import READING_ERRORS, public_in
 from amili_async._whole_file import whole_file
 from amili_async.errors import ConfigurationError
 
@@ -22,6 +22,7 @@ SortFound = Literal["honoured", "ignored", "refused"]
 """What became of a `SortDirection` that was sent."""
 
 
+@public_in("amili_async.probe")
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One fact: what the client assumes, how sure that was, and what this server does."""
 
@@ -34,6 +35,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the assumption holds here; ``None`` where that could not be seen, or nothing was assumed."""
 
 
+@public_in("amili_async.probe")
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `amili_async.probe.probe` found; give it to ``AmiliClient(profile=...)``.
 

@@ -11,7 +11,6 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-import msgspec
 import pytest
 
 import amili_async
@@ -147,15 +146,24 @@ def test_the_module_lists_its_names() -> None:
     assert dir(amili_async) == sorted(dir(amili_async))
 
 
-PUBLIC = ("amili_async", "amili_async.sync", "amili_async.sandbox", "amili_async.webhooks", "amili_async.probe")
+PUBLIC = (
+    "amili_async",
+    "amili_async.models",
+    "amili_async.probe",
+    "amili_async.report",
+    "amili_async.resources",
+    "amili_async.sandbox",
+    "amili_async.sync",
+    "amili_async.webhooks",
+)
 
 
 def classes() -> list[type]:
-    """Return the public classes but for structs and typed dictionaries, whose annotations are read where they stand."""
+    """Return the public classes but for typed dictionaries, whose annotations are read where they stand."""
     found: dict[str, type] = {}
     for package in map(import_module, PUBLIC):
         for kind in (getattr(package, name) for name in package.__all__):
-            if isinstance(kind, type) and not issubclass(kind, msgspec.Struct | dict):
+            if isinstance(kind, type) and not issubclass(kind, dict):
                 found[kind.__qualname__] = kind
     return [kind for _, kind in sorted(found.items())]
 
@@ -171,6 +179,13 @@ def test_settings_travel_by_their_public_names() -> None:
         sent = pickle.dumps(setting)
         assert b"_protocol" not in sent
         assert pickle.loads(sent) == setting  # noqa: S301  # our own bytes
+
+
+def test_an_error_travels_with_its_cursor_by_their_public_names() -> None:
+    error = amili_async.TransportError("lost", cursor=amili_async.Cursor(row=3))
+    sent = pickle.dumps(error)
+    assert b"_cursor" not in sent
+    assert pickle.loads(sent).cursor == error.cursor  # noqa: S301  # our own bytes
 
 
 PLAIN = {

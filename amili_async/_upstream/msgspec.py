@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 READING_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError)
 """All that msgspec raises for a body: its own, invalid UTF-8, nesting past the interpreter's limit, and what `Decimal`
@@ -40,3 +42,17 @@ def lookup_of(kind: type[StrEnum], further: Mapping[str, StrEnum]) -> type[StrEn
     Lookup._value2member_map_ = {**kind._value2member_map_, **further}
     Lookup.__name__, Lookup.__qualname__, Lookup.__module__ = kind.__name__, kind.__qualname__, kind.__module__
     return Lookup
+
+
+def public_in(module: str) -> Callable[[type[S]], type[S]]:
+    """Let a struct name the module that users import it from, so that pickles and tracebacks outlive its moves.
+
+    msgspec looks for the names in a struct's annotations in the module that it names, so they are looked up before.
+    """
+
+    def publish(kind: type[S]) -> type[S]:
+        kind.__annotations__.update(get_type_hints(kind, include_extras=True))
+        kind.__module__ = module
+        return kind
+
+    return publish

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import msgspec
 import sqlalchemy as sa
 
+from amili_async._upstream.msgspec import public_in
 from amili_async.sync._arguments import beginning, check_store, named
 from amili_async.sync._sql.columns import values_for
 from amili_async.sync._sql.schema import ROW_TABLES, batch_entries, batches, drift, invoices, lists, quarantine, runs
@@ -41,6 +42,7 @@ _NAME = re.compile(r"[A-Za-z_$ ][A-Za-z_$.\[\]… -]*")
 _CODE = re.compile(r"[A-Z][A-Z_]{2,39}")
 
 
+@public_in("amili_async.report")
 class Day(msgspec.Struct, frozen=True):
     """The batches that came to be on one day."""
 
@@ -51,6 +53,7 @@ class Day(msgspec.Struct, frozen=True):
     open: int
 
 
+@public_in("amili_async.report")
 class Amount(msgspec.Struct, frozen=True):
     """What invoices of one currency and status come to."""
 
@@ -61,6 +64,7 @@ class Amount(msgspec.Struct, frozen=True):
     remaining: Decimal
 
 
+@public_in("amili_async.report")
 class Organization(msgspec.Struct, frozen=True):
     """An organization's batches."""
 
@@ -75,6 +79,7 @@ class Organization(msgspec.Struct, frozen=True):
         return self.failed / self.objects if self.objects else 0.0
 
 
+@public_in("amili_async.report")
 class Failed(msgspec.Struct, frozen=True):
     """One object that failed, with what may name a person."""
 
@@ -85,6 +90,7 @@ class Failed(msgspec.Struct, frozen=True):
     message: str
 
 
+@public_in("amili_async.report")
 class SyncRun(msgspec.Struct, frozen=True):
     """One sync into the store."""
 
@@ -102,6 +108,7 @@ class SyncRun(msgspec.Struct, frozen=True):
         return self.rows / self.seconds if self.seconds else 0.0
 
 
+@public_in("amili_async.report")
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a report shows."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
+from amili_async._upstream.msgspec import public_in
 from amili_async.errors import AmiliError, AmiliWarning
 from amili_async.models import Accepted
 from amili_async.resources._streaming import Stream, each
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@public_in("amili_async.resources")
 class ChunkOutcome(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """What became of one chunk: ``accepted``, or the ``error`` that ended its call, beside the objects it held."""
 

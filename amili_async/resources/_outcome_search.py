@@ -14,6 +14,7 @@ import msgspec
 
 from amili_async._protocol.requests import identifier
 from amili_async._protocol.retry import growing_pauses
+from amili_async._upstream.msgspec import public_in
 from amili_async.errors import AmiliError, APIError, DeadlineExceededError, DecodeError, detach
 from amili_async.models import Batch, Invoice, InvoiceSuccess, NewInvoice
 from amili_async.resources._arguments import check_key
@@ -45,6 +46,7 @@ _UNKNOWN_FILTER = frozenset({400, 405, 410, 422, 501})
 """Statuses that say of a filter or a list that a server does not have it."""
 
 
+@public_in("amili_async.resources")
 class TookEffect(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
     """The write was seen to have taken effect: do not send it again."""
 
@@ -68,6 +70,7 @@ class TookEffect(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
         return f"TookEffect({', '.join(seen)})"
 
 
+@public_in("amili_async.resources")
 class NotSeen(msgspec.Struct, frozen=True, kw_only=True):
     """The write was not seen, which does not prove that it did not take effect: ask Amili before sending it again."""
 

@@ -10,7 +10,10 @@ from datetime import datetime
 
 import msgspec
 
+from amili_async._upstream.msgspec import public_in
 
+
+@public_in("amili_async.sync")
 class Watermark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What finished scans have read: every row from ``since`` up to ``known_until``, and a little beyond."""
 
@@ -42,6 +45,7 @@ class Watermark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether something could not be made out, so that the next scan reads the whole list."""
 
 
+@public_in("amili_async.sync")
 class Scan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A scan that has begun and not finished."""
 
@@ -120,6 +124,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How long it took so far."""
 
 
+@public_in("amili_async.sync")
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of one list of one organization. ``Checkpoint()`` stands for nothing at all."""
 

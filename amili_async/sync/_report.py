@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from amili_async._cursor import Cursor
+from amili_async._upstream.msgspec import public_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from amili_async.errors import AmiliError
 
 
+@public_in("amili_async.sync")
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the rows of one resource."""
 
@@ -41,6 +43,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
         return Counts(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
 
 
+@public_in("amili_async.sync")
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """An organization that was not synced to its end. The next run goes on from ``cursor``."""
 
@@ -64,6 +67,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+@public_in("amili_async.sync")
 class HeldOrganization(msgspec.Struct, frozen=True, kw_only=True):
     """An organization that another run was busy with until the end of this one."""
 
@@ -75,6 +79,7 @@ class HeldOrganization(msgspec.Struct, frozen=True, kw_only=True):
     """Until when it holds the organization, unless it goes on with it."""
 
 
+@public_in("amili_async.sync")
 class Restart(msgspec.Struct, frozen=True, kw_only=True):
     """A scan that began anew because the page where it stood could not be asked for again."""
 
@@ -83,6 +88,7 @@ class Restart(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+@public_in("amili_async.sync")
 class SyncReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a sync did. ``msgspec.json.encode(report)`` is its JSON."""
 
@@ -134,6 +140,7 @@ class SyncReport(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+@public_in("amili_async.sync")
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How far a sync is: handed to ``on_progress`` a few times a second, at each end of an organization at most."""
 

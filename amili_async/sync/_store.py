@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from amili_async._upstream.msgspec import public_in
 from amili_async.errors import StoreError
 from amili_async.events import Drift, QuarantinedRow
 from amili_async.models import Model
@@ -26,6 +27,7 @@ class InvalidValueError(StoreError):
     __module__ = "amili_async.sync"  # where it is imported from
 
 
+@public_in("amili_async.sync")
 class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One row of a list, read, beside its JSON."""
 
@@ -39,6 +41,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Its JSON, byte for byte as received."""
 
 
+@public_in("amili_async.sync")
 class PageWrite(msgspec.Struct, frozen=True, kw_only=True):
     """What one transaction holds: rows of one list of one organization, and where its scan stands after them.
 
@@ -65,6 +68,7 @@ class PageWrite(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that are proven not to be on the server any more. They stay; when they went is kept beside them."""
 
 
+@public_in("amili_async.sync")
 class WriteResult(msgspec.Struct, frozen=True):
     """What became of a write's rows; those that are neither new nor changed were there, byte for byte."""
 
@@ -79,6 +83,7 @@ class WriteResult(msgspec.Struct, frozen=True):
     """How many of the rows hold a value that the store's database refuses, and were set aside by it."""
 
 
+@public_in("amili_async.sync")
 class LeaseConflict(msgspec.Struct, frozen=True):
     """Another run is busy with this list."""
 
@@ -122,6 +127,7 @@ class Store(Protocol):
         ...
 
 
+@public_in("amili_async.sync")
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """How a run ended, for a `RunKeepingStore`."""
 
@@ -148,6 +154,7 @@ class RunKeepingStore(Protocol):
         ...
 
 
+@public_in("amili_async.sync")
 class AbsentRow(msgspec.Struct, frozen=True):
     """A row that is kept and was not met by a complete scan."""
 
@@ -156,6 +163,7 @@ class AbsentRow(msgspec.Struct, frozen=True):
     """Whether it was said to be absent before (`PageWrite.absent`), and has not been met since."""
 
 
+@public_in("amili_async.sync")
 class Absences(msgspec.Struct, frozen=True):
     """What a complete scan has not met of the rows that are kept."""
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 import amili_async
-from amili_async._upstream.msgspec import lookup_of, set_frozen, setter_of
+from amili_async._upstream.msgspec import lookup_of, public_in, set_frozen, setter_of
 
 PACKAGE = Path(amili_async.__file__).parent
 OWN = {PACKAGE / "_client.py"}
@@ -46,6 +46,21 @@ class Colour(StrEnum):
     @classmethod
     def _missing_(cls, value: object) -> Colour | None:
         return cls.RED if value == "rouge" else None
+
+
+@public_in("a.module.that.is.not.there")
+class Public(msgspec.Struct, frozen=True):
+    colours: tuple[Colour, ...] = ()
+    row: Row | None = None
+
+
+def test_a_struct_that_names_another_module_is_read_by_the_names_of_its_own() -> None:
+    assert Public.__module__ == "a.module.that.is.not.there"
+    assert msgspec.json.decode(b'{"colours":["red"],"row":{"name":"a"}}', type=Public) == Public(
+        (Colour.RED,), Row("a")
+    )
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(b'{"colours":[1]}', type=Public)
 
 
 def test_what_stands_for_an_enum_reads_the_enum_s_own_members_and_further_ones() -> None:

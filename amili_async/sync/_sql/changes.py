@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import sqlalchemy as sa
 
+from amili_async._upstream.msgspec import public_in
 from amili_async.errors import ConfigurationError
 from amili_async.models import Batch, Case, Invoice, Model, Settlement
 from amili_async.sync._arguments import beginning, check_store, checked_resources, named
@@ -25,6 +26,7 @@ AT_ONCE = 500
 """Rows that are read in one go."""
 
 
+@public_in("amili_async.sync")
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """A row that a sync added or changed, or found to be gone, as it is now. ``repr`` shows no personal data."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import sqlalchemy as sa
 
+from amili_async._upstream.msgspec import public_in
 from amili_async.errors import ConfigurationError
 from amili_async.sync._arguments import beginning, check_store, named
 from amili_async.sync._sql import schema
@@ -34,6 +35,7 @@ _MEMBERS: dict[str, tuple[sa.Table, ...]] = {
 """What the rows of each resource consist of."""
 
 
+@public_in("amili_async.sync")
 class Purged(msgspec.Struct, frozen=True):
     """What was erased, or would be: how many rows of each table."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache, cached_property
 from ssl import SSLContext, create_default_context
 from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar, Unpack, overload
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar, Unpack, overload
 from msgspec import UNSET, UnsetType
 
 from amili_async import _clock as clock
-from amili_async._call.auth import ClientCredentials, as_provider
+from amili_async._call.auth import ClientCredentials, as_provider, provider_from_environment
 from amili_async._call.hooks import Hooks
 from amili_async._call.limits import Limits
 from amili_async._call.transport import Transport
@@ -19,7 +18,7 @@ from amili_async._http.client import HTTPClient
 from amili_async._http.endpoints import Endpoints
 from amili_async._http.session import Connection
 from amili_async._http.tls import show_certificate, tls_context
-from amili_async._protocol.options import Options, Timeout, merge_options, seconds
+from amili_async._protocol.options import Options, Timeout, merge_options, seconds, variable
 from amili_async._protocol.rate import pace_for
 from amili_async._protocol.requests import check_headers
 from amili_async._protocol.retry import Budget, RetryPolicy
@@ -41,6 +40,7 @@ from amili_async.resources._operation_client import OperationClient, Readers, en
 from amili_async.resources._route_registry import RouteRegistry
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Self
@@ -261,29 +261,28 @@ class AmiliClient:
     def from_env(cls, auth: TokenProvider | str | None = None, /, **overrides: Unpack[ClientSettings]) -> Self:
         """Return a client from the environment's ``AMILI_*`` variables; what is given here goes before them.
 
-        ``AMILI_CLIENT_ID`` and ``AMILI_CLIENT_SECRET``, or the files ``AMILI_CLIENT_ID_FILE`` and
-        ``AMILI_CLIENT_SECRET_FILE``, or ``AMILI_TOKEN``, say who; ``AMILI_ENVIRONMENT``,
-        ``AMILI_BASE_URL``, ``AMILI_TOKEN_URL`` and ``AMILI_AUTOCOLLECT_URL`` say where. ``AMILI_CA_BUNDLE`` is a PEM
-        file of CAs to trust, ``AMILI_CLIENT_CERT`` (and ``AMILI_CLIENT_KEY``, where the key has a file of its own) the
-        certificate to show.
+        ``AMILI_CLIENT_ID`` and ``AMILI_CLIENT_SECRET``, each of them in a file where ``AMILI_CLIENT_ID_FILE`` or
+        ``AMILI_CLIENT_SECRET_FILE`` names one, or ``AMILI_TOKEN``, say who; ``AMILI_ENVIRONMENT``, ``AMILI_BASE_URL``,
+        ``AMILI_TOKEN_URL`` and ``AMILI_AUTOCOLLECT_URL`` say where. ``AMILI_CA_BUNDLE`` is a PEM file of CAs to trust,
+        ``AMILI_CLIENT_CERT`` (and ``AMILI_CLIENT_KEY``, where the key has a file of its own) the certificate to show.
 
         Raises:
-            ConfigurationError: a variable that is needed is missing, or one that is set is empty; its name is in the
-                message.
+            ConfigurationError: a variable that is needed is missing, one that is set is empty, or two say the same
+                thing; its name is in the message.
         """
         settings: ClientSettings = {}
-        if "environment" not in overrides and (environment := _variable("AMILI_ENVIRONMENT")):
+        if "environment" not in overrides and (environment := variable("AMILI_ENVIRONMENT")):
             settings["environment"] = environment
-        if "base_url" not in overrides and (base_url := _variable("AMILI_BASE_URL")):
+        if "base_url" not in overrides and (base_url := variable("AMILI_BASE_URL")):
             settings["base_url"] = base_url
-        if "token_url" not in overrides and (token_url := _variable("AMILI_TOKEN_URL")):
+        if "token_url" not in overrides and (token_url := variable("AMILI_TOKEN_URL")):
             settings["token_url"] = token_url
-        if "autocollect_url" not in overrides and (autocollect_url := _variable("AMILI_AUTOCOLLECT_URL")):
+        if "autocollect_url" not in overrides and (autocollect_url := variable("AMILI_AUTOCOLLECT_URL")):
             settings["autocollect_url"] = autocollect_url
         if not {"ssl", "session"} & overrides.keys():
             settings["ssl"] = _tls_from_environment()
         settings.update(overrides)
-        return cls(_auth_from_environment() if auth is None else auth, **settings)
+        return cls(provider_from_environment() if auth is None else auth, **settings)
 
     def with_options(
         self,
@@ -436,25 +435,8 @@ class AmiliClient:
         return self._caller
 
 
-def _auth_from_environment() -> TokenProvider:
-    if token := _variable("AMILI_TOKEN"):
-        return as_provider(token)
-    names = ("AMILI_CLIENT_ID", "AMILI_CLIENT_SECRET")
-    cache = _variable("AMILI_TOKEN_CACHE")
-    files = [_variable(f"{name}_FILE") for name in names]
-    if files[0] and files[1]:
-        return ClientCredentials.from_files(client_id=files[0], client_secret=files[1], shared_cache=cache)
-    missing = [name for name in names if not _variable(name)]
-    if missing:
-        raise ConfigurationError(
-            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set in the environment; "
-            "set AMILI_CLIENT_ID and AMILI_CLIENT_SECRET, or AMILI_TOKEN"
-        )
-    return ClientCredentials(os.environ[names[0]], os.environ[names[1]], shared_cache=cache)
-
-
 def _tls_from_environment() -> SSLContext | None:
-    bundle, certificate, key = map(_variable, ("AMILI_CA_BUNDLE", "AMILI_CLIENT_CERT", "AMILI_CLIENT_KEY"))
+    bundle, certificate, key = map(variable, ("AMILI_CA_BUNDLE", "AMILI_CLIENT_CERT", "AMILI_CLIENT_KEY"))
     context = tls_context(bundle, "AMILI_CA_BUNDLE")
     if certificate is not None:
         context = context or create_default_context()
@@ -462,18 +444,6 @@ def _tls_from_environment() -> SSLContext | None:
     elif key is not None:
         raise ConfigurationError("AMILI_CLIENT_KEY is set without AMILI_CLIENT_CERT, its certificate")
     return context
-
-
-def _variable(name: str) -> str | None:
-    """Return a variable of the environment, ``None`` where it is not set.
-
-    Raises:
-        ConfigurationError: it is set and empty: a deployment has forgotten its value.
-    """
-    value = os.environ.get(name)
-    if value is not None and not value.strip():
-        raise ConfigurationError(f"{name} is set, and empty; give it a value or unset it")
-    return value
 
 
 def _idle(value: object, name: str) -> float:

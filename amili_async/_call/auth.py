@@ -19,6 +19,7 @@ from amili_async import _clock as clock
 from amili_async._call.token_cache import TokenCache
 from amili_async._http.failures import own_cause
 from amili_async._protocol.grants import read_grant, sendable
+from amili_async._protocol.options import variable
 from amili_async._protocol.retry import growing_pauses
 from amili_async.errors import (
     AmiliError,
@@ -144,7 +145,7 @@ class ClientCredentials:
             if not isinstance(value, str) or not value.strip():  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
                 raise ConfigurationError(f"{name} must be text that is not empty")
         self._given = _Credentials(client_id, client_secret)
-        self._files: tuple[Path, Path] | None = None
+        self._files: tuple[Path | str, Path | str] | None = None
         self._cache = None if shared_cache is None else TokenCache(shared_cache)
         self._refused: str | None = None
         """The token that the API refused last, which the cache may still hold."""
@@ -170,7 +171,39 @@ class ClientCredentials:
         Raises:
             ConfigurationError: a file that is not there or is empty.
         """
-        files = Path(client_id), Path(client_secret)
+        return cls._reading(Path(client_id), Path(client_secret), shared_cache)
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """Return credentials from the environment: ``AMILI_CLIENT_ID`` and ``AMILI_CLIENT_SECRET``.
+
+        Each may stand in a file, which is read anew for each token: ``AMILI_CLIENT_SECRET_FILE`` names it.
+
+        Raises:
+            ConfigurationError: one is missing, set and empty, or set in both ways.
+        """
+        names = ("AMILI_CLIENT_ID", "AMILI_CLIENT_SECRET")
+        given: list[Path | str | None] = []
+        for name in names:
+            text, file = variable(name), variable(f"{name}_FILE")
+            if text is not None and file is not None:
+                raise ConfigurationError(f"{name} and {name}_FILE are both set; unset the one that is not meant")
+            given.append(text if file is None else Path(file))
+        client_id, client_secret = given
+        if client_id is None or client_secret is None:
+            missing = [name for name, value in zip(names, given, strict=True) if value is None]
+            raise ConfigurationError(
+                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set in the environment; "
+                "set AMILI_CLIENT_ID and AMILI_CLIENT_SECRET, or AMILI_TOKEN"
+            )
+        return cls._reading(client_id, client_secret, variable("AMILI_TOKEN_CACHE"))
+
+    @classmethod
+    def _reading(
+        cls, client_id: Path | str, client_secret: Path | str, shared_cache: str | os.PathLike[str] | None
+    ) -> Self:
+        """Return credentials of which each is a file to read anew for each token, or the text itself."""
+        files = client_id, client_secret
         read = _read_files(files)
         if isinstance(read, TokenError):
             raise ConfigurationError(read.message)
@@ -327,10 +360,13 @@ class _Credentials(NamedTuple):
         return "<credentials>"
 
 
-def _read_files(files: tuple[Path, Path]) -> _Credentials | TokenError:
+def _read_files(files: tuple[Path | str, Path | str]) -> _Credentials | TokenError:
     """Return the credentials in two files, or what is wrong with them: they may be there again in a moment."""
     found: list[str] = []
     for file in files:
+        if isinstance(file, str):
+            found.append(file)
+            continue
         try:
             text = file.read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
@@ -410,6 +446,16 @@ class CallableToken:
 
     def reject(self, token: str, /) -> None:
         """Do nothing: the callable is asked again anyway."""
+
+
+def provider_from_environment() -> TokenProvider:
+    """Return the provider that the environment's variables name.
+
+    Raises:
+        ConfigurationError: they name none, or two say the same thing.
+    """
+    token = variable("AMILI_TOKEN")
+    return ClientCredentials.from_env() if token is None else StaticToken(token)
 
 
 def as_provider(auth: TokenProvider | str | tuple[str, str] | TokenSource) -> TokenProvider:

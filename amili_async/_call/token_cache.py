@@ -1,12 +1,15 @@
 """TokenCache: one token for several processes of a machine, in a file that its owner alone can read.
 
 Whoever holds the lock looks whether another process has renewed the token meanwhile, and asks the endpoint only if not.
+The folder may be one that others write to, such as ``/tmp``: what they put there is neither followed, nor written to,
+nor taken for ours.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import sys
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -15,6 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from amili_async._upstream.msgspec import READING_ERRORS
+from amili_async._whole_file import whole_file
 from amili_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -62,9 +66,14 @@ class TokenCache:
 
     @asynccontextmanager
     async def locked(self, clock: Clock) -> AsyncGenerator[None]:
-        """Hold the lock while the block runs; after `WAIT` seconds run it all the same."""
-        file = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
+        """Hold the lock while the block runs; after `WAIT` seconds run it all the same.
+
+        Raises:
+            OSError: it cannot be made, or what stands there is another user's.
+        """
+        file = os.open(self._lock, os.O_RDWR | os.O_CREAT | _AS_IT_IS, 0o600)
         try:
+            _check_own(file)
             until = clock.monotonic() + WAIT
             while not try_lock(file) and clock.monotonic() < until:
                 await clock.sleep(_LOOK)
@@ -79,7 +88,9 @@ class TokenCache:
             ConfigurationError: it is another client id's.
         """
         try:
-            found = _decoder.decode(self._path.read_bytes())
+            with os.fdopen(os.open(self._path, os.O_RDONLY | _AS_IT_IS), "rb") as file:
+                _check_own(file.fileno())
+                found = _decoder.decode(file.read())
         except (OSError, *READING_ERRORS):
             return None  # none yet, or none that helps: the endpoint is asked
         if found.client != _digest(client_id):
@@ -89,14 +100,25 @@ class TokenCache:
     def write(self, client_id: str, *, text: str, early: float, due: float, expires: float) -> None:
         """Put a token there, whole or not at all. Where that fails, the others ask for themselves."""
         token = CachedToken(client=_digest(client_id), text=text, early=early, due=due, expires=expires)
-        new = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        with suppress(OSError):
-            file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            try:
-                os.write(file, msgspec.json.encode(token))
-            finally:
-                os.close(file)
-            new.replace(self._path)
+        with suppress(OSError), whole_file(self._path) as file:
+            file.write(msgspec.json.encode(token))
+
+
+_AS_IT_IS = 0 if sys.platform == "win32" else os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""How what others may have put there is opened: no link is followed, and no pipe waited for."""
+
+
+def _check_own(file: int) -> None:
+    """Look whether a file is this user's own, and nobody else's to read or write.
+
+    Raises:
+        OSError: it is not.
+    """
+    found = os.fstat(file)
+    if sys.platform != "win32" and not (
+        stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077
+    ):
+        raise PermissionError("that is not a file of this user's alone")
 
 
 def _digest(client_id: str) -> str:

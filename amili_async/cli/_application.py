@@ -22,8 +22,10 @@ from amili_async.cli._sandbox import sandbox
 from amili_async.cli._store import stores
 from amili_async.cli._sync import sync
 from amili_async.cli._token import token
+from amili_async.cli._usage import OneLineGroup
 
 app = typer.Typer(
+    cls=OneLineGroup,
     help="Read, follow and bulk-sync what an Amili Collection API holds. Credentials come from AMILI_CLIENT_ID and "
     "AMILI_CLIENT_SECRET, or AMILI_TOKEN; the server from AMILI_ENVIRONMENT, or AMILI_BASE_URL and AMILI_TOKEN_URL. "
     "Options of `amili` itself stand before the command: amili --env staging batches list ORGANIZATION.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from decimal import Decimal
 from difflib import get_close_matches
@@ -31,6 +32,8 @@ Found: TypeAlias = tuple[int, dict[str, object] | None, list[str]]
 
 _OBJECT = msgspec.json.Decoder(dict[str, object], float_hook=Decimal)
 _AMOUNT = re.compile(r"-?[0-9]+(?:[.,][0-9]+)?")
+_IN_GROUPS = re.compile(r"-?[1-9][0-9]{0,2}[.,][0-9]{3}")
+"""An amount of which nobody can tell whether it is in thousands: 4.500 is 4500 in Norway, and 4,500 in the USA."""
 
 
 class Row(NamedTuple, Generic[M]):
@@ -120,6 +123,11 @@ class _Members(Generic[M]):
         if name in self._amounts:
             if not _AMOUNT.fullmatch(cell):
                 raise ConfigurationError(f"{self.wire[name]} must be a number such as 4500.00, not {cell!r}")
+            if _IN_GROUPS.fullmatch(cell):
+                whole, broken = re.sub("[.,]", "", cell), cell.replace(",", ".")
+                raise ConfigurationError(
+                    f"{self.wire[name]} {cell!r} may mean {whole} or {broken}; write {whole}.00 or {broken}0"
+                )
             return Decimal(cell.replace(",", "."))
         if name in self._flags:
             flag = {"true": True, "false": False}.get(cell.lower())
@@ -152,11 +160,13 @@ def _json_lines(text: str, members: _Members[M]) -> Iterator[Found]:
             continue
         try:
             found = _OBJECT.decode(line)
+            twice = _given_twice(line)
         except READING_ERRORS:
             yield number, None, ["it is no JSON object"]
             continue
         values: dict[str, object] = {"extra": found.pop("extra", {})}
-        wrong: list[str] = []
+        # JSON's readers take the last of them in silence: of an amount, whichever it is.
+        wrong = [] if twice is None else [f"{twice!r} is there twice"]
         for name, value in found.items():
             problem = members.unknown(name)
             if problem is not None:
@@ -226,6 +236,18 @@ def _cells(columns: list[str], cells: list[str], members: _Members[M]) -> tuple[
             values[name] = UNSET
             wrong.append(error.message)
     return values, wrong
+
+
+def _given_twice(line: str) -> str | None:
+    """Return a member that an object of a line, at any depth, has twice."""
+    found: list[str] = []
+
+    def look(members: list[tuple[str, object]]) -> None:
+        twice = _first_twice(name for name, _ in members)
+        found.extend([] if twice is None else [twice])
+
+    json.loads(line, object_pairs_hook=look, parse_int=str, parse_float=str)
+    return found[0] if found else None
 
 
 def _first_twice(names: Iterator[str]) -> str | None:

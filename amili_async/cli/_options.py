@@ -73,10 +73,15 @@ FOR_PROGRAMS = (
 
 
 def as_typed(message: str) -> str:
-    """Return a mistake's message with the argument that it begins with called as it was typed, and without Python."""
+    """Return a mistake's message with the arguments that it names called as they were typed, and without Python."""
     for pattern, said in FOR_PROGRAMS:
         message = pattern.sub(said, message)
-    return re.sub(r"\A\w+", lambda found: TYPED.get(found[0], found[0]), message)
+    word = re.match(r"\w+", message)
+    if word is None or word[0] not in TYPED:
+        return message
+    # Further on, a word such as "type" is just that word; one with an underscore is an argument's name.
+    further = re.sub(r"\b[a-z]+_\w+\b", lambda found: TYPED.get(found[0], found[0]), message[word.end() :])
+    return TYPED[word[0]] + further
 
 
 def moment_of(text: str | None, option: str = "--since") -> date | None:

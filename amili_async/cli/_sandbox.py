@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from amili_async._protocol.options import variable
 from amili_async.cli._console import say
 from amili_async.cli._running import run
 
@@ -57,6 +58,7 @@ def sandbox(
     if orgs_file is not None and orgs_file.exists() and not overwrite:
         raise typer.BadParameter(f"--orgs-file {orgs_file} is there already; name another, or say --overwrite")
     try:
+        variable("AMILI_WEBHOOK_SECRET")  # typer takes an empty one for none, and what it stands before in silence
         server = Sandbox(
             organizations=organizations,
             batches=batches,

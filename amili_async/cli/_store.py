@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from amili_async._protocol.options import variable
 from amili_async.cli._console import say, without_password, write_json
 from amili_async.cli._options import moment_of
 from amili_async.cli._running import DONE, FAILED, run
-from amili_async.errors import StoreError
+from amili_async.errors import ConfigurationError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -37,9 +38,14 @@ def store_url(context: typer.Context, store: str) -> str | Path:
     Raises:
         typer.BadParameter: it is empty.
     """
+    typed = context.get_parameter_source("store")
+    if typed is not None and typed.name == "DEFAULT":
+        try:
+            variable("AMILI_STORE")  # typer takes an empty one for none, and rows would go into a file in silence
+        except ConfigurationError as error:
+            raise typer.BadParameter(error.message) from None
     if not store.strip():
         raise typer.BadParameter("--store is empty; name a file, or postgresql://user@host/database")
-    typed = context.get_parameter_source("store")
     if typed is not None and typed.name == "COMMANDLINE" and without_password(store) != store:
         say(
             "A password on a command line is seen by everyone on this machine and kept in the shell's history: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 import warnings
@@ -112,6 +113,12 @@ class Sandbox:
         for name, chosen, choices in (("last_page", last_page, get_args(LastPage)), ("order", order, get_args(Order))):
             if chosen not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, not {chosen!r}")
+        if webhook_url is not None and not re.match(r"https?://[^/]", webhook_url):
+            raise ValueError(
+                f"webhook_url must be a URL such as http://127.0.0.1:8000/amili/webhooks, not {webhook_url!r}"
+            )
+        if not webhook_secret:
+            raise ValueError("webhook_secret must not be empty")
         if generation not in GENERATIONS:
             raise ValueError(f"generation must be one of {', '.join(GENERATIONS)}, not {generation!r}")
         if host not in {"localhost", "::1"} and not host.startswith("127."):

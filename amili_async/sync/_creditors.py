@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -38,7 +39,7 @@ def read_creditors(path: Path) -> dict[str, ClientCredentials]:
     """
     try:
         text = path.read_text("utf-8")
-        read_text: Any = msgspec.json.decode(text) if path.suffix == ".json" else tomllib.loads(text)
+        read_text: Any = json.loads(text, object_pairs_hook=_once) if path.suffix == ".json" else tomllib.loads(text)
         tables = msgspec.convert(read_text, dict[str, object])
     except OSError as error:
         raise ConfigurationError(f"creditors {path} cannot be read: {error.strerror}") from None
@@ -46,8 +47,8 @@ def read_creditors(path: Path) -> dict[str, ClientCredentials]:
         raise ConfigurationError(f"creditors {path} is no text in UTF-8") from None
     except msgspec.ValidationError:
         raise ConfigurationError(f"creditors {path} is no object of creditors") from None
-    except (msgspec.DecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        # TOML's reader says a line and what it expected there, msgspec's a byte; neither quotes.
+    except (ValueError, RecursionError) as error:
+        # Both readers say a line and what they expected there; neither quotes.
         raise ConfigurationError(f"creditors {path} is no {path.suffix[1:].upper() or 'TOML'}: {error}") from None
     if not tables:
         raise ConfigurationError(f"creditors {path} has no creditor; write a table such as [north] for each")
@@ -68,6 +69,20 @@ def read_creditors(path: Path) -> dict[str, ClientCredentials]:
             if organization_id in found:
                 raise ConfigurationError(f"{creditor}: organization {organization_id} is another creditor's too")
             found[organization_id] = credentials
+    return found
+
+
+def _once(members: list[tuple[str, object]]) -> dict[str, object]:
+    """Return an object of which no member is there twice: the first one's organizations would never be read.
+
+    Raises:
+        ValueError: one is, as TOML's reader has it too.
+    """
+    found: dict[str, object] = {}
+    for name, value in members:
+        if name in found:
+            raise ValueError(f"{name} is there twice")
+        found[name] = value
     return found
 
 

@@ -87,11 +87,21 @@ class WebhookVerifier:
             raise ConfigurationError(f"algorithm must be one of {', '.join(_ALGORITHMS)}, not {algorithm!r}")
         if encoding not in _DECODERS:
             raise ConfigurationError(f"encoding must be one of {', '.join(_DECODERS)}, not {encoding!r}")
-        if not header:
+        # What is of the wrong type would fail at the first delivery, and refuse every one of them.
+        for name, value in (("header", header), ("prefix", prefix), ("timestamp_header", timestamp_header)):
+            if not isinstance(value, str) and (name != "timestamp_header" or value is not None):
+                raise ConfigurationError(f"{name} must be text, not {type(value).__name__}")
+        if not header.strip():
             raise ConfigurationError("header must be the name of the header that holds the signature")
+        if timestamp_header is not None and not timestamp_header.strip():
+            raise ConfigurationError("timestamp_header must be the name of the header that holds the moment of sending")
         if isinstance(signed, str):
             _check_template(signed, timestamp_header)
-        if tolerance is not None and not tolerance > 0:
+        elif not callable(signed):
+            raise ConfigurationError(f"signed must be a template or a function, not {type(signed).__name__}")
+        if tolerance is not None and (
+            isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not tolerance > 0
+        ):
             raise ConfigurationError(f"tolerance must be a number of seconds above 0, or None, not {tolerance!r}")
         self._algorithm = algorithm
         self._encoding: Encoding = encoding
@@ -263,6 +273,11 @@ def _secrets(secrets: str | bytes | Iterable[str | bytes], *, allow_weak: bool) 
 def _secret(secret: str | bytes, *, allow_weak: bool) -> bytes:
     if not isinstance(secret, str | bytes):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
         raise ConfigurationError(f"secrets must be str or bytes, not {type(secret).__name__}")
+    if isinstance(secret, str) and not secret.isascii() and any("\ud800" <= one <= "\udfff" for one in secret):
+        # Encoding it would fail with an error that holds the secret.
+        raise ConfigurationError(
+            "secrets: one is no text in UTF-8, as a variable of the environment may be; give bytes"
+        )
     key = secret.encode() if isinstance(secret, str) else bytes(secret)
     if not key:
         return _no_secret()

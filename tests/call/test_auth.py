@@ -51,7 +51,8 @@ def body(token: str, /, **members: object) -> bytes:
 class Endpoint:
     """A token endpoint: hands out t1, t2 … after ``seconds``, or what ``answer`` says."""
 
-    def __init__(self, clock: VirtualClock, *, seconds: float = 0.1, lifetime: object = HOUR) -> None:
+    def __init__(self, clock: VirtualClock, *, seconds: float = 0.1, lifetime: object = HOUR, first: int = 1) -> None:
+        self.first = first
         self.clock = clock
         self.seconds = seconds
         self.lifetime = lifetime
@@ -62,7 +63,7 @@ class Endpoint:
     async def __call__(self, form: Mapping[str, str], /) -> bytes:
         self.asked.append(self.clock.monotonic() - START)
         self.forms.append(dict(form))
-        number = len(self.asked)
+        number = len(self.asked) + self.first - 1
         await self.clock.sleep(self.seconds)
         if self.failure is not None:
             raise self.failure

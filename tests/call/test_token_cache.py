@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -117,6 +118,61 @@ def test_a_file_that_makes_no_sense_is_written_anew(content: bytes, tmp_path: Pa
     run(main)
 
 
+def planted_file(path: Path, elsewhere: Path) -> None:
+    path.write_bytes(elsewhere.read_bytes())
+    path.chmod(0o666)
+
+
+def planted_link(path: Path, elsewhere: Path) -> None:
+    path.symlink_to(elsewhere)
+
+
+def planted_pipe(path: Path, elsewhere: Path) -> None:
+    assert elsewhere.exists()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("plant", [planted_file, planted_link, planted_pipe])
+def test_what_another_user_put_in_the_folder_is_not_taken_for_ours(
+    plant: Callable[[Path, Path], None], tmp_path: Path
+) -> None:
+    async def main(clock: VirtualClock) -> None:
+        theirs = tmp_path / "theirs"
+        await ClientCredentials("id", "secret", shared_cache=theirs).token(Endpoint(clock))
+        folder = tmp_path / "shared"
+        folder.mkdir()
+        plant(folder / "token", theirs)
+        endpoint = Endpoint(clock, first=7)
+        assert await ClientCredentials("id", "secret", shared_cache=folder / "token").token(endpoint) == "t7"
+        assert (folder / "token").stat().st_mode & 0o777 == 0o600
+        assert not (folder / "token").is_symlink()
+        assert await ClientCredentials("id", "secret", shared_cache=folder / "token").token(endpoint) == "t7"
+        assert b"t7" not in theirs.read_bytes()
+
+    run(main)
+
+
+def test_a_token_is_written_into_no_file_whose_name_can_be_told_before(tmp_path: Path) -> None:
+    async def main(clock: VirtualClock) -> None:
+        for name in (f"token.{os.getpid()}", "token.lock"):
+            (tmp_path / name).symlink_to(tmp_path / f"victim of {name}")
+        await ClientCredentials("id", "secret", shared_cache=tmp_path / "token").token(Endpoint(clock))
+        assert not [*tmp_path.glob("victim of *")]
+
+    run(main)
+
+
+def test_a_file_and_a_lock_of_another_user_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(clock: VirtualClock) -> None:
+        await ClientCredentials("id", "secret", shared_cache=tmp_path / "token").token(Endpoint(clock))
+        monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+        endpoint = Endpoint(clock, first=7)
+        assert await ClientCredentials("id", "secret", shared_cache=tmp_path / "token").token(endpoint) == "t7"
+        assert b"t7" not in (tmp_path / "token").read_bytes()
+
+    run(main)
+
+
 def test_a_failure_is_not_shared_and_a_folder_that_goes_away_ends_nothing(tmp_path: Path) -> None:
     async def main(clock: VirtualClock) -> None:
         folder = tmp_path / "run"
@@ -203,6 +259,34 @@ async def test_files_may_stand_in_the_environment(secret: Path, monkeypatch: pyt
         async with AmiliClient.from_env() as amili:
             await amili.authenticate()
         assert sandbox.requests.count("token") == 1
+
+
+def test_one_may_be_a_variable_and_the_other_a_file(secret: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(clock: VirtualClock) -> None:
+        endpoint = Endpoint(clock)
+        monkeypatch.setenv("AMILI_CLIENT_ID", "id in a variable")
+        monkeypatch.setenv("AMILI_CLIENT_SECRET_FILE", str(secret / "secret"))
+        credentials = ClientCredentials.from_env()
+        await credentials.token(endpoint)
+        (secret / "secret").write_text("second", "utf-8")
+        await clock.sleep(HOUR)
+        await credentials.token(endpoint)
+        assert {form["client_id"] for form in endpoint.forms} == {"id in a variable"}
+        assert [form["client_secret"] for form in endpoint.forms] == ["first", "second"]
+
+    run(main)
+
+
+@pytest.mark.parametrize("name", ["AMILI_CLIENT_ID", "AMILI_CLIENT_SECRET"])
+def test_a_secret_that_is_there_in_two_ways_is_refused(
+    name: str, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMILI_CLIENT_ID", "id")
+    monkeypatch.setenv("AMILI_CLIENT_SECRET", "of an earlier deployment")
+    monkeypatch.setenv(f"{name}_FILE", str(secret / "secret"))
+    with pytest.raises(ConfigurationError, match=f"^{name} and {name}_FILE are both set; unset the one") as caught:
+        AmiliClient.from_env()
+    assert "deployment" not in str(caught.value)
 
 
 def test_credentials_show_their_id_and_never_the_secret(secret: Path) -> None:

@@ -182,6 +182,17 @@ def test_a_csv_from_a_norwegian_excel_is_read(sandbox: Sandbox, amili: Amili, tm
     assert second.keys() == {"invoiceNumber", "originalInvoiceAmount"}
 
 
+@pytest.mark.parametrize(("cell", "amount"), [("0,500", 0.5), ("4.5000", 4.5), ("4500,00", 4500)])
+def test_an_amount_that_can_mean_one_thing_only_is_taken(
+    cell: str, amount: float, *, sandbox: Sandbox, amili: Amili, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text(f"invoiceNumber;originalInvoiceAmount\nINV-1;{cell}\n", "utf-8")
+    assert amili("invoices", "create", sandbox.organization_ids[0], "--file", str(file)).exit_code == 0
+    (request,) = sandbox.requests.of("invoices.create")
+    assert json.loads(request.body)["invoices"][0]["originalInvoiceAmount"] == amount
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
@@ -208,6 +219,26 @@ def test_a_csv_from_a_norwegian_excel_is_read(sandbox: Sandbox, amili: Amili, tm
         ),
         ("a.csv", 'invoiceNumber,originalInvoiceAmount\n"INV"-1,1\n', "line 2: it is no CSV"),
         ("a.csv", "invoiceNumber\nINV-1\n", "line 2: originalInvoiceAmount is missing"),
+        (
+            "a.csv",
+            "invoiceNumber,originalInvoiceAmount\nINV-1,4.500\n",
+            "line 2: originalInvoiceAmount '4.500' may mean 4500 or 4.500; write 4500.00 or 4.5000\n",
+        ),
+        (
+            "a.csv",
+            'invoiceNumber,originalInvoiceAmount\nINV-1,"12,500"\n',
+            "line 2: originalInvoiceAmount '12,500' may mean 12500 or 12.500; write 12500.00 or 12.5000\n",
+        ),
+        (
+            "a.jsonl",
+            '{"invoiceNumber": "I", "originalInvoiceAmount": 1, "originalInvoiceAmount": 1000}',
+            "line 1: 'originalInvoiceAmount' is there twice\n",
+        ),
+        (
+            "a.jsonl",
+            '{"invoiceNumber": "I", "originalInvoiceAmount": 1, "extra": {"debtor": [{"no": 1, "no": 2}]}}',
+            "line 1: 'no' is there twice\n",
+        ),
         ("a.xlsx", "", "must end in .jsonl or .csv"),
     ],
 )

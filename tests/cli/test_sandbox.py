@@ -147,6 +147,24 @@ def test_events_go_to_a_url_signed_with_a_secret(amili: Amili, monkeypatch: pyte
         WebhookVerifier(secret).verify(delivery.body, delivery.headers)
 
 
+@pytest.mark.parametrize(
+    ("words", "variable", "said"),
+    [
+        (["--webhook-url", "localhost:8000"], None, "webhook_url must be a URL such as http://"),
+        (["--webhook-secret", ""], None, "webhook_secret must not be empty"),
+        ([], "", "AMILI_WEBHOOK_SECRET is set, and empty"),
+    ],
+)
+def test_events_that_could_not_be_delivered_or_signed_are_refused(
+    words: list[str], variable: str | None, said: str, *, amili: Amili, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if variable is not None:
+        monkeypatch.setenv("AMILI_WEBHOOK_SECRET", variable)
+    result = amili("sandbox", "--port", "0", *words)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
 async def interrupt() -> int:
     """Press Control-C."""
     os.kill(os.getpid(), signal.SIGINT)

@@ -197,6 +197,19 @@ def test_a_store_without_a_name_is_refused(amili: Amili) -> None:
     assert "--store is empty" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "command", [("sync", "--org", "one"), ("status",), ("store", "purge", "--organization", "one")]
+)
+def test_a_store_that_a_deployment_forgot_to_name_is_no_file_in_this_folder(
+    command: tuple[str, ...], amili: Amili, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMILI_STORE", "")
+    result = amili(*command)
+    assert result.exit_code == 2
+    assert "AMILI_STORE is set, and empty; give it a value or unset it" in result.stderr
+    assert "AMILI_STORE" not in amili(*command, "--store", "named.db").stderr
+
+
 def test_organizations_come_from_standard_input(sandbox: Sandbox) -> None:
     ids = "\n".join(sandbox.organization_ids)
     result = CliRunner().invoke(app, ["sync", "--orgs-file", "-"], input=ids)

@@ -117,6 +117,10 @@ def test_a_file_that_cannot_be_read_is_one_line(folder: Path) -> None:
         read_creditors(written(folder, "[]", "list.json"))
     with pytest.raises(ConfigurationError, match="is no JSON: "):
         read_creditors(written(folder, "[" * 100_000, "creditors.json"))
+    # The first one's organizations would never be read, and nobody would notice.
+    north = json.dumps({"organizations": ["one"], "client_id": "n", "client_secret_file": "secret"})
+    with pytest.raises(ConfigurationError, match="is no JSON: north is there twice"):
+        read_creditors(written(folder, f'{{"north": {north}, "north": {north}}}', "creditors.json"))
 
 
 def test_ids_stand_one_a_line_with_comments() -> None:

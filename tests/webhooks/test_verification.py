@@ -6,6 +6,7 @@ import base64
 import copy
 import hashlib
 import hmac
+import os
 import pickle
 import re
 from typing import TYPE_CHECKING, Any
@@ -130,6 +131,14 @@ def test_a_secret_with_white_space_around_it_is_refused_as_text_and_taken_as_byt
     with pytest.raises(ConfigurationError, match="white space"):
         WebhookVerifier(f"{SECRET}\n")
     WebhookVerifier(f"{SECRET}\n".encode()).verify(BODY, signed(BODY, secret=f"{SECRET}\n"))
+
+
+def test_a_secret_that_is_no_text_is_refused_with_no_error_that_holds_it() -> None:
+    broken = os.fsdecode(b"0123456789abcdef\xe6")  # as Python reads a variable of the environment in Latin-1
+    with pytest.raises(ConfigurationError, match="one is no text in UTF-8") as caught:
+        WebhookVerifier(broken)
+    assert caught.value.__cause__ is caught.value.__context__ is None
+    WebhookVerifier(os.fsencode(broken))
 
 
 @given(secret=st.binary(min_size=16, max_size=64).filter(lambda key: len(set(key)) > 1))
@@ -324,6 +333,14 @@ def test_text_is_refused_since_json_written_again_does_not_verify() -> None:
         ({"signed": "{timestmap}.{body}"}, "signed holds {timestmap} {body}; it may hold {body}, {timestamp}"),
         ({"tolerance": 0}, "tolerance"),
         ({"tolerance": float("nan")}, "tolerance"),
+        ({"tolerance": "30"}, "tolerance must be a number of seconds above 0, or None, not '30'"),
+        ({"tolerance": True}, "tolerance"),
+        ({"header": 5}, "header must be text, not int"),
+        ({"header": " "}, "header must be the name"),
+        ({"prefix": None}, "prefix must be text, not NoneType"),
+        ({"signed": b"{body}"}, "signed must be a template or a function, not bytes"),
+        ({"timestamp_header": b"X-Sent"}, "timestamp_header must be text, not bytes"),
+        ({"timestamp_header": ""}, "timestamp_header must be the name"),
     ],
 )
 def test_a_setting_that_cannot_be_right_is_refused_by_name(options: dict[str, Any], named: str) -> None:

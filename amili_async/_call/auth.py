@@ -29,6 +29,7 @@ from amili_async.errors import (
     WrongLoopError,
     without_frames,
 )
+from amili_async.models._inputs import is_broken
 
 if TYPE_CHECKING:
     import os
@@ -144,6 +145,8 @@ class ClientCredentials:
         for name, value in (("client_id", client_id), ("client_secret", client_secret)):
             if not isinstance(value, str) or not value.strip():  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
                 raise ConfigurationError(f"{name} must be text that is not empty")
+            if is_broken(value):
+                raise ConfigurationError(f"{name} is no text in UTF-8, as a variable of the environment may be")
         self._given = _Credentials(client_id, client_secret)
         self._files: tuple[Path | str, Path | str] | None = None
         self._cache = None if shared_cache is None else TokenCache(shared_cache)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias
 
 from amili_async.errors import AmiliError, ConfigurationError, DecodeError, WebhookVerificationError
+from amili_async.models._inputs import is_broken
 from amili_async.webhooks._envelope import KEY_HEADER, checked, header, read_envelope, unix_seconds
 
 if TYPE_CHECKING:
@@ -100,7 +101,9 @@ class WebhookVerifier:
         elif not callable(signed):
             raise ConfigurationError(f"signed must be a template or a function, not {type(signed).__name__}")
         if tolerance is not None and (
-            isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not tolerance > 0
+            isinstance(tolerance, bool)
+            or not isinstance(tolerance, int | float)  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+            or not tolerance > 0
         ):
             raise ConfigurationError(f"tolerance must be a number of seconds above 0, or None, not {tolerance!r}")
         self._algorithm = algorithm
@@ -273,7 +276,7 @@ def _secrets(secrets: str | bytes | Iterable[str | bytes], *, allow_weak: bool) 
 def _secret(secret: str | bytes, *, allow_weak: bool) -> bytes:
     if not isinstance(secret, str | bytes):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
         raise ConfigurationError(f"secrets must be str or bytes, not {type(secret).__name__}")
-    if isinstance(secret, str) and not secret.isascii() and any("\ud800" <= one <= "\udfff" for one in secret):
+    if isinstance(secret, str) and is_broken(secret):
         # Encoding it would fail with an error that holds the secret.
         raise ConfigurationError(
             "secrets: one is no text in UTF-8, as a variable of the environment may be; give bytes"

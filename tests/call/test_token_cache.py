@@ -289,6 +289,14 @@ def test_a_secret_that_is_there_in_two_ways_is_refused(
     assert "deployment" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["client_id", "client_secret"])
+def test_what_is_no_text_is_refused_before_it_is_encoded(name: str) -> None:
+    given = {"client_id": "id", "client_secret": "secret", name: os.fsdecode(b"bl\xe5b\xe6r")}
+    with pytest.raises(ConfigurationError, match=f"^{name} is no text in UTF-8") as caught:
+        ClientCredentials(**given)
+    assert "udce5" not in repr(caught.value)
+
+
 def test_credentials_show_their_id_and_never_the_secret(secret: Path) -> None:
     credentials = from_files(secret)
     assert repr(credentials) == "ClientCredentials('client')"

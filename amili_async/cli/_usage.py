@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 from typer.core import TyperGroup
@@ -13,6 +13,8 @@ from amili_async.cli._running import USAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+T = TypeVar("T")
 
 _SAID_BY_TYPER = (
     (re.compile(r"\AInvalid value: "), ""),
@@ -43,7 +45,7 @@ class OneLineGroup(TyperGroup):
         return _in_one_line(lambda: super(OneLineGroup, self).invoke(ctx))
 
 
-def _in_one_line(work: Callable[[], Any]) -> Any:
+def _in_one_line(work: Callable[[], T]) -> T:
     try:
         return work()
     except _UsageError as error:

@@ -91,12 +91,17 @@ def build(folder: Path) -> None:
     modules = {name: doc.Module(module) for name, module in named.items()}
     render.configure(docformat="google", show_source=False)
     for name, module in modules.items():
+        module.submodules = [other for path, other in modules.items() if path.rpartition(".")[0] == name]
         named[name].__doc__ = "\n\n".join(
             linked(text, source, name, there) for source, text in texts(name, named[name])
         )
+    for name, module in modules.items():
         with warnings.catch_warnings():
             # Names that only type checkers import stay as they are written.
             warnings.filterwarnings("ignore", "Error parsing type annotation")
+            for variable in (one for kind in module.classes for one in kind.class_variables):
+                # What a model or an error tells this package of itself, such as which members are numbers.
+                variable.docstring = "@private"
             html = render.html_module(module, modules)
         file = folder / _address(name)
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 @pytest.fixture
 def few_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what takes long to render."""
-    monkeypatch.setattr(_docs, "MODULES", ("amili_async.probe", "amili_async.integrations.json_lines"))
+    few = (
+        "amili_async.events",
+        "amili_async.webhooks",
+        "amili_async.integrations",
+        "amili_async.integrations.json_lines",
+    )
+    monkeypatch.setattr(_docs, "MODULES", (*few, "amili_async.probe"))
 
 
 @pytest.mark.usefixtures("few_modules")
@@ -37,6 +43,16 @@ def test_a_site_has_the_pages_of_the_folders_and_the_docstrings(amili: Amili, tm
     assert "open_amounts_by_debtor" in described
     assert 'id="erasing"' in described
     assert broken_links(tmp_path / "site") == []
+
+
+@pytest.mark.usefixtures("few_modules")
+def test_a_page_leads_to_those_beneath_it_and_shows_what_users_need_alone(amili: Amili, tmp_path: Path) -> None:
+    assert amili("docs", "--to", str(tmp_path)).exit_code == 0
+    above = (tmp_path / "amili_async" / "integrations.html").read_text("utf-8")
+    assert '<a href="integrations/json_lines.html">json_lines</a>' in above
+    events = (tmp_path / "amili_async" / "webhooks.html").read_text("utf-8")
+    assert 'id="BatchCompleted.batch_id"' in events
+    assert "name_member" not in events
 
 
 @pytest.mark.usefixtures("few_modules")

@@ -14,6 +14,8 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
+from msgspec.structs import replace
+
 from amili_async._clock import current
 from amili_async._protocol.requests import identifier
 from amili_async.errors import (
@@ -157,8 +159,9 @@ async def sync(
         concurrency = min(concurrency, client.caller.transport.limits.concurrency)
     run = _Run(readings, store, tracker, request, max_failures=max_failures)
     try:
-        async with nullcontext() if record is None else record.keeping(run.report):
-            return await run.run(organization_ids, concurrency, on_progress)
+        async with nullcontext() if record is None else record.keeping(run.report) as name:
+            report = await run.run(organization_ids, concurrency, on_progress)
+        return replace(report, run=name)
     finally:
         readings.close()
 

@@ -107,6 +107,8 @@ class SyncReport(msgspec.Struct, frozen=True, kw_only=True):
     waited: float = 0.0
     """Seconds for which the server told the client to wait (429)."""
     seconds: float = 0.0
+    run: str | None = None
+    """Its id in the table ``runs``, which `changes` takes as ``since``; ``None`` where the store keeps no runs."""
 
     @property
     def ok(self) -> bool:

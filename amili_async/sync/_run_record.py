@@ -6,6 +6,8 @@ import asyncio
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from amili_async.errors import StoreError
 from amili_async.sync._store import RunSummary
 
@@ -34,11 +36,11 @@ class RunRecord:
             self._drift.setdefault(record)
 
     @asynccontextmanager
-    async def keeping(self, report: Callable[[], SyncReport]) -> AsyncGenerator[None, None]:
-        """Keep the run that is the block, with its report at the end."""
+    async def keeping(self, report: Callable[[], SyncReport]) -> AsyncGenerator[str, None]:
+        """Keep the run that is the block, with its report at the end; yield the store's name for it."""
         run = await self._store.begin_run(self._resources)
         try:
-            yield
+            yield run
         except BaseException as error:
             # The error says more than that its record could not be kept, which most likely has the same reason.
             with suppress(StoreError):
@@ -47,8 +49,9 @@ class RunRecord:
         await self._end(run, report(), None)
 
     async def _end(self, run: str, report: SyncReport, error: BaseException | None) -> None:
-        outcome = outcome_of(report, error)
-        await self._store.end_run(run, RunSummary(outcome=outcome, report=report, drift=tuple(self._drift)))
+        named = replace(report, run=run)
+        summary = RunSummary(outcome=outcome_of(report, error), report=named, drift=tuple(self._drift))
+        await self._store.end_run(run, summary)
 
 
 def outcome_of(report: SyncReport, error: BaseException | None) -> str:

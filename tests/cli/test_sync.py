@@ -102,6 +102,8 @@ def test_the_report_as_json_holds_every_number(sandbox: Sandbox, amili: Amili) -
     assert report["organizations"] == 1
     assert report["resources"]["batches"]["new"] == 30
     assert report["failures"] == []
+    with closing(sqlite3.connect("amili.db")) as store:
+        assert store.execute("SELECT id FROM runs").fetchall() == [(report["run"],)]
 
 
 def test_organizations_come_from_options_and_a_file_each_once(sandbox: Sandbox, amili: Amili, folder: Path) -> None:

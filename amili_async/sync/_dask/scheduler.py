@@ -152,12 +152,12 @@ async def sync_on_dask(
                 await _keep(store, record, run.report(), error)
             raise
         await _keep(store, record, report, None)
-        return report
+        return replace(report, run=record)
 
 
 async def _keep(store: SqlStore, record: str, report: SyncReport, error: BaseException | None) -> None:
     """Keep the run of all workers together; their drift they have kept themselves."""
-    summary = RunSummary(outcome=outcome_of(report, error), report=report)
+    summary = RunSummary(outcome=outcome_of(report, error), report=replace(report, run=record))
     await store.database.run(lambda connection: store.runs.end(connection, record, summary))
 
 

@@ -76,7 +76,7 @@ async def changes(
 
     Args:
         store: an open `SqlStore`.
-        since: a moment, a day in UTC, a run's id from the table ``runs``, or a `Change.position`; ``None``: everything.
+        since: a moment, a day in UTC, a run by its id (``report.run``), or a `Change.position`; ``None``: everything.
         resources: which rows.
         organization_id: whose rows; ``None``: everybody's.
 

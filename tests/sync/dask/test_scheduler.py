@@ -138,6 +138,8 @@ async def test_a_cluster_syncs_what_one_process_would_and_a_second_run_adds_noth
         )
         assert await stored(postgresql_url) == served(sandbox)
         assert first.ok
+        async with SqlStore(postgresql_url) as store:
+            assert await held(store, "runs", "id") == [(first.run,)]
         assert (first.organizations, first.total.new) == (24, 24 * 120)
         assert sandbox.requests.overlapping("batches.list") <= 3
         assert (told[-1].organizations_done, told[-1].organizations_total, told[-1].rows) == (24, 24, 24 * 120)

@@ -89,14 +89,13 @@ async def test_since_a_moment_and_since_a_day(url: str) -> None:
 @pytest.mark.amili(organizations=2, batches=6)
 async def test_since_a_run(url: str, sandbox: Sandbox, client: AmiliClient) -> None:
     async with SqlStore(url) as store:
-        await sync(client, sandbox.organization_ids[:1], store)
-        await sync(client, sandbox.organization_ids[1:], store, resources=("batches", "settlements"))
-        both = await held(store, "runs", "began_at", "id")
-        first, second = (str(row[1]) for row in sorted(both, key=lambda row: str(row[0])))
+        first = await sync(client, sandbox.organization_ids[:1], store)
+        second = await sync(client, sandbox.organization_ids[1:], store, resources=("batches", "settlements"))
+        assert {(first.run,), (second.run,)} == {*await held(store, "runs", "id")}
 
         everything = await seen(store)
-        assert len(await seen(store, first)) == len(everything)
-        of_second = await seen(store, second)
+        assert len(await seen(store, first.run)) == len(everything)
+        of_second = await seen(store, second.run)
         assert {change.organization_id for change in of_second} == {sandbox.organization_ids[1]}
         assert {change.resource for change in of_second} == {"batches", "settlements"}
         assert everything[-len(of_second) :] == of_second

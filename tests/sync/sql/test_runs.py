@@ -31,7 +31,9 @@ async def test_a_run_is_kept_with_its_counts_and_its_report(url: str, sandbox: S
         rows = report.total.rows
         assert await held(store, "runs", *columns) == [("ok", "batches,cases", 3, 0, rows, rows, report.requests, 1)]
         [(text, first, last)] = await held(store, "runs", "CAST(report AS TEXT)", "first_revision", "last_revision")
-        assert json.loads(str(text))["organizations"] == 3
+        kept = json.loads(str(text))
+        assert (kept["organizations"], kept["run"]) == (3, report.run)
+        assert await held(store, "runs", "id") == [(report.run,)]
         assert first == 0
         assert int(str(last)) > 0
 

@@ -9,7 +9,7 @@ import msgspec
 
 from amili_async._decoding.drift import DriftReporter, Findings
 from amili_async._decoding.failures import decode_error
-from amili_async._decoding.lenient import Members
+from amili_async._decoding.lenient import MENDED, Members, mended
 from amili_async._decoding.places import Places
 from amili_async._decoding.shapes import Decoder, Shapes
 from amili_async._upstream.msgspec import READING_ERRORS
@@ -75,24 +75,39 @@ class _Envelope(Generic[E]):
         self._places = Places(kind)
 
     def open(self, body: bytes | bytearray, note: DriftReporter | None) -> E:
+        """Return the envelope.
+
+        Raises:
+            DecodeError: it is none.
+        """
+        try:
+            return self._open(body, note)
+        except READING_ERRORS as error:
+            other = mended(body)
+            if other is None:
+                raise decode_error(body, error) from None
+        try:
+            found = self._open(other, note)
+        except READING_ERRORS as error:
+            raise decode_error(body, error) from None
+        if note is not None:
+            note("leniency", "$", MENDED)
+        return found
+
+    def _open(self, body: bytes | bytearray, note: DriftReporter | None) -> E:
         found: E
         try:
             found = self._strict.decode(body)
             self._places.check_depth((found,), self._shapes.learnt)
-        except msgspec.ValidationError as strict:
+        except msgspec.ValidationError:
             met = Findings()
-            try:
-                found = self._members.read(body, "$", met)
-                for kept in (found, found.summary or found):
-                    for value in kept.extra.values():
-                        check_value(value)
-            except READING_ERRORS as error:
-                raise decode_error(body, error) from strict
+            found = self._members.read(body, "$", met)
+            for kept in (found, found.summary or found):
+                for value in kept.extra.values():
+                    check_value(value)
             self._shapes.learn(met)
             met.tell(note)
             return found
-        except READING_ERRORS as error:
-            raise decode_error(body, error) from None
         if note is not None and self._shapes.learnt:
             self._places.report((found,), note, self._shapes.learnt)
         return found

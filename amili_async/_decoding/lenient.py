@@ -6,6 +6,7 @@ reading of a whole page or row failed, so it may be slow. What it met on the way
 
 from __future__ import annotations
 
+import re
 import types
 from contextlib import suppress
 from datetime import date, datetime
@@ -35,6 +36,33 @@ _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _arrays = msgspec.json.Decoder(list[msgspec.Raw])
 _texts = msgspec.json.Decoder(str)
 _encode = msgspec.json.encode
+
+
+_HALF = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+"""Half of a character outside the first plane, without its other half."""
+_ESCAPED, _NO_JSON = b"\\\\", b"\0\0"
+"""A backslash that is none before a ``u``, and what stands for it meanwhile, since no JSON holds it."""
+_MARK = b"\xef\xbb\xbf"
+"""UTF-8's byte order mark, which some servers put before JSON."""
+
+
+def mended(body: JSON) -> bytes | None:
+    """Return a body that other readers take and msgspec refuses, as it takes it too; ``None`` where that is not it.
+
+    A server that cuts text at a number of characters may leave half of one, such as of an emoji at the end of a name.
+    JSON's grammar has nothing against it; U+FFFD takes its place.
+    """
+    given = bytes(body)
+    text = given.removeprefix(_MARK).replace(_ESCAPED, _NO_JSON)
+    if b"\0" in given or not (len(text) < len(given) or _HALF.search(text)):
+        return None
+    return _HALF.sub(rb"\\ufffd", text).replace(_NO_JSON, _ESCAPED)
+
+
+MENDED = "half a character, or a byte order mark"
 
 
 class Coerced(NamedTuple):

@@ -12,6 +12,7 @@ from amili_async._decoding.batches import BatchRows
 from amili_async._decoding.bounds import MAX_ROWS, check_rows, check_size
 from amili_async._decoding.envelope import Envelopes, SplitPage
 from amili_async._decoding.failures import decode_error, validation_detail
+from amili_async._decoding.lenient import MENDED, mended
 from amili_async._decoding.rows import ListRows, OpenRows, Rows, TypedRows
 from amili_async._decoding.shapes import Shapes
 from amili_async._upstream.msgspec import READING_ERRORS
@@ -147,10 +148,17 @@ class Reader(Generic[T]):
 
     def _single(self, body: bytes | bytearray, raw: JSON, drift: DriftSink | None, within: str) -> T:
         row: T
+        note = _noting(drift, within)
         try:
-            row = self._rows.row(raw, _noting(drift, within))
+            row = self._rows.row(raw, note)
         except READING_ERRORS as error:
-            raise decode_error(body, error, within=within) from None
+            # Within an envelope that was opened nothing is left to mend.
+            other = mended(raw)
+            if other is None:
+                raise decode_error(body, error, within=within) from None
+            if note is not None:
+                note("leniency", "$", MENDED)
+            return self._single(body, other, drift, within)
         return row
 
 
@@ -163,7 +171,8 @@ def decode(data: bytes | bytearray | str, type: type[T], *, entry_types: Sequenc
     Raises:
         DecodeError: it is not of this type, or no JSON.
     """
-    body = data.encode() if isinstance(data, str) else data
+    # Half a character in text cannot be encoded, and is refused below as what it is: no JSON.
+    body = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     read: T = _reader_of(type, tuple(entry_types)).bare(body, None)  # type: ignore[arg-type]  # a class can be hashed
     return read
 

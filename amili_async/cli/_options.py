@@ -80,7 +80,11 @@ def as_typed(message: str) -> str:
     if word is None or word[0] not in TYPED:
         return message
     # Further on, a word such as "type" is just that word; one with an underscore is an argument's name.
-    further = re.sub(r"\b[a-z]+_\w+\b", lambda found: TYPED.get(found[0], found[0]), message[word.end() :])
+    further = re.sub(
+        r"(?<![a-z_])[a-z_]+",
+        lambda found: TYPED.get(found[0], found[0]) if "_" in found[0] else found[0],
+        message[word.end() :],
+    )
     return TYPED[word[0]] + further
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from amili_async._decoding.lenient import mended
 from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.errors import MAX_BODY, ConfigurationError, DecodeError
 from amili_async.models._extra import read_json
@@ -48,7 +49,7 @@ def read_envelope(body: bytes) -> Envelope:
     try:
         members = _members.decode(body)
     except READING_ERRORS:
-        raise DecodeError("the webhook's body is no JSON object", body=body[:MAX_BODY]) from None
+        members = _mended_members(body)
     data = bytes(members.pop("data", b"null"))
     texts = {name: _taken_text(members, name) for name in ("id", "type", "eventType", "source")}
     stamp = open_value(members.get("timeStamp", msgspec.Raw(b"null")))
@@ -63,6 +64,13 @@ def read_envelope(body: bytes) -> Envelope:
         data=data,
         extra={name: open_value(raw) for name, raw in members.items()},
     )
+
+
+def _mended_members(body: bytes) -> dict[str, msgspec.Raw]:
+    try:
+        return _members.decode(mended(body) or b"")
+    except READING_ERRORS:
+        raise DecodeError("the webhook's body is no JSON object", body=body[:MAX_BODY]) from None
 
 
 def _taken_text(members: dict[str, msgspec.Raw], name: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 import re
 from contextlib import suppress
 from datetime import UTC, date, datetime
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from amili_async import encode
 from amili_async._decoding.drift import Findings
-from amili_async._decoding.lenient import coercer_of
+from amili_async._decoding.lenient import coercer_of, mended
 from amili_async.models import OpenEnum, Received
 from amili_async.models._received import NOT_SENT, Maybe
 
@@ -299,3 +300,21 @@ def test_what_a_struct_says_of_itself_is_an_error_like_any_other() -> None:
 
     with pytest.raises(msgspec.ValidationError, match="Expected an even number"):
         coercer_of(Even).read(b'{"number":1,"text":5}', "$", Findings())
+
+
+@given(
+    st.lists(
+        st.sampled_from(["\\", "\\", '"', "u", "d83d", "n", "\ud83d", "\ude00", "\ud800", "\U0001f600", "ø", "\n"])
+    )
+)
+def test_halves_of_characters_are_mended_and_nothing_else_is_touched(pieces: list[str]) -> None:
+    written = json.dumps("".join(pieces))
+    whole = re.sub("[\ud800-\udfff]", "\ufffd", json.loads(written))
+    body = mended(written.encode())
+    assert msgspec.json.decode(written.encode() if body is None else body) == whole
+    assert (body is None) == (whole == json.loads(written))
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'"\\ud83d\0"', b"\xff", b'{"a": "\\\\ud83d"}'])
+def test_what_is_no_half_is_left_alone(body: bytes) -> None:
+    assert mended(body) is None

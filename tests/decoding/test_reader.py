@@ -25,6 +25,8 @@ from amili_async import (
     SucceededEntry,
     Summary,
     UnknownEntry,
+    decode,
+    encode,
 )
 from amili_async._decoding import DecodedPage, Reader
 from amili_async._decoding.places import Places
@@ -265,6 +267,46 @@ def test_leniencies_are_told_with_the_rest_row_by_row() -> None:
 def test_a_row_that_is_set_aside_is_no_drift() -> None:
     drifts = drift_of(body_of(BAD, {**BAD, "batchId": 3, "type": "NEW"}))
     assert drifts == []
+
+
+HALF = json.dumps({**GOOD, "createdBy": "Kari \ud83d", "note": "\ude00"})
+
+
+@pytest.mark.parametrize("other", [GOOD, LENIENT, BAD], ids=["strict", "lenient", "invalid"])
+def test_half_a_character_in_one_row_loses_neither_the_row_nor_the_page(other: dict[str, object]) -> None:
+    told: list[Drift] = []
+    body = body_of(other, 1).replace(b" 1]", f" {HALF}]".encode())
+    page = Reader(Batch).page(body, told.append)
+    assert page.summary == Summary(next_page_token="t")  # a page token
+    assert len(page.rows) == 2
+    row = page.rows[1]
+    assert isinstance(row, Batch)
+    assert (row.created_by, row.extra["note"]) == ("Kari \ufffd", "\ufffd")
+    assert encode(row).endswith('"note":"\ufffd"}'.encode())
+    assert ("leniency", "$", "half a character, or a byte order mark") in {
+        (each.kind, each.path, each.found) for each in told
+    }
+    assert Reader(Batch).page(body, None).rows[1] == row
+
+
+@pytest.mark.parametrize("before", ["", "\ufeff"])
+def test_single_objects_are_mended_too_with_an_envelope_and_without(before: str) -> None:
+    for mend in (HALF, before + json.dumps(GOOD)):
+        told: list[Drift] = []
+        with_envelope = f'{before}{{"data": {mend.removeprefix(before)}}}'
+        read = [Reader(Batch).one(with_envelope.encode(), told.append), Reader(Batch).bare(mend.encode(), told.append)]
+        assert [each.batch_id for each in read] == ["1", "1"]
+        assert Reader(Batch).bare(mend.encode(), None) == read[1]
+    assert decode(HALF, Batch).created_by == "Kari \ufffd"
+
+
+def test_what_cannot_be_mended_is_told_as_what_it_was() -> None:
+    with pytest.raises(DecodeError, match="the answer is not JSON"):
+        Reader(Batch).one(b'{"data": "\\ud83d" x}', None)
+    with pytest.raises(DecodeError, match="the answer does not fit"):
+        decode('["\\ud83d"]', Batch)
+    with pytest.raises(DecodeError, match="the answer does not fit"):
+        decode('{"batchId": "\ud83d"}', Batch)  # half a character that is not even written as an escape
 
 
 def test_the_drift_of_a_single_object_is_told_from_the_envelope_on() -> None:

@@ -72,7 +72,8 @@ def _in_module(path: Path) -> Iterator[Found]:
             continue
         used = ways.get(names.get(id(call), ""), CALLS) if call.func.attr == "compile" else {call.func.attr}
         pattern: Any = call.args[0].value
-        flags = next((eval(ast.unparse(each), {"re": re}) for each in call.args[1:] if "re." in ast.unparse(each)), 0)  # noqa: S307  # the package's own source
+        settings = [text for each in call.args[1:] if (text := ast.unparse(each)).startswith("re.")]
+        flags = eval(settings[0], {"re": re}) if settings else 0  # noqa: S307  # the package's own source
         yield Found(place, pattern if isinstance(pattern, str) else pattern.decode(), int(flags), not used <= ANCHORED)
 
 

@@ -154,6 +154,16 @@ def test_what_cannot_be_a_value_is_kept_as_its_text(raw: bytes) -> None:
     assert (found.extra, found.envelope_extra) == ({"odd": text}, {"id": text, "odd": text})
 
 
+@pytest.mark.parametrize("before", ["", "\ufeff"])
+def test_half_a_character_does_not_keep_an_event_from_being_read(before: str) -> None:
+    written = '{"type": "CASE", "data": {"caseId": "c", "orgId": "o", "debtor": "Kari \\ud83d", "invoices": ["i"]}}'
+    body = f"{before}{written}".encode()
+    event = parse_event(body)
+    assert isinstance(event, CaseCreated)
+    assert (event.case_id, event.invoices, event.extra["debtor"]) == ("c", ("i",), "Kari \ufffd")
+    assert event.raw == body
+
+
 def test_a_name_of_any_length_is_cut_where_it_is_shown() -> None:
     found = parse_event(event({}, type="N" * 900_000, id="i" * 900_000))
     assert len(found.name) == 900_000

@@ -160,9 +160,13 @@ async def test_a_cluster_syncs_what_one_process_would_and_a_second_run_adds_noth
 async def test_a_killed_worker_s_shard_is_taken_up_by_another_from_where_it_stood(
     cluster: Any, postgresql_url: str
 ) -> None:
-    # Slow enough for the kill to find lists of both workers in their middle.
     with Sandbox(organizations=12, batches=1500, seed=1, latency=0.1) as sandbox:
-        moment = Moment(rows=3000)
+
+        def in_the_middle() -> int:
+            """Return how many of the lists of 15 pages are neither at their first nor at their last ones."""
+            pages = Counter(request.path for request in sandbox.requests.of("batches.list"))
+            return sum(3 <= count <= 8 for count in pages.values())
+
         running = asyncio.create_task(
             sync_on_dask(
                 cluster,
@@ -171,10 +175,11 @@ async def test_a_killed_worker_s_shard_is_taken_up_by_another_from_where_it_stoo
                 client_options=options(sandbox),
                 shards=4,
                 concurrency=4,
-                on_progress=moment,
             )
         )
-        await moment.reached.wait()
+        while in_the_middle() < 3:  # of four, two of each worker: however slow one of them was to begin
+            assert not running.done()
+            await asyncio.sleep(0.01)
         victim, *_ = workers()
         os.kill(victim, signal.SIGKILL)
         rows = Counter(name for name, _ in await stored(postgresql_url))
@@ -184,10 +189,12 @@ async def test_a_killed_worker_s_shard_is_taken_up_by_another_from_where_it_stoo
         assert report.ok
         assert await stored(postgresql_url) == served(sandbox)
         after = [request for request in [*sandbox.requests][asked:] if request.operation == "batches.list"]
-        for name in begun:
-            first = next(request for request in after if name in request.path)
+        # The other worker may have come to the end of its own meanwhile.
+        firsts = [next((request for request in after if name in request.path), None) for name in begun]
+        taken_up = [first for first in firsts if first is not None]
+        for first in taken_up:
             assert "PageToken" in first.query, "a list that somebody had begun was begun again"
-        assert len(begun) > 2
+        assert taken_up
 
 
 @pytest.mark.dask
@@ -239,7 +246,10 @@ async def test_two_runs_at_once_do_no_harm(cluster: Any, postgresql_url: str) ->
 @pytest.mark.dask
 @pytest.mark.postgres
 async def test_interrupted_it_leaves_whole_pages_and_the_next_run_goes_on(cluster: Any, postgresql_url: str) -> None:
-    with Sandbox(organizations=6, batches=2000, seed=1, latency=0.02) as sandbox:
+    with Sandbox(organizations=6, batches=2000, seed=1) as sandbox:
+        sandbox.faults.add(
+            Fault("batches.list", latency=0.1)
+        )  # so that much is left when it is told
         moment = Moment(rows=500)
         running = asyncio.create_task(
             sync_on_dask(
@@ -261,6 +271,7 @@ async def test_interrupted_it_leaves_whole_pages_and_the_next_run_goes_on(cluste
         assert len(half) % 100 == 0
         done = sum(count == 2000 for count in Counter(name for name, _ in half).values())
         asked = sandbox.requests.count("batches.list")
+        sandbox.faults.clear()
         report = await sync_on_dask(
             cluster, sandbox.organization_ids, postgresql_url, client_options=options(sandbox), concurrency=8
         )
@@ -274,9 +285,9 @@ async def test_interrupted_it_leaves_whole_pages_and_the_next_run_goes_on(cluste
 @pytest.mark.dask
 @pytest.mark.postgres
 async def test_a_429_that_one_worker_meets_holds_the_others_back(cluster: Any, postgresql_url: str) -> None:
-    # Work that outlasts the pause by far: 400 pages, some 80 a second.
+    # Work that outlasts the pause by far: 400 pages, 80 a second at most.
     with Sandbox(organizations=8, batches=1000, page_size=20, entries=0, seed=1, latency=0.05) as sandbox:
-        sandbox.faults.add(Fault("batches.list", status=429, retry_after=4, count=1, skip=60))
+        sandbox.faults.add(Fault("batches.list", status=429, retry_after=6, count=1, skip=60))
         # Without a learnt rate, which would make up for a worker that does not hear of the pause.
         report = await sync_on_dask(
             cluster,
@@ -289,7 +300,7 @@ async def test_a_429_that_one_worker_meets_holds_the_others_back(cluster: Any, p
         assert report.ok
         (refused,) = [request for request in sandbox.requests if request.status == 429]
         assert refused.ended is not None
-        told, opens = refused.ended + 2.0, refused.ended + 4.0  # they look at the store twice a second
+        told, opens = refused.ended + 4.0, refused.ended + 6.0  # they look at the store twice a second
         lists = sandbox.requests.of("batches.list")
         assert [request for request in lists if told < request.started < opens] == []
 
@@ -306,7 +317,7 @@ async def test_a_429_that_one_worker_meets_holds_the_others_back(cluster: Any, p
         assert len(asked(before=True)) > 1
         assert len(asked(before=False)) > 4
         assert sum(request.started >= opens for request in lists) > 100
-        assert report.waited >= 4
+        assert report.waited >= 6
 
 
 @pytest.mark.dask
@@ -394,7 +405,8 @@ async def test_processes_of_this_machine_stand_in_nobody_s_way() -> None:
 async def test_a_cluster_that_starts_with_no_worker_grows_with_the_work(
     postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Sandbox(organizations=6, batches=300, page_size=10, entries=0, seed=1, latency=0.05) as sandbox:
+    with Sandbox(organizations=6, batches=300, page_size=10, entries=0, seed=1) as sandbox:
+        sandbox.faults.add(Fault("batches.list", latency=0.5))  # until it has grown, which takes a slow machine long
         monkeypatch.setenv("AMILI_CLIENT_ID", sandbox.credentials.client_id)
         monkeypatch.setenv("AMILI_CLIENT_SECRET", sandbox.credentials.client_secret)
         async with distributed.LocalCluster(
@@ -406,6 +418,8 @@ async def test_a_cluster_that_starts_with_no_worker_grows_with_the_work(
             def look(_progress: Progress) -> None:
                 nonlocal most
                 most = max(most, len(growing.scheduler.workers))
+                if most > 1:
+                    sandbox.faults.clear()
 
             report = await sync_on_dask(
                 growing,
@@ -423,11 +437,13 @@ async def test_a_cluster_that_starts_with_no_worker_grows_with_the_work(
 @pytest.mark.postgres
 async def test_a_cluster_that_never_has_a_worker_is_told(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask, "NO_WORKER", 0.5)
+    monkeypatch.setattr(dask, "PATIENCE_TO_STOP", 600.0)  # which a run that nobody is at has no need of
     async with distributed.LocalCluster(
         n_workers=0, processes=False, asynchronous=True, dashboard_address="127.0.0.1:0"
     ) as empty:
-        with pytest.raises(ClusterError, match=r"has work, and had no worker for 0.5 seconds"):
-            await sync_on_dask(empty, ["a"], postgresql_url)
+        async with asyncio.timeout(60):
+            with pytest.raises(ClusterError, match=r"has work, and had no worker for 0.5 seconds"):
+                await sync_on_dask(empty, ["a"], postgresql_url)
 
 
 @pytest.mark.dask
@@ -437,7 +453,8 @@ async def test_a_cluster_that_loses_all_workers_for_good_is_told_and_the_next_ru
 ) -> None:
     monkeypatch.setattr(dask, "NO_WORKER", 1.0)
     moment = Moment(rows=100)
-    with Sandbox(organizations=4, batches=400, seed=1, latency=0.05) as sandbox:
+    with Sandbox(organizations=4, batches=400, seed=1) as sandbox:
+        sandbox.faults.add(Fault("batches.list", latency=1.0))  # so that much is left when the workers go
         async with distributed.LocalCluster(
             n_workers=1, threads_per_worker=1, processes=True, asynchronous=True, dashboard_address="127.0.0.1:0"
         ) as cluster:
@@ -457,6 +474,7 @@ async def test_a_cluster_that_loses_all_workers_for_good_is_told_and_the_next_ru
                     await running
         kept = await stored(postgresql_url)
         assert 100 <= len(kept) < 1600
+        sandbox.faults.clear()
 
         report = await sync_on_dask(
             "local:1", sandbox.organization_ids, postgresql_url, client_options=options(sandbox)
@@ -552,7 +570,8 @@ async def test_so_many_failures_end_the_run(cluster: Any, postgresql_url: str) -
 async def test_after_the_scheduler_was_killed_the_same_call_again_completes(
     postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Sandbox(organizations=6, batches=1500, seed=1, latency=0.02) as sandbox:
+    with Sandbox(organizations=6, batches=1500, seed=1) as sandbox:
+        sandbox.faults.add(Fault("batches.list", latency=0.1))  # so that much is left when it is killed
         monkeypatch.setenv("AMILI_CLIENT_ID", sandbox.credentials.client_id)
         monkeypatch.setenv("AMILI_CLIENT_SECRET", sandbox.credentials.client_secret)
         scheduler = await asyncio.create_subprocess_exec(sys.executable, "-c", CLUSTER, stdout=asyncio.subprocess.PIPE)
@@ -574,6 +593,7 @@ async def test_after_the_scheduler_was_killed_the_same_call_again_completes(
         await scheduler.wait()
         with pytest.raises(ClusterError, match="run again"):
             await running
+        sandbox.faults.clear()
         report = await sync_on_dask(
             "local:2", sandbox.organization_ids, postgresql_url, client_options=options(sandbox), concurrency=8
         )

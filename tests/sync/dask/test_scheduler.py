@@ -247,9 +247,7 @@ async def test_two_runs_at_once_do_no_harm(cluster: Any, postgresql_url: str) ->
 @pytest.mark.postgres
 async def test_interrupted_it_leaves_whole_pages_and_the_next_run_goes_on(cluster: Any, postgresql_url: str) -> None:
     with Sandbox(organizations=6, batches=2000, seed=1) as sandbox:
-        sandbox.faults.add(
-            Fault("batches.list", latency=0.1)
-        )  # so that much is left when it is told
+        sandbox.faults.add(Fault("batches.list", latency=0.1))  # so that much is left when it is told
         moment = Moment(rows=500)
         running = asyncio.create_task(
             sync_on_dask(

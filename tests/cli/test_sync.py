@@ -145,8 +145,10 @@ def creditors(sandbox: Sandbox, folder: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_several_creditors_are_read_each_with_its_own_credentials(
     sandbox: Sandbox, amili: Amili, creditors: Path
 ) -> None:
+    sandbox.faults.add("batches.list:unknown-member,count=1")
     result = amili("--debug", "sync", "--creditors", str(creditors))
     assert result.exit_code == 0, result.output
+    assert "Not quite as documented" in result.stderr
     assert result.stdout.startswith("Synced 3 organizations ")
     assert sandbox.requests.count("token") == 2
     assert "GET /orgs/{organization_id}/batches: 200" in result.stderr

@@ -144,6 +144,15 @@ async def test_more_than_a_person_reads_is_left_out_and_counted(url: str, monkey
     assert "1 more are left out" in render(figures)
 
 
+async def test_of_many_days_the_last_sixty_are_shown(url: str) -> None:
+    first = datetime(2025, 1, 1, 12, tzinfo=UTC)
+    async with SqlStore(url) as store:
+        await store.begin("organization", "batches")
+        await store.write(portion(*(at((first + timedelta(days=n)).isoformat(), str(n)) for n in range(61))))
+        days = (await read_figures(store)).days
+    assert [day.day for day in days] == [str((first + timedelta(days=n)).date()) for n in range(1, 61)]
+
+
 async def test_what_could_not_be_read_and_what_is_not_documented_is_shown(url: str) -> None:
     async with Sandbox(organizations=1, batches=20, entries=1) as sandbox, SqlStore(url) as store:
         sandbox.faults.add("batches.list:bad-row,count=1", "batches.list:unknown-member")

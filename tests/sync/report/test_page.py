@@ -69,9 +69,11 @@ def test_every_bar_stands_inside_its_chart(counts: list[list[int]]) -> None:
 def test_every_ranked_bar_stands_inside_its_chart(pairs: list[tuple[str, int]]) -> None:
     drawn = ranked(pairs, "failed")
     assert len(drawn.rectangles) == len(pairs)
-    for bar in drawn.rectangles:
+    for bar, count, name in zip(drawn.rectangles, drawn.across, drawn.along, strict=True):
         assert bar.x + bar.width <= WIDTH
         assert bar.y + bar.height <= drawn.height
+        assert name.x < bar.x < bar.x + bar.width < count.x
+        assert bar.y < name.y == count.y < bar.y + bar.height
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 JSON: TypeAlias = Union[str, bool, "list[JSON]", "dict[str, JSON]", None]
 
+NOT_FOUND = 404
 _TOKENS = ("PageToken", "pageToken")
 
 
@@ -65,8 +66,9 @@ class Recording:
         of_page = [answer for answer in known if _token(answer.query) == token]
         if not of_page:
             return problem(400, "no page with this token was recorded")
-        # What was asked in the same words first, then what was asked of the same object, then whatever there is.
-        best = max(of_page, key=lambda answer: (answer.ids == ids, dict(answer.query) == dict(query)))
+        # What was asked in the same words first, then what was asked of the same object; for an object that was never
+        # asked about, what was said of one that is not there, and then whatever there is.
+        best = max(of_page, key=lambda one: (one.ids == ids, dict(one.query) == dict(query), one.status == NOT_FOUND))
         return Answer(best.status, best.body, best.content_type)
 
 

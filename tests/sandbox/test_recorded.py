@@ -44,6 +44,23 @@ async def test_what_was_recorded_is_served_as_it_was_with_other_values(folder: P
     assert profile.generation == "G1"
 
 
+async def test_an_object_that_was_never_asked_about_is_not_answered_with_another(tmp_path: Path) -> None:
+    async with (
+        Sandbox(organizations=1, batches=3, entries=1) as server,
+        AmiliClient(server.issue_token(), base_url=server.base_url) as client,
+    ):
+        await probe(client, server.organization_ids[0], recorder=Recorder(tmp_path / "recorded"))
+    async with (
+        Sandbox(recorded=tmp_path / "recorded") as sandbox,
+        AmiliClient(sandbox.issue_token(), base_url=sandbox.base_url) as client,
+    ):
+        (organization_id,) = sandbox.organization_ids
+        first, second, *_ = await client.batches.list(organization_id).collect()
+        assert (await client.batches.get(organization_id, first.batch_id)).batch_id == first.batch_id
+        with pytest.raises(NotFoundError):
+            await client.batches.get(organization_id, second.batch_id)
+
+
 async def test_what_was_not_recorded_is_said_so(folder: Path) -> None:
     async with (
         Sandbox(recorded=folder, generation="G1") as sandbox,

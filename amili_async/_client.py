@@ -22,6 +22,7 @@ from amili_async._protocol.options import Options, Timeout, merge_options, secon
 from amili_async._protocol.rate import pace_for
 from amili_async._protocol.requests import check_headers
 from amili_async._protocol.retry import Budget, RetryPolicy
+from amili_async._redaction import redacted
 from amili_async.errors import ConfigurationError
 from amili_async.resources import (
     AutoCollect,
@@ -128,6 +129,7 @@ class AmiliClient:
 
     __module__ = "amili_async"  # where it is imported from
 
+    @redacted
     def __init__(
         self,
         auth: TokenProvider | str | tuple[str, str] | Callable[[], Awaitable[str]],
@@ -258,6 +260,7 @@ class AmiliClient:
         return AutoCollect(self._caller)
 
     @classmethod
+    @redacted
     def from_env(cls, auth: TokenProvider | str | None = None, /, **overrides: Unpack[ClientSettings]) -> Self:
         """Return a client from the environment's ``AMILI_*`` variables; what is given here goes before them.
 

@@ -21,6 +21,7 @@ from amili_async._http.failures import own_cause
 from amili_async._protocol.grants import read_grant, sendable
 from amili_async._protocol.options import variable
 from amili_async._protocol.retry import growing_pauses
+from amili_async._redaction import redacted
 from amili_async.errors import (
     AmiliError,
     ClientClosedError,
@@ -139,6 +140,7 @@ class ClientCredentials:
 
     __module__ = "amili_async"  # where it is imported from
 
+    @redacted
     def __init__(
         self, client_id: str, client_secret: str, *, shared_cache: str | os.PathLike[str] | None = None
     ) -> None:
@@ -160,6 +162,7 @@ class ClientCredentials:
         self._pauses = growing_pauses(LONGEST_PAUSE)
 
     @classmethod
+    @redacted
     def from_files(
         cls,
         *,
@@ -177,6 +180,7 @@ class ClientCredentials:
         return cls._reading(Path(client_id), Path(client_secret), shared_cache)
 
     @classmethod
+    @redacted
     def from_env(cls) -> Self:
         """Return credentials from the environment: ``AMILI_CLIENT_ID`` and ``AMILI_CLIENT_SECRET``.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from amili_async._client import AmiliClient
+from amili_async._redaction import redacted
 from amili_async.errors import ConfigurationError
 from amili_async.sync._creditors import read_creditors
 from amili_async.sync._progress import Account
@@ -56,6 +57,7 @@ class ClientPool(Mapping[str, AmiliClient]):
         self._closing = AsyncExitStack()
 
     @classmethod
+    @redacted
     def from_file(
         cls,
         path: str | os.PathLike[str],
@@ -91,6 +93,7 @@ class ClientPool(Mapping[str, AmiliClient]):
         made._open = AmiliClient.from_env
         return made
 
+    @redacted
     def __getitem__(self, organization_id: str) -> AmiliClient:
         credentials = self._credentials[organization_id]
         client = self._clients.get(credentials)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias
 
+from amili_async._redaction import redacted
 from amili_async.errors import AmiliError, ConfigurationError, DecodeError, WebhookVerificationError
 from amili_async.models._inputs import is_broken
 from amili_async.webhooks._envelope import KEY_HEADER, checked, header, read_envelope, unix_seconds
@@ -69,6 +70,7 @@ class WebhookVerifier:
         ConfigurationError: a setting that cannot be right, by its name.
     """
 
+    @redacted
     def __init__(
         self,
         secrets: str | bytes | Iterable[str | bytes],

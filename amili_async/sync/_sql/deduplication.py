@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 
+from amili_async._redaction import redacted
 from amili_async.sync._sql.migrations import prepare
 from amili_async.sync._sql.schema import webhook_dead_letters as dead_letters
 from amili_async.sync._sql.schema import webhook_deliveries as deliveries
@@ -54,6 +55,7 @@ class SqlDeduplicationStore:
 
     __module__ = "amili_async.sync"  # where it is imported from
 
+    @redacted
     def __init__(self, store: SqlStore | str | Path, *, lease: float = LEASE, keep: float = KEEP) -> None:
         self._own = not isinstance(store, SqlStore)
         self._database: Database = store.database if isinstance(store, SqlStore) else database(store, patience=PATIENCE)

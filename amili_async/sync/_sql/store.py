@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 
+from amili_async._redaction import redacted
 from amili_async.errors import ConfigurationError, StoreError
 from amili_async.sync._sql.checkpoints import Checkpoints
 from amili_async.sync._sql.columns import values_for
@@ -66,6 +67,7 @@ class SqlStore:
 
     __module__ = "amili_async.sync"  # where it is imported from
 
+    @redacted
     def __init__(
         self, url: str | Path, *, lease: float = LEASE, run: str | None = None, patience: float = PATIENCE
     ) -> None:

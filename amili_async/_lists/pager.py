@@ -254,6 +254,9 @@ class Pager(Generic[T]):
         """Return the items of the next page, ``None`` at the end: `pages` without the rest of a page.
 
         For those who walk many lists at once, whose pages a generator each would cost more than it orders.
+
+        Raises:
+            AmiliError: as of any read; with the `Cursor` to go on from.
         """
         try:
             loaded = await self._advance()

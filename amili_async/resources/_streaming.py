@@ -59,7 +59,11 @@ class Stream(Generic[T_co]):
             raise ConfigurationError(f"{self._name} is iterated with `async for`, not with `for`")
 
     async def collect(self) -> list[T_co]:
-        """Return everything as a list; mind the memory."""
+        """Return everything as a list; mind the memory.
+
+        Raises:
+            AmiliError: as while iterating; what came before it is lost with it.
+        """
         async with self:
             return [result async for result in self]
 

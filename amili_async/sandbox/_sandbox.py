@@ -240,7 +240,12 @@ class Sandbox:
     # Running
 
     async def start(self) -> None:
-        """Serve in the running loop."""
+        """Serve in the running loop.
+
+        Raises:
+            RuntimeError: it is being served already.
+            OSError: the port is taken.
+        """
         await self._listener.start()
         self.webhooks.start()
         for fault in self.faults:

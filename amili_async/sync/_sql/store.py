@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from amili_async.sync._checkpoint import Checkpoint
     from amili_async.sync._sql.checkpoints import Stamp
     from amili_async.sync._sql.database import Database, Work
-    from amili_async.sync._sql.tables import Put
+    from amili_async.sync._sql.tables import Put, RowTable
 
 T = TypeVar("T")
 
@@ -62,7 +62,8 @@ class SqlStore:
 
     Raises:
         ConfigurationError: the URL names no known database.
-        StoreError: entering: the database cannot be used, is of a newer version, or has tables that are not ours.
+        StoreError: entering: the database cannot be used, is of a newer version, or has tables that are not ours; from
+            the methods: it cannot be used any more.
     """
 
     __module__ = "amili_async.sync"  # where it is imported from
@@ -129,8 +130,7 @@ class SqlStore:
 
     async def begin(self, organization_id: str, resource: str, /) -> Checkpoint | LeaseConflict:
         """Lease a list and return its checkpoint, or for how long another run has it."""
-        if resource not in self._tables:
-            raise ConfigurationError(f"resource {resource!r} is not one of {', '.join(self._tables)}")
+        self._table(resource)
         name = (organization_id, resource)
         lease = await self._run(lambda connection: self._leases.take(connection, name), undo=self._untake)
         if isinstance(lease, LeaseConflict):
@@ -229,10 +229,21 @@ class SqlStore:
             yield record_batch(rows, exported.columns, arrow)
 
     async def count(self, resource: str) -> int:
-        """Return how many rows of a resource the store holds, of all organizations."""
-        table = self._tables[resource].table
+        """Return how many rows of a resource the store holds, of all organizations.
+
+        Raises:
+            ConfigurationError: there is no such resource.
+            StoreError: the database cannot be used.
+        """
+        table = self._table(resource).table
         statement = sa.select(sa.func.count()).select_from(table)
         return await self._run(lambda connection: connection.execute(statement).scalar_one())
+
+    def _table(self, resource: str) -> RowTable:
+        found = self._tables.get(resource)
+        if found is None:
+            raise ConfigurationError(f"resource {resource!r} is not one of {', '.join(self._tables)}")
+        return found
 
     def _leased(self, name: ListName) -> Lease:
         lease = self._held.get(name)

@@ -505,6 +505,8 @@ async def test_a_resource_that_there_is_not_is_refused(sqlite_url: str) -> None:
     async with SqlStore(sqlite_url) as store:
         with pytest.raises(ConfigurationError, match="'debtors' is not one of batches, invoices, cases, settlements"):
             await store.begin("organization", "debtors")
+        with pytest.raises(ConfigurationError, match="'debtors' is not one of batches"):
+            await store.count("debtors")
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])

@@ -232,11 +232,12 @@ class Questions:
             "token-again",
             "a page token can be used more than once",
             "I",
-            "the same rows" if same else f"other rows, or {outcome(again)}",
+            outcome(second) if not second.ok else "the same rows" if same else f"other rows, or {outcome(again)}",
             same if second.ok else None,
         )
         shared = {text_of(row.get("batchId")) for row in first} & {*ids}
-        self.found("pages", "two pages share no row", "I", f"{len(shared)} rows on both", not shared)
+        found = f"{len(shared)} rows on both" if second.ok else outcome(second)
+        self.found("pages", "two pages share no row", "I", found, not shared if second.ok else None)
         last = second
         for _ in range(2):
             if (token_of_last := last.token()) is None:

@@ -68,6 +68,95 @@ async def test_what_is_not_as_assumed_is_told_and_ends_nothing() -> None:
     assert {found.name for found in profile.surprises} >= {"settlements.list", "batch-by-id"}
 
 
+async def test_all_that_is_found_of_a_server_as_it_is_documented() -> None:
+    async with Sandbox(organizations=1, batches=1200, entries=1, seed=1, page_size=500) as sandbox:
+        profile = await probed(sandbox, routes=("status.ping",))
+    assert {found.name: (found.found, found.holds) for found in profile.findings} == {
+        "token": ("a token was at hand", None),
+        "token-members": ("not asked, as a token was at hand", None),
+        "envelope": ("members data, summary", True),
+        "default-page": ("500 rows without PageSize", None),
+        "order": ("newest first", True),
+        "moments": ("500 of 500 with a fraction", None),
+        "token-again": ("the same rows", True),
+        "pages": ("0 rows on both", True),
+        "last-page": ("nextPageToken is absent", True),
+        "token-refused": ("400", True),
+        "sort": ("ASC: oldest first, DESC: newest first", True),
+        "page-size": ("100: 100 rows; 500: 500 rows; 1000: 1000 rows", True),
+        "batch-by-id": ("200", True),
+        "batch-legacy": ("200", True),
+        "not-found": ("404", True),
+        "error-body": ("members detail, status, title, type", None),
+        "key-filter": ("0 rows for a key that was never sent", True),
+        "invoices.list": ("200, 500 rows", True),
+        "invoices.get": ("200", True),
+        "cases.list": ("200, 500 rows", True),
+        "settlements.list": ("200, 500 rows", True),
+        "settlements.get": ("200", True),
+        "status.ping": ("404", False),
+        "date": ("21 of 21 answers", True),
+        "rate-limit": ("no 429 was met", None),
+    }
+    assert (profile.page_size, profile.sort, profile.requests) == (1000, "honoured", 21)
+    assert profile.routes == profile.unknown_members == profile.unknown_values == {}
+
+
+async def test_all_that_is_found_of_a_server_that_is_otherwise(canaries: str) -> None:
+    """One that knows every id and no filter, sorts by nothing, and refuses every page token."""
+    credentials = ClientCredentials("canary-id", "canary-secret")
+    async with AmiliClient(credentials, base_url=f"{canaries}/api", token_url=f"{canaries}/token") as client:
+        profile = await probe(client, "canary-4711", routes=("status.ping",))
+    assert {found.name: (found.found, found.holds) for found in profile.findings} == {
+        "token": ("good for 3600 s", True),
+        "token-members": ("access_token, expires_in, expires_on, refresh_token, token_type", True),
+        "envelope": ("members data, summary and 1 with odd names", False),
+        "default-page": ("20 rows without PageSize", None),
+        "order": ("oldest first", False),
+        "moments": ("20 of 20 with a fraction", None),
+        "token-again": ("400", None),
+        "pages": ("400", None),
+        "last-page": ("not reached within four pages", None),
+        "token-refused": ("400", True),
+        "sort": ("ASC: oldest first, DESC: oldest first", False),
+        "page-size": ("100: 100 rows; 500: 500 rows; 1000: 1000 rows", True),
+        "batch-by-id": ("200", True),
+        "batch-legacy": ("200", True),
+        "not-found": ("200", False),
+        "error-body": ("members data, summary", None),
+        "key-filter": ("20 rows for a key that was never sent", False),
+        "invoices.list": ("200, 20 rows", True),
+        "invoices.get": ("200", True),
+        "cases.list": ("200, 20 rows", True),
+        "settlements.list": ("200, 20 rows", True),
+        "settlements.get": ("200", True),
+        "status.ping": ("200", True),
+        "date": ("20 of 20 answers", True),
+        "rate-limit": ("no 429 was met", None),
+    }
+    assert (profile.page_size, profile.sort, profile.requests) == (1000, "ignored", 20)
+    assert profile.routes == {"status.ping": "/ping"}
+    invoices = ("amount", "caseNumber", "debtor", "invoiceId", "settlementId")
+    assert profile.unknown_members["invoices.list"] == invoices
+
+
+async def test_two_pages_that_share_rows_and_a_token_that_gives_others_are_told() -> None:
+    async with Sandbox(organizations=1, batches=60, page_size=20) as sandbox:
+        async with AmiliClient(sandbox.issue_token(), base_url=sandbox.base_url) as client:
+            (first, second) = [
+                await client.request("GET", f"/orgs/{sandbox.organization_ids[0]}/batches", query={"PageSize": size})
+                for size in ("20", "5")
+            ]
+        sandbox.faults.add(
+            Fault("batches.list", body=first.decode(), status=200, skip=1, count=1),
+            Fault("batches.list", body=second.decode(), status=200, skip=1, count=1),
+        )
+        profile = await probed(sandbox)
+    assert (finding(profile, "pages").found, finding(profile, "pages").holds) == ("20 rows on both", False)
+    assert finding(profile, "token-again").found == "other rows, or 200"
+    assert finding(profile, "token-again").holds is False
+
+
 async def test_what_the_token_endpoint_names_otherwise_is_told() -> None:
     async with Sandbox(organizations=1, batches=2) as sandbox:
         async with AmiliClient(

@@ -174,7 +174,7 @@ async def test_an_organization_that_cannot_be_listed_is_a_finding() -> None:
     async with Sandbox(organizations=1, batches=10) as sandbox:
         sandbox.faults.add(Fault("batches.list", status=403))
         profile = await probed(sandbox)
-        assert finding(profile, "batches").found == "403"
+        assert (finding(profile, "batches").found, finding(profile, "batches").holds) == ("403", False)
         sandbox.faults.add(Fault("*", "refuse"))
         profile = await probed(sandbox, attempts=1)
         assert "no answer (ConnectError)" in {found.found for found in profile.findings}

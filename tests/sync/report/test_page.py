@@ -63,6 +63,9 @@ def test_every_bar_stands_inside_its_chart(counts: list[list[int]]) -> None:
         assert 0 <= bar.x <= bar.x + bar.width <= WIDTH + 1
         assert 0 <= bar.y <= bar.y + bar.height <= HEIGHT
     assert len(drawn.rectangles) == sum(count > 0 for row in counts for count in row)
+    for label in (*drawn.across, *drawn.along):
+        assert 0 <= label.x <= WIDTH
+        assert 0 <= label.y <= HEIGHT
 
 
 @given(st.lists(st.tuples(st.text(), st.integers(0, 10**9)), max_size=20))

@@ -193,8 +193,8 @@ async def test_a_server_that_stays_frozen_fails_everybody_within_the_deadline_an
         AmiliClient(
             "outside",
             base_url=f"{server.url}{PREFIX}",
-            timeout=0.4,
-            deadline=1.5,
+            timeout=1.0,
+            deadline=3.0,
             retry=RetryPolicy(attempts=2, max_wait=0.05),
         ) as client,
         SqlStore("sqlite:///amili.db") as store,
@@ -204,7 +204,7 @@ async def test_a_server_that_stays_frozen_fails_everybody_within_the_deadline_an
         server.freeze()
         report = await asyncio.wait_for(running, ENDS)
         server.thaw()
-        later = await sync(client, ORGANIZATIONS, store)
+        later = await sync(client.with_options(timeout=30.0, deadline=60.0), ORGANIZATIONS, store)
 
     assert {failure.organization_id for failure in report.failures} == set(ORGANIZATIONS)
     assert {failure.error for failure in report.failures} <= {"TransportError", "DeadlineExceededError"}

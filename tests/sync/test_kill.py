@@ -29,7 +29,7 @@ KILLS = 30
 ORGANIZATIONS = 6
 BATCHES = 600
 PAGE = 10
-LONGEST = 60.0
+LONGEST = 240.0
 """Seconds in which a process has answered or ended, or never will."""
 
 

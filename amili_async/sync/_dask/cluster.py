@@ -23,7 +23,7 @@ SCHEDULER = 30.0
 LOST = "the Dask cluster was lost; run again, and it goes on from where it stood"
 
 GROWING = 64
-"""Places that a cluster is given work for which grows, and does not say how far."""
+"""Slots that a cluster is given work for which grows, and does not say how far."""
 
 # Typed in parts only; what is used of it is a cluster and a client.
 _distributed: Any = import_module("distributed")
@@ -50,7 +50,7 @@ class Cluster:
             raise ClusterError(LOST) from error
         return sum(threads.values())
 
-    async def places(self) -> int:
+    async def worker_slots(self) -> int:
         """Return how many shards to hand out at once."""
         here = await self.workers()
         if self._most is not None:

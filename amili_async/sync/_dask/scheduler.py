@@ -141,8 +141,8 @@ async def sync_on_dask(
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(SqlStore(store_url, run=pattern.run))
         cluster = await stack.enter_async_context(connected(cluster_or_address))
-        places = min(await cluster.places(), concurrency)
-        groups = cut(names, await _seconds(store, pattern.resources), places=places, count=shards)
+        worker_slots = min(await cluster.worker_slots(), concurrency)
+        groups = cut(names, await _seconds(store, pattern.resources), worker_slots=worker_slots, count=shards)
         run = _Run(cluster, pattern, groups, Signals(store, pattern.run))
         record = await store.database.run(lambda connection: store.runs.begin(connection, pattern.resources))
         try:
@@ -226,14 +226,15 @@ class _Run:
     async def _fill(self) -> None:
         """Hand out shards, each with its part of the concurrency that is free.
 
-        As many as there are places; to a cluster that grows with its work as many as it may have, or it would not grow.
+        As many as there are worker slots; to a cluster that grows with its work as many as it may have, or it would not
+        grow.
         """
         if not self._waiting:
             return
-        places = min(await self._cluster.places(), self._pattern.concurrency)
-        while self._waiting and len(self._running) < places:
+        worker_slots = min(await self._cluster.worker_slots(), self._pattern.concurrency)
+        while self._waiting and len(self._running) < worker_slots:
             free = self._pattern.concurrency - sum(self._shares.values())
-            share = max(1, free // min(places - len(self._running), len(self._waiting)))
+            share = max(1, free // min(worker_slots - len(self._running), len(self._waiting)))
             number, organization_ids = self._waiting.popleft()
             self._shares[number] = share
             self._tries[number] = self._tries.get(number, 0) + 1

@@ -16,18 +16,18 @@ LARGEST = 100
 """Organizations in a shard, at most."""
 
 PER_WORKER = 4
-"""Shards for each place to work at least, so that the places end at about the same time."""
+"""Shards for each worker slot at least, so that the slots end at about the same time."""
 
 
 def shards(
-    organization_ids: Sequence[str], seconds: Mapping[str, float], *, places: int, count: int | None = None
+    organization_ids: Sequence[str], seconds: Mapping[str, float], *, worker_slots: int, count: int | None = None
 ) -> list[tuple[str, ...]]:
     """Return the organizations in groups, the one with the most work first.
 
     Args:
         organization_ids: each once.
         seconds: what earlier runs took for them; one that is not in it counts as the mean.
-        places: how many shards are worked on at once.
+        worker_slots: how many shards are worked on at once.
         count: how many shards to make; without it as many as keep each small.
     """
     if not organization_ids:
@@ -36,7 +36,7 @@ def shards(
     mean = fmean(known) if known else 0.0
     cost = {name: seconds.get(name, mean) for name in organization_ids}
     wanted = count or max(
-        places * PER_WORKER, -(-len(organization_ids) // LARGEST), int(sum(cost.values()) / TARGET) + 1
+        worker_slots * PER_WORKER, -(-len(organization_ids) // LARGEST), int(sum(cost.values()) / TARGET) + 1
     )
     # The dearest organization goes to the shard with the least work so far. Its size breaks ties, so that organizations
     # of which nothing is known are spread evenly.

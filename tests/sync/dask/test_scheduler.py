@@ -491,7 +491,7 @@ async def test_a_scheduler_that_does_not_answer_is_lost(monkeypatch: pytest.Monk
             return await never
 
     with pytest.raises(ClusterError, match="was lost; run again"):
-        await cluster_module.Cluster(Frozen(), None).places()
+        await cluster_module.Cluster(Frozen(), None).worker_slots()
 
 
 @pytest.mark.dask

@@ -13,8 +13,8 @@ from amili_async._decoding.lenient import MENDED, Members, mended
 from amili_async._decoding.places import Places
 from amili_async._decoding.shapes import Decoder, Shapes
 from amili_async._upstream.msgspec import READING_ERRORS
-from amili_async.models import Received, Summary
-from amili_async.models._extra import check_value
+from amili_async.models import Received, Summary, encode
+from amili_async.models._extra import check_value, read_json
 
 
 class One(Received, frozen=True, kw_only=True):
@@ -22,6 +22,16 @@ class One(Received, frozen=True, kw_only=True):
 
     summary: Summary | None = None
     data: msgspec.Raw
+
+    def around(self) -> dict[str, object]:
+        """Return what it says beside ``data`` that is more than that all is well."""
+        found = dict(self.extra)
+        if self.summary is not None and self.summary not in _WELL:
+            found["summary"] = read_json(encode(self.summary))
+        return found
+
+
+_WELL = (Summary(), Summary(status="SUCCESS"))
 
 
 class Many(Received, frozen=True, kw_only=True):
@@ -50,9 +60,9 @@ class Envelopes:
         self._one = _Envelope(One, shapes)
         self._many = _Envelope(Many, shapes)
 
-    def one(self, body: bytes | bytearray, note: DriftReporter | None) -> msgspec.Raw:
-        """Return the ``data`` of an answer, whatever it is."""
-        return self._one.open(body, note).data
+    def one(self, body: bytes | bytearray, note: DriftReporter | None) -> One:
+        """Return an answer whose ``data`` is whatever it is."""
+        return self._one.open(body, note)
 
     def many(self, body: bytes | bytearray, note: DriftReporter | None) -> SplitPage:
         """Return the rows of an answer. ``null`` is taken as none, unless the summary tells of a failure."""
@@ -115,4 +125,4 @@ class _Envelope(Generic[E]):
 
 def unwrap_one(body: bytes | bytearray) -> msgspec.Raw:
     """Return the ``data`` of an answer, whatever it is, learning nothing."""
-    return Envelopes(Shapes()).one(body, None)
+    return Envelopes(Shapes()).one(body, None).data

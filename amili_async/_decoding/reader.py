@@ -81,7 +81,16 @@ class Reader(Generic[T]):
         Raises:
             DecodeError: no envelope, or ``data`` is not what was asked for.
         """
-        return self._single(body, self._envelopes.one(body, _noting(drift, "$")), drift, "$.data")
+        return self._single(body, self._envelopes.one(body, _noting(drift, "$")).data, drift, "$.data")
+
+    def enveloped(self, body: bytes | bytearray, drift: DriftSink | None) -> tuple[T, dict[str, object]]:
+        """Return the ``data`` of an answer that holds one object, and what it says around that.
+
+        Raises:
+            DecodeError: no envelope, or ``data`` is not what was asked for.
+        """
+        opened = self._envelopes.one(body, _noting(drift, "$"))
+        return self._single(body, opened.data, drift, "$.data"), opened.around()
 
     def bare(self, body: bytes | bytearray, drift: DriftSink | None) -> T:
         """Return the whole of an answer that comes without an envelope.

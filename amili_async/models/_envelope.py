@@ -1,6 +1,7 @@
 """What an answer holds beside rows: its summary, the batch that a write became, a value of no documented shape."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -24,13 +25,18 @@ class AcceptedBody(Received, frozen=True, kw_only=True, gc=False):
     batch_url: Maybe[str] = None
 
 
-class Accepted(Received, frozen=True, kw_only=True, gc=False):
+class Accepted(Received, frozen=True, kw_only=True):
     """A write that Amili took and works on. Pass it to ``batches.wait`` to learn the outcome."""
+
+    private: ClassVar[frozenset[str]] = frozenset({"envelope_extra"})
 
     batch_id: str
     batch_url: Maybe[str] = None
     """As Amili wrote it. The client never follows it: its token goes to the API root alone."""
     organization_id: str
+    envelope_extra: Mapping[str, object] = {}
+    """What Amili said around the batch, as a write's answer comes once: members that no page names, and the ``summary``
+    where it says anything but ``SUCCESS``."""
 
 
 class RawValue(Whole, frozen=True, kw_only=True, gc=False):

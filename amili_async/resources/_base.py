@@ -107,19 +107,20 @@ class WritingResource(Resource):
 
         def read(body: Body) -> Accepted:
             try:
-                accepted = reader.one(body, drift)
+                accepted, around = reader.enveloped(body, drift)
             except DecodeError as error:
                 # An answer without the envelope is thinkable (I).
                 if error.path is None:
                     raise
                 try:
-                    accepted = reader.bare(body, drift)
+                    accepted, around = reader.bare(body, drift), {}
                 except DecodeError:
                     raise error from None
             return Accepted(
                 batch_id=accepted.batch_id,
                 batch_url=accepted.batch_url,
                 organization_id=owner,
+                envelope_extra=around,
                 extra=accepted.extra,
             )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import types
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
@@ -96,7 +97,7 @@ def values(annotation: Any) -> SearchStrategy[Any]:
         return st.one_of([values(one) for one in inner])
     if origin is Literal:
         return st.sampled_from(inner)
-    if origin is dict:
+    if origin in {dict, Mapping}:
         return st.dictionaries(st.text(max_size=4), values(inner[1]), max_size=2)
     if origin is tuple:
         return st.lists(values(inner[0]), max_size=3)

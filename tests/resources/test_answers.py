@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ from amili_async import (
     NotFoundError,
     OutcomeUnknownError,
     ServerError,
+    decode,
+    encode,
 )
 from tests.support.scripted_answers import BASE, ScriptedAnswers
 
@@ -80,6 +83,30 @@ async def test_a_batch_url_is_kept_and_not_followed(scripted: ScriptedAnswers) -
         batch_id="b", batch_url="https://elsewhere.example/b", organization_id="o"
     )
     assert len(scripted.requests) == 1
+
+
+@pytest.mark.parametrize("summary", ["", ', "summary": null', ', "summary": {}', ', "summary": {"status": "SUCCESS"}'])
+async def test_a_write_that_is_simply_taken_says_nothing_around_it(scripted: ScriptedAnswers, summary: str) -> None:
+    scripted.answer(CREATE, f'{{"data": {{"batchId": "b"}}{summary}}}', status=202)
+    accepted = await scripted.client.invoices.create("o", [INVOICE])
+    assert accepted == Accepted(batch_id="b", organization_id="o")
+    assert accepted.envelope_extra == {}
+
+
+async def test_what_a_write_is_told_around_its_batch_is_kept_as_it_comes_once(scripted: ScriptedAnswers) -> None:
+    data, summary = '{"batchId": "b", "x": 1}', '{"status": "PARTIAL", "skipped": 2}'
+    body = f'{{"summary": {summary}, "warnings": [{{"fee": 1.10}}], "data": {data}}}'
+    for _ in range(2):  # what was met is learnt, and read otherwise from then on
+        scripted.answer(CREATE, body, status=202)
+        accepted = await scripted.client.invoices.create("o", [INVOICE])
+        assert accepted.envelope_extra == {
+            "summary": {"status": "PARTIAL", "skipped": 2},
+            "warnings": [{"fee": Decimal("1.10")}],
+        }
+        assert accepted.extra == {"x": 1}
+        assert decode(encode(accepted), Accepted) == accepted == copy.deepcopy(accepted)
+        assert len({accepted, decode(encode(accepted), Accepted)}) == 1
+        assert "1.10" not in repr(accepted)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,122 @@
+"""Windows: when to ask again while all is refused, and when a limit that counts in windows opens the next time.
+
+Where one refusal follows another nothing is let in at all, for a moment or for the rest of a window. Then it is asked
+again after a part of the time that has passed, so that a short closure is not overslept and a long one costs few
+requests. Where much is let in behind such a row of refusals, more than a bucket would have that let in nothing before,
+and then nothing again, the limit counts in windows. They open between the last refusal and what was accepted next; two
+such moments enclose the period, and each one after that more closely.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+LATER = 0.15
+"""The part of a closure, as far as it has lasted, after which it is asked again."""
+
+ASKED = 4
+"""How often it is asked in the time in which a window is expected to open."""
+
+ROW = 3
+"""Refusals in a row that tell more than that one request came early."""
+
+UNLIKE_A_BUCKET = 2.0
+"""How much more than a bucket would have let in behind a row of refusals makes a window likely."""
+
+
+class _Span(NamedTuple):
+    """What a moment or a length is at least and at most."""
+
+    low: float
+    high: float
+
+    @property
+    def middle(self) -> float:
+        return (self.low + self.high) / 2
+
+    def within(self, other: _Span) -> _Span:
+        """Return what both allow; this one where they contradict each other."""
+        low, high = max(self.low, other.low), min(self.high, other.high)
+        return _Span(low, high) if low <= high else self
+
+
+class Windows:
+    """Rows of refusals, and the windows that may be behind them."""
+
+    def __init__(self, longest_wait: float) -> None:
+        self._longest_wait = longest_wait
+        self.row = 0
+        """Refusals in a row without anything accepted in between."""
+        self.used = 0
+        """How many were accepted before this row, since the last one."""
+        self.suspected = False
+        """Whether more was let in behind a row than a bucket would have that let in nothing before."""
+        self.known = False
+        """Whether it was suspected, and then nothing was let in again."""
+        self._began = self._refused = 0.0
+        """When the first and the last of this row, or of the last one, were sent."""
+        self._closed = False
+        """Whether the last row was one, and not a single refusal."""
+        self._opening: tuple[_Span, _Span] | None = None
+        """Between which moments a window opened the last time that this was seen, and how long windows are."""
+
+    def refused(self, sent: float, accepted: int) -> None:
+        """Note a refusal, and how many were accepted since the last one."""
+        if not accepted and self._began:
+            self.row += 1
+            self._refused = sent
+            self.known = self.known or self.suspected
+            return
+        self.suspected = False
+        if self._closed:
+            bucket = 1 + (sent - self._began) / (self._refused - self._began)
+            # A row that is short beside what was let in before and after it may be another client's doing.
+            self.suspected = bucket < ROW + 1 and accepted > UNLIKE_A_BUCKET * (bucket + 2)
+            if not (self.suspected or self.known):
+                self._opening = None
+        self._closed, self.row, self.used = False, 1, accepted
+        self._began = self._refused = sent
+
+    def accepted(self, sent: float) -> None:
+        """Note what was let in: a row of refusals ends with it."""
+        row, self.row = self.row, 0
+        if row < (1 if self.known else ROW):
+            return
+        self._closed = row > 1
+        seen = _Span(self._refused, sent)
+        if self._opening is None:
+            # The window began before it was used up, nobody knows how long.
+            self._opening = seen, _Span(seen.low - self._began, seen.high - self._began)
+            return
+        before, period = self._opening
+        count = max(1, round((seen.middle - before.middle) / period.middle))
+        period = _Span((seen.low - before.high) / count, (seen.high - before.low) / count).within(period)
+        self._opening = seen.within(_Span(before.low + count * period.low, before.high + count * period.high)), period
+
+    def ask_again(self, now: float, at_least: float) -> float:
+        """Return the seconds after which to ask again, while all is refused."""
+        wait = LATER * (now - self._began)
+        if self.known and self._opening is not None:
+            opened, period = self._opening
+            count = self._opened_by(now)
+            low, high = opened.low + count * period.low, opened.high + count * period.high
+            if high - low < period.low / 2:
+                wait = max(low - now, (high - low) / ASKED)
+        return min(self._longest_wait, max(at_least, wait))
+
+    def _opened_by(self, moment: float) -> int:
+        """Return how many windows opened from the last one that was seen to, to a moment; that one is the first."""
+        assert self._opening is not None  # noqa: S101  # it is known what windows there are
+        opened, period = self._opening
+        return max(1, math.ceil((moment - opened.high) / period.high))
+
+    @property
+    def count(self) -> int:
+        """How many windows were used until this row, since the last one."""
+        return self._opened_by(self._began)
+
+    @property
+    def period(self) -> float:
+        """Seconds of a window, as far as is known; 0 where there are none."""
+        return self._opening[1].middle if self.known and self._opening is not None else 0.0

@@ -226,7 +226,8 @@ class LearnedPace:
             # A quarter of what is left up to the refusal: it costs a slot to be met, and more to be passed.
             self._step = max(SMALLEST_STEP, min(self._step, left / 4))
         else:
-            self._step = min(LARGEST_STEP, self._step * 2)
+            # A window that is used up too early costs nothing but the asking when the next one opens.
+            self._step = min(LARGEST_STEP, self._step * (4 if self._windows.known else 2))
         rate = self._sustained * (1 + self._step)
         if not strict and self._refused_at < math.inf:
             # A full bucket lets any pace pass for a while. Twice what is proved without it is enough to empty it.

@@ -21,6 +21,9 @@ ASKED = 4
 ROW = 3
 """Refusals in a row that tell more than that one request came early."""
 
+SLACK = 0.01
+"""The part of a window by which a request may have been early or late on its way."""
+
 UNLIKE_A_BUCKET = 2.0
 """How much more than a bucket would have let in behind a row of refusals makes a window likely."""
 
@@ -35,10 +38,10 @@ class _Span(NamedTuple):
     def middle(self) -> float:
         return (self.low + self.high) / 2
 
-    def within(self, other: _Span) -> _Span:
-        """Return what both allow; this one where they contradict each other."""
+    def within(self, other: _Span) -> _Span | None:
+        """Return what both allow; ``None`` where they contradict each other."""
         low, high = max(self.low, other.low), min(self.high, other.high)
-        return _Span(low, high) if low <= high else self
+        return _Span(low, high) if low <= high else None
 
 
 class Windows:
@@ -60,6 +63,8 @@ class Windows:
         """Whether the last row was one, and not a single refusal."""
         self._opening: tuple[_Span, _Span] | None = None
         """Between which moments a window opened the last time that this was seen, and how long windows are."""
+        self._guessed = False
+        """Whether they may be longer: one opening was seen, and nobody knows how long before it the last one was."""
 
     def refused(self, sent: float, accepted: int) -> None:
         """Note a refusal, and how many were accepted since the last one."""
@@ -84,37 +89,42 @@ class Windows:
         if row < (1 if self.known else ROW):
             return
         self._closed = row > 1
-        seen = _Span(self._refused, sent)
+        slack = SLACK * self.period
+        seen = _Span(self._refused - slack, sent + slack)
         if self._opening is None:
-            # The window began before it was used up, nobody knows how long.
-            self._opening = seen, _Span(seen.low - self._began, seen.high - self._began)
+            self._opening, self._guessed = (seen, _Span(seen.low - self._began, seen.high - self._began)), True
             return
         before, period = self._opening
-        count = max(1, round((seen.middle - before.middle) / period.middle))
-        period = _Span((seen.low - before.high) / count, (seen.high - before.low) / count).within(period)
-        self._opening = seen.within(_Span(before.low + count * period.low, before.high + count * period.high)), period
+        count = 1 if self._guessed else max(1, round((seen.middle - before.middle) / period.middle))
+        counted = _Span((seen.low - before.high) / count, (seen.high - before.low) / count)
+        known = counted if self._guessed else counted.within(period)
+        self._guessed = False
+        if known is None:
+            # It was no window, or it is another now: that shows again where it is one.
+            self.known, self._opening = False, (seen, counted)
+            return
+        expected = _Span(before.low + count * known.low, before.high + count * known.high)
+        self._opening = seen.within(expected) or seen, known
 
     def ask_again(self, now: float, at_least: float) -> float:
         """Return the seconds after which to ask again, while all is refused."""
         wait = LATER * (now - self._began)
         if self.known and self._opening is not None:
             opened, period = self._opening
-            count = self._opened_by(now)
-            low, high = opened.low + count * period.low, opened.high + count * period.high
-            if high - low < period.low / 2:
+            low, high = opened.low + self.count * period.low, opened.high + self.count * period.high
+            if self._guessed:
+                wait = max(wait, low - now)
+            elif now < high < low + period.low / 2:
                 wait = max(low - now, (high - low) / ASKED)
         return min(self._longest_wait, max(at_least, wait))
-
-    def _opened_by(self, moment: float) -> int:
-        """Return how many windows opened from the last one that was seen to, to a moment; that one is the first."""
-        assert self._opening is not None  # noqa: S101  # it is known what windows there are
-        opened, period = self._opening
-        return max(1, math.ceil((moment - opened.high) / period.high))
 
     @property
     def count(self) -> int:
         """How many windows were used until this row, since the last one."""
-        return self._opened_by(self._began)
+        if self._opening is None:
+            return 1
+        opened, period = self._opening
+        return max(1, math.ceil((self._began - opened.high) / period.high))
 
     @property
     def period(self) -> float:

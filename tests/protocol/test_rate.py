@@ -1,6 +1,7 @@
 """What a limiter learns, against servers that are simulated: see `tests.support.rate_limits`.
 
 The promise: 95 % of what a limit allows, under 5 % of the requests refused, in the minute after ten seconds of warm-up.
+Where a row asks for less it says why nobody could do better, or what that would cost elsewhere.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from amili_async._protocol.rate import FixedPace, LearnedPace, pace_for
 from amili_async.errors import ConfigurationError
-from tests.support.rate_limits import Bucket, LimitReq, Simulation, Window
+from tests.support.rate_limits import Bucket, KnownInterval, LimitReq, Simulation, SlidingWindow, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +64,7 @@ def test_a_steady_limit_is_used_and_seldom_met(
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(
-    ("rate", "tasks", "least"), [(20.0, 1, 0.94), (20.0, 8, 0.94), (20.0, 200, 0.94), (200.0, 1_000, 0.81)]
+    ("rate", "tasks", "least"), [(20.0, 1, 0.945), (20.0, 8, 0.95), (20.0, 200, 0.95), (200.0, 1_000, 0.87)]
 )
 def test_a_strict_limit_that_tells_to_wait_a_second_is_met_once_or_twice_a_minute(
     rate: float, tasks: int, least: float, seed: int
@@ -74,7 +75,22 @@ def test_a_strict_limit_that_tells_to_wait_a_second_is_met_once_or_twice_a_minut
     assert outcome.refused() < 0.005
 
 
-@pytest.mark.parametrize(("jitter", "least"), [(0.001, 0.96), (0.002, 0.95), (0.005, 0.89)])
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    ("retry_after", "interval", "of_the_limit", "least"), [(None, 0.00495, 0.96, 0.975), (1.0, 0.0052, 0.92, 0.94)]
+)
+def test_a_fast_strict_limit_is_used_nearly_as_well_as_by_a_client_that_was_told_it(
+    retry_after: float | None, interval: float, of_the_limit: float, least: float, seed: int
+) -> None:
+    """The intervals are the best there are: timers that are late by a millisecond leave no more of 5 ms."""
+    told = Simulation(LimitReq(200, retry_after), tasks=1_000, seed=seed, pace=lambda: KnownInterval(interval)).run()
+    learnt = Simulation(LimitReq(200, retry_after), tasks=1_000, seed=seed).run()
+    assert kept(told, 200) < of_the_limit
+    assert learnt.accepted() >= least * told.accepted()
+    assert learnt.refused() < 0.05
+
+
+@pytest.mark.parametrize(("jitter", "least"), [(0.001, 0.97), (0.002, 0.95), (0.005, 0.9)])
 @pytest.mark.parametrize("tasks", [1, 8, 200])
 def test_a_strict_limit_costs_no_more_than_what_requests_lose_of_their_order_on_the_way(
     tasks: int, jitter: float, least: float
@@ -107,25 +123,39 @@ def test_a_fast_limit_that_is_halved_or_doubled_is_followed(burst: int, factor: 
 @pytest.mark.parametrize(
     ("server", "rate", "tasks", "halved", "doubled"),
     [
-        pytest.param(lambda: Bucket(20, 20, 1.0), 20.0, 200, 0.95, 0.94, id="bucket of 20/s, told"),
-        pytest.param(lambda: Bucket(20, 5, 1.0), 20.0, 200, 0.90, 0.84, id="bucket of 20/s with a burst of 5, told"),
-        pytest.param(lambda: Bucket(200, 200, 1.0), 200.0, 1_000, 0.95, 0.95, id="bucket of 200/s, told"),
-        pytest.param(lambda: LimitReq(20), 20.0, 200, 0.95, 0.94, id="limit_req of 20/s"),
-        pytest.param(lambda: LimitReq(20, 1.0), 20.0, 200, 0.88, 0.80, id="limit_req of 20/s, told"),
+        pytest.param(lambda: Bucket(20, 100, 1.0), 20.0, 200, 0.99, 0.98, id="bucket of 20/s and five seconds, told"),
+        pytest.param(lambda: Bucket(20, 20, 1.0), 20.0, 200, 0.98, 0.94, id="bucket of 20/s, told"),
+        pytest.param(lambda: Bucket(20, 5, 1.0), 20.0, 200, 0.94, 0.85, id="bucket of 20/s with a burst of 5, told"),
+        pytest.param(lambda: Bucket(200, 1_000, 1.0), 200.0, 1_000, 0.99, 0.97, id="bucket of 200/s and 5 s, told"),
+        pytest.param(lambda: Bucket(200, 200, 1.0), 200.0, 1_000, 0.99, 0.95, id="bucket of 200/s, told"),
+        pytest.param(lambda: Bucket(200, 5, 1.0), 200.0, 1_000, 0.92, 0.68, id="bucket of 200/s and 5, told"),
+        pytest.param(lambda: LimitReq(20), 20.0, 1, 0.97, 0.94, id="limit_req of 20/s, 1 task"),
+        pytest.param(lambda: LimitReq(20), 20.0, 200, 0.97, 0.95, id="limit_req of 20/s"),
+        pytest.param(lambda: LimitReq(20, 1.0), 20.0, 1, 0.9, 0.75, id="limit_req of 20/s, told, 1 task"),
+        pytest.param(lambda: LimitReq(20, 1.0), 20.0, 200, 0.9, 0.78, id="limit_req of 20/s, told"),
+        pytest.param(lambda: LimitReq(200), 200.0, 1_000, 0.94, 0.81, id="limit_req of 200/s"),
+        pytest.param(lambda: LimitReq(200, 1.0), 200.0, 1_000, 0.82, 0.64, id="limit_req of 200/s, told"),
     ],
 )
 @pytest.mark.parametrize("doubles", [False, True], ids=["halved", "doubled"])
 def test_what_is_told_to_wait_is_followed_as_closely_as_looking_costs(
     server: Callable[[], Limiter], rate: float, tasks: int, halved: float, doubled: float, *, doubles: bool
 ) -> None:
-    """Nothing but a refusal tells that a limit has not moved, and it costs a second where one is told so.
+    """Nothing but a refusal tells that a limit has not moved, and it may cost a second where one is told so.
 
-    To look every ten seconds would cost a tenth of the limit for good, so one that has doubled is noticed late.
+    At two a minute one that has doubled is noticed after a quarter of a minute on average, which is a sixth of what was
+    to be had; to look more often would cost more than a twentieth of a limit that stands. So the moment at which it
+    moves decides, and the average over several is asked for here. (`limit_req` counts whole milliseconds: what it calls
+    400/s is 333.)
     """
     factor = 2.0 if doubles else 0.5
-    outcome = Simulation(server(), tasks=tasks, seed=1).run(rates=[(40.0, rate * factor)])
-    assert outcome.accepted() / (30 * rate * (1 + factor)) >= (doubled if doubles else halved)
-    assert outcome.refused() < 0.05
+    shares: list[float] = []
+    for moment in (34.0, 37.0, 40.0, 43.0, 46.0):
+        outcome = Simulation(server(), tasks=tasks, seed=1).run(moment + 30, rates=[(moment, rate * factor)])
+        allowed = rate * (moment - 10) + 30 * rate * factor
+        shares.append(outcome.accepted(10, moment + 30) / allowed)
+        assert outcome.refused(10, moment + 30) < 0.05
+    assert sum(shares) / len(shares) >= (doubled if doubles else halved)
 
 
 @pytest.mark.parametrize("round_trip", [0.002, 0.05, 0.2])
@@ -142,27 +172,76 @@ def test_the_way_to_the_server_may_be_long(round_trip: float, retry_after: float
 
 @pytest.mark.parametrize("clients", [2, 4])
 @pytest.mark.parametrize("retry_after", [None, 1.0])
-def test_clients_that_know_nothing_of_each_other_share_a_limit(clients: int, retry_after: float | None) -> None:
-    for rate, burst, least in ((20.0, 20.0, 0.95), (20.0, 6.0, 0.92), (200.0, 200.0, 0.95)):
-        outcome = Simulation(Bucket(rate, burst, retry_after), tasks=20, seed=1, clients=clients).run()
-        assert kept(outcome, rate) >= least
-        assert outcome.refused() < 0.065
-
-
 @pytest.mark.parametrize(
-    ("server", "least"),
-    [
-        (Window(100, 10, told=True), 0.95),
-        (Window(20, 1, told=True), 0.70),
-        (Window(20, 1, told=False), 0.75),
-        (Window(100, 10, told=False), 0.45),
-    ],
-    ids=["100 in 10 s, told", "20 in 1 s, told", "20 in 1 s", "100 in 10 s"],
+    ("rate", "burst", "bounds"), [(20.0, 20.0, (0.99, 0.05)), (20.0, 6.0, (0.89, 0.08)), (200.0, 200.0, (0.99, 0.03))]
 )
-def test_windows_are_used_well_enough(server: Window, least: float) -> None:
-    outcome = Simulation(server, tasks=50, seed=1).run()
-    assert kept(outcome, server.rate) >= least
-    assert outcome.refused() < 0.15
+def test_clients_that_know_nothing_of_each_other_share_a_limit(
+    rate: float, burst: float, bounds: tuple[float, float], clients: int, retry_after: float | None
+) -> None:
+    least, most_refused = bounds
+    outcome = Simulation(Bucket(rate, burst, retry_after), tasks=20, seed=1, clients=clients).run()
+    assert kept(outcome, rate) >= least
+    assert outcome.refused() < most_refused
+
+
+def test_of_two_clients_of_a_strict_limit_neither_starves() -> None:
+    """What one sends makes the server refuse the other, whatever its pace: together they reach half of the limit."""
+    for seed in SEEDS:
+        simulation = Simulation(LimitReq(20), tasks=2, seed=seed, clients=2)
+        outcome = simulation.run(200.0)
+        assert kept(outcome, 20, start=10.0, end=200.0) >= 0.5
+        assert outcome.refused(10.0, 200.0) < 0.05
+        assert outcome.longest < 10.0
+        assert all(client.pace.rate and client.pace.rate > 1.0 for client in simulation.clients)
+
+
+WINDOWS = [
+    pytest.param(lambda: Window(100, 10, told=True), 0.99, 0.03, id="100 in 10 s, told"),
+    pytest.param(lambda: Window(50, 5, told=True), 0.99, 0.03, id="50 in 5 s, told"),
+    pytest.param(lambda: Window(20, 1, told=True), 0.85, 0.02, id="20 in 1 s, told"),
+    pytest.param(lambda: Window(200, 1, told=True), 0.86, 0.02, id="200 in 1 s, told"),
+    pytest.param(lambda: Window(100, 10, told=False), 0.98, 0.05, id="100 in 10 s"),
+    pytest.param(lambda: Window(50, 5, told=False), 0.98, 0.03, id="50 in 5 s"),
+    pytest.param(lambda: Window(20, 1, told=False), 0.99, 0.03, id="20 in 1 s"),
+    pytest.param(lambda: Window(200, 1, told=False), 0.99, 0.03, id="200 in 1 s"),
+    pytest.param(lambda: Window(100, 10, told=False, begun=3), 0.87, 0.03, id="100 in 10 s, met after 3 s"),
+    pytest.param(lambda: Window(100, 10, told=False, begun=7), 0.94, 0.03, id="100 in 10 s, met after 7 s"),
+    pytest.param(lambda: Window(20, 1, told=False, begun=0.5), 0.99, 0.03, id="20 in 1 s, met in the middle"),
+    pytest.param(lambda: SlidingWindow(100, 10), 0.75, 0.05, id="100 in any 10 s"),
+    pytest.param(lambda: SlidingWindow(50, 5), 0.93, 0.05, id="50 in any 5 s"),
+    pytest.param(lambda: SlidingWindow(20, 1), 0.85, 0.05, id="20 in any 1 s"),
+    pytest.param(lambda: Window(1_200, 60, told=False), 0.99, 0.15, id="1,200 in a minute: asked each five seconds"),
+    pytest.param(lambda: Window(60, 60, told=False), 0.99, 0.27, id="60 in a minute: asked each five seconds"),
+]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("server", "least", "most_refused"), WINDOWS)
+def test_windows_are_spread(server: Callable[[], Limiter], least: float, most_refused: float, seed: int) -> None:
+    """One that is met in its middle shows its length only when it has opened twice.
+
+    A second that is told is all of a window of a second, and most of what is left of it has passed.
+    """
+    limiter = server()
+    outcome = Simulation(limiter, tasks=50, seed=seed).run()
+    assert kept(outcome, limiter.rate) >= least
+    assert outcome.refused() < most_refused
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    ("count", "seconds", "halved", "doubled"),
+    [(100, 10, 0.98, 0.67), (50, 5, 0.98, 0.84), (20, 1, 0.99, 0.94), (200, 1, 0.99, 0.95)],
+)
+@pytest.mark.parametrize("doubles", [False, True], ids=["halved", "doubled"])
+def test_windows_that_let_in_half_or_twice_as_much_are_followed_within_a_few_of_them(
+    count: int, seconds: float, halved: float, doubled: float, seed: int, *, doubles: bool
+) -> None:
+    rate, factor = count / seconds, 2.0 if doubles else 0.5
+    server = Window(count, seconds, told=False)
+    outcome = Simulation(server, tasks=50, seed=seed).run(rates=[(40.0, rate * factor)])
+    assert outcome.accepted() / (30 * rate * (1 + factor)) >= (doubled if doubles else halved)
+    assert outcome.refused() < 0.08
 
 
 def test_a_limit_that_has_gone_is_noticed_and_forgotten() -> None:

@@ -63,21 +63,39 @@ class LimitReq:
 
 
 class Window:
-    """So many in each window of so many seconds."""
+    """So many in each window of so many seconds, the first of which began so many seconds ago."""
 
-    def __init__(self, count: int, seconds: float, *, told: bool) -> None:
+    def __init__(self, count: int, seconds: float, *, told: bool, begun: float = 0.0) -> None:
         self.rate = count / seconds
-        self._count, self._seconds, self._told = count, seconds, told
+        self._seconds, self._told, self._begun = seconds, told, begun
         self._window, self._used = 0, 0
 
     def admit(self, now: float) -> tuple[bool, float | None]:
+        now += self._begun
         window = int(now / self._seconds)
         if window != self._window:
             self._window, self._used = window, 0
-        if self._used < self._count:
+        if self._used + 0.5 < self.rate * self._seconds:
             self._used += 1
             return True, None
         return False, math.ceil((window + 1) * self._seconds - now) if self._told else None
+
+
+class SlidingWindow:
+    """So many in any so many seconds."""
+
+    def __init__(self, count: int, seconds: float) -> None:
+        self.rate = count / seconds
+        self._seconds = seconds
+        self._moments: deque[float] = deque()
+
+    def admit(self, now: float) -> tuple[bool, float | None]:
+        while self._moments and self._moments[0] <= now - self._seconds:
+            self._moments.popleft()
+        if len(self._moments) + 0.5 < self.rate * self._seconds:
+            self._moments.append(now)
+            return True, None
+        return False, None
 
 
 class Outcome(NamedTuple):
@@ -95,9 +113,28 @@ class Outcome(NamedTuple):
         return outcomes.count(False) / max(1, len(outcomes))
 
 
+class KnownInterval(LearnedPace):
+    """For comparison: what a client keeps between two requests that has been told it, whatever is refused."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._next = -math.inf
+
+    def wait(self, now: float) -> float:
+        return max(0.0, self._next - now)
+
+    def sent(self, now: float) -> None:
+        self._next = now + self._seconds
+
+    def refused(self, sent: float, now: float, closed: float = 0.0) -> bool:
+        del sent, now, closed
+        return False
+
+
 class _Client:
-    def __init__(self, tasks: int, concurrency: int) -> None:
-        self.pace = LearnedPace()
+    def __init__(self, pace: LearnedPace, tasks: int, concurrency: int) -> None:
+        self.pace = pace
         self.new: deque[float] = deque([0.0] * tasks)
         """When each call that waits began."""
         self.again: deque[float] = deque()
@@ -116,13 +153,14 @@ class Simulation:
         tasks: int,
         seed: int,
         clients: int = 1,
+        pace: Callable[[], LearnedPace] = LearnedPace,
         concurrency: int = 16,
         round_trip: float = 0.01,
         jitter: float = 0.0003,
         late: float = 0.001,
     ) -> None:
         self.server = server
-        self.clients = [_Client(tasks, concurrency) for _ in range(clients)]
+        self.clients = [_Client(pace(), tasks, concurrency) for _ in range(clients)]
         self._random = random.Random(seed)  # noqa: S311  # a seed that is printed when a test fails
         self._half, self._jitter, self._late = round_trip / 2, jitter, late
         self._now = 0.0

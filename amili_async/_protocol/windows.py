@@ -121,8 +121,7 @@ class Windows:
     @property
     def count(self) -> int:
         """How many windows were used until this row, since the last one."""
-        if self._opening is None:
-            return 1
+        assert self._opening is not None  # noqa: S101  # no windows are counted before one was seen to open
         opened, period = self._opening
         return max(1, math.ceil((self._began - opened.high) / period.high))
 

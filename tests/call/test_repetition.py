@@ -417,3 +417,18 @@ async def test_a_timeout_that_passed_while_the_loop_was_blocked_is_asked_again_f
         clock.advance(8.0)  # in one turn, as a caller does that computes
     assert (await reading).batch_id == calls.batch
     assert sandbox.requests.count(READ) == 3
+
+
+async def test_a_loop_that_is_blocked_again_and_again_makes_no_call_endless(
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, clock: VirtualClock
+) -> None:
+    sandbox.faults.add(f"{READ}:hang")
+    client = make_client(timeout=5.0, deadline=None, retry=RetryPolicy(attempts=1))
+    reading = asyncio.create_task(calls.read(client))
+    for _ in range(11):
+        assert not reading.done()
+        await clock.sleep(1.0)
+        clock.advance(8.0)
+    with pytest.raises(TransportError) as caught:
+        await reading
+    assert caught.value.attempts == sandbox.requests.count(READ) == 11

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
 
-from amili_async import AmiliClient, ConnectError, RetryPolicy
-from amili_async.sandbox import Sandbox
+from amili_async import AmiliClient, ClientClosedError, ConnectError, RetryPolicy
+from amili_async.sandbox import Fault, Sandbox
+from tests.support.turns import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -47,3 +49,16 @@ async def test_its_own_mistakes_are_no_bare_errors(setting: str, monkeypatch: py
         with pytest.raises(ConnectError) as caught:
             await client.request("POST", "/orgs/o-1/invoices", json={})
     assert caught.value.attempts == 1
+
+
+async def test_a_closed_client_has_ended_its_calls_and_given_their_connections_back(sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault("batches.list", "hang"))
+    async with aiohttp.ClientSession() as session:
+        client = AmiliClient(sandbox.issue_token(), base_url=sandbox.base_url, session=session)
+        running = [asyncio.create_task(read(client, sandbox)) for _ in range(3)]
+        await until(lambda: sandbox.requests.under_way("batches.list") == 3)
+        await client.aclose()
+        assert all(call.done() for call in running)
+        assert {type(call.exception()) for call in running} == {ClientClosedError}
+        assert not session.closed
+        await until(lambda: not sandbox.requests.under_way())

@@ -189,7 +189,10 @@ async def test_sort_and_sizes_that_are_refused_are_told() -> None:
                 assert await questions.sizes(20) is None
             sandbox.faults.add(Fault("batches.list", status=400, skip=1, count=1))
             assert await questions.sizes(20) is None
-        assert [found.found for found in questions.findings] == ["422", "422", "100: 400"]
+            sandbox.faults.clear()
+            sandbox.faults.add(Fault("batches.list", body='{"data": [{}, {}]}', status=200))
+            assert await questions.sizes(2) is None
+        assert [found.found for found in questions.findings] == ["422", "422", "100: 400", "it makes no difference"]
 
 
 async def test_a_limit_that_was_met_is_told() -> None:
@@ -359,4 +362,5 @@ async def test_a_body_that_is_no_json_is_recorded_as_text(tmp_path: Path) -> Non
     (file,) = folder.iterdir()
     kept = json.loads(file.read_text("utf-8"))
     assert (kept["status"], kept["query"]) == (502, {"PageSize": "5"})
+    assert kept.keys() == {"operation", "ids", "query", "status", "text"}
     assert "Ola" not in kept["text"]

@@ -172,6 +172,8 @@ class AmiliClient:
             raise ConfigurationError(
                 f"profile must be a Profile, not {type(profile).__name__}; Profile.load reads a file"
             )
+        if not isinstance(trust_env, bool):  # pyright: ignore[reportUnnecessaryIsInstance]  # "false" out of an environment is true
+            raise ConfigurationError(f"trust_env must be True or False, not {trust_env!r}")
         limit = whole(concurrency, "concurrency", least=1)
         time = clock.current()
         connection = Connection(

@@ -70,6 +70,8 @@ def auth(sandbox: Sandbox) -> str:
         ({"hooks": [object()]}, "hooks: object has no method of a hook"),
         ({"on_invalid": "ignore"}, 'on_invalid must be "raise", "skip" or a function'),
         ({"user_agent": "a\r\nX-Evil: 1"}, "user_agent: "),
+        ({"trust_env": "false"}, "trust_env must be True or False, not 'false'"),
+        ({"session": object()}, "session must be an aiohttp.ClientSession, not object"),
         ({"routes": {"cases.pauze": "/x"}}, "routes"),
     ],
 )

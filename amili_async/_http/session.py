@@ -50,6 +50,8 @@ class Connection:
         self.direct: DirectReads | None = None
         """What plain reads are sent by, where that need not be the session."""
         self.closed: bool = False
+        if session is not None and not isinstance(session, aiohttp.ClientSession):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+            raise ConfigurationError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
 
     def open(self) -> aiohttp.ClientSession:
         """Return the session, made inside the running loop at the first call.

@@ -7,6 +7,7 @@ import re
 import tempfile
 import warnings
 import webbrowser
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import metadata
 from pathlib import Path
@@ -70,8 +71,10 @@ def docs(
 
     async def work() -> int:
         folder = to or Path(tempfile.mkdtemp(prefix="amili-docs-"))
-        build(folder)
+        missing = build(folder)
         say(f"The documentation is in {folder / 'index.html'}.")
+        if missing:
+            say(f"Left out, as what they need is not installed: {', '.join(missing)}; pip install 'amili-async[all]'")
         if to is None:
             webbrowser.open((folder / "index.html").as_uri())
         return DONE
@@ -79,12 +82,19 @@ def docs(
     run(work)
 
 
-def build(folder: Path) -> None:
-    """Write the site into a folder."""
+def build(folder: Path) -> list[str]:
+    """Write the site into a folder; return the modules that it lacks, as an extra of theirs is not installed."""
     from pdoc import doc, render  # noqa: PLC0415  # an extra, and only this command needs it
 
-    named = {name: module_of(name) for name in MODULES}
-    named[TABLES] = ModuleType(TABLES, tables())
+    missing: list[str] = []
+    named: dict[str, ModuleType] = {}
+    for name in MODULES:
+        try:
+            named[name] = module_of(name, missing)
+        except ModuleNotFoundError:
+            missing.append(name)
+    with suppress(ModuleNotFoundError):
+        named[TABLES] = ModuleType(TABLES, tables())
     named |= {name: _page(path, name) for path, name in PAGES.items() if (ROOT / path).is_file()}
     site = {"amili_async/README.md": "amili_async", "README.md": "amili_async", **_readmes(), **PAGES}
     there = {path: name for path, name in site.items() if name in named}
@@ -99,6 +109,8 @@ def build(folder: Path) -> None:
         with warnings.catch_warnings():
             # Names that only type checkers import stay as they are written.
             warnings.filterwarnings("ignore", "Error parsing type annotation")
+            if missing:
+                warnings.filterwarnings("ignore", "Failed to run TYPE_CHECKING code")
             for variable in (one for kind in module.classes for one in kind.class_variables):
                 # What a model or an error tells this package of itself, such as which members are numbers.
                 variable.docstring = "@private"
@@ -108,6 +120,7 @@ def build(folder: Path) -> None:
         file.write_text(html, "utf-8")
     (folder / "index.html").write_text(render.html_index(modules), "utf-8")
     (folder / "search.js").write_text(render.search_index(modules), "utf-8")
+    return missing
 
 
 def tables() -> str:
@@ -146,11 +159,19 @@ def linked(text: str, source: str, name: str, there: dict[str, str]) -> str:
     return _LINK.sub(replaced, text)
 
 
-def module_of(name: str) -> ModuleType:
-    """Return a module with its public names in place, those that are imported when they are used too."""
+def module_of(name: str, missing: list[str]) -> ModuleType:
+    """Return a module with its public names in place, those that are imported when they are used too.
+
+    Names whose extra is not installed are none of the module's any more, and it is noted that they are missing.
+    """
     module = import_module(name)
-    for public in getattr(module, "__all__", ()):
-        vars(module)[public] = getattr(module, public)
+    for public in tuple(getattr(module, "__all__", ())):
+        try:
+            vars(module)[public] = getattr(module, public)
+        except ModuleNotFoundError:
+            vars(module)["__all__"].remove(public)
+            if (part := f"parts of {name}") not in missing:
+                missing.append(part)
     return module
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -63,6 +65,25 @@ def test_without_a_folder_a_browser_shows_it(amili: Amili, monkeypatch: pytest.M
     assert [address.rpartition("/")[2] for address in shown] == ["index.html"]
 
 
+@pytest.mark.usefixtures("few_modules")
+def test_what_is_not_installed_is_left_out_and_told(
+    amili: Amili, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def absent(name: str) -> object:
+        raise (ModuleNotFoundError if name.endswith("_there") else AttributeError)(name)
+
+    partly = ModuleType("amili_async.partly", "There in part.")
+    vars(partly).update(there=1, __all__=["there", "not_there", "nor_there"], __getattr__=absent)
+    monkeypatch.setitem(sys.modules, partly.__name__, partly)
+    monkeypatch.setattr(_docs, "MODULES", (*_docs.MODULES, partly.__name__, "amili_async.nowhere"))
+    monkeypatch.setitem(sys.modules, "amili_async.sync._sql.schema", None)
+    told = amili("docs", "--to", str(tmp_path)).stderr
+    assert "not installed: parts of amili_async.partly, amili_async.nowhere; pip install" in told
+    assert "There in part." in (tmp_path / "amili_async" / "partly.html").read_text("utf-8")
+    assert not (tmp_path / "amili_async" / "tables.html").exists()
+    assert broken_links(tmp_path) == []
+
+
 THERE = {"amili_async/README.md": "amili_async", "amili_async/sync/README.md": "amili_async.sync"}
 
 
@@ -83,7 +104,7 @@ def test_links_between_files_become_links_between_pages(source: str, name: str, 
 def test_a_wheel_has_the_front_page_in_its_metadata(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(_docs, "ROOT", tmp_path)
     monkeypatch.setattr(_docs, "PACKAGE", tmp_path / "amili_async")
-    ((source, text),) = _docs.texts("amili_async", _docs.module_of("amili_async"))
+    ((source, text),) = _docs.texts("amili_async", _docs.module_of("amili_async", []))
     assert source == "README.md"
     assert "# amili_async" in text
 

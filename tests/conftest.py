@@ -8,6 +8,7 @@ as it does for the plugin's own fixture; ``auth`` says how its clients are let i
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import tomllib
 from contextlib import AsyncExitStack, ExitStack
@@ -60,6 +61,10 @@ def figures(request: pytest.FixtureRequest) -> figures_module.Figures:
 # A shell starts what it puts into the background with Control-C ignored, and so would be all that the tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What asks for colours, or for lines of some width, is looked at once, when what writes them is imported.
+for name in ("FORCE_COLOR", "NO_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "COLUMNS", "LINES"):
+    os.environ.pop(name, None)
 
 _ENVIRONMENT = (
     *(f"AMILI_{name}" for name in ("CLIENT_ID", "CLIENT_SECRET", "TOKEN", "ENVIRONMENT", "BASE_URL", "TOKEN_URL")),

@@ -16,10 +16,12 @@ from amili_async._decoding.lenient import MENDED, mended
 from amili_async._decoding.rows import ListRows, OpenRows, Rows, TypedRows
 from amili_async._decoding.shapes import Shapes
 from amili_async._upstream.msgspec import READING_ERRORS
+from amili_async.errors import MAX_BODY, DecodeError
 from amili_async.events import Drift, DriftKind, QuarantinedRow
 from amili_async.models import Batch, RawValue, SucceededEntry, Summary
 from amili_async.models._batches import types_by_tag
-from amili_async.models._extra import NOTHING
+from amili_async.models._extra import NOTHING, given_twice
+from amili_async.models._request import Request
 
 if TYPE_CHECKING:
     from amili_async._decoding.drift import DriftReporter
@@ -57,6 +59,9 @@ class Reader(Generic[T]):
         types_by_tag(entry_types)
         self._max_rows = max_rows
         self._row_type = row_type
+        kind = get_args(row_type)[0] if get_origin(row_type) is list and get_args(row_type) else row_type
+        self.sent: bool = isinstance(kind, type) and issubclass(kind, Request)
+        """Whether these are objects that a write sends."""
         self._entry_types = tuple(entry_types)
         self._shapes = Shapes()
         self._envelopes = Envelopes(self._shapes)
@@ -161,8 +166,8 @@ class Reader(Generic[T]):
         try:
             row = self._rows.row(raw, note)
         except READING_ERRORS as error:
-            # Within an envelope that was opened nothing is left to mend.
-            other = mended(raw)
+            # Within an envelope that was opened nothing is left to mend; and what is to be sent is not changed.
+            other = None if self.sent else mended(raw)
             if other is None:
                 raise decode_error(body, error, within=within) from None
             if note is not None:
@@ -178,11 +183,17 @@ def decode(data: bytes | bytearray | str, type: type[T], *, entry_types: Sequenc
     the entry types that are given here.
 
     Raises:
-        DecodeError: it is not of this type, or no JSON.
+        DecodeError: it is not of this type, or no JSON; or what it is to send has a member twice.
     """
     # Half a character in text cannot be encoded, and is refused below as what it is: no JSON.
     body = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-    read: T = _reader_of(type, tuple(entry_types)).bare(body, None)  # type: ignore[arg-type]  # a class can be hashed
+    reader = _reader_of(type, tuple(entry_types))  # type: ignore[arg-type]  # a class can be hashed
+    read: T = reader.bare(body, None)
+    if reader.sent and given_twice(body) is not None:
+        # Of an amount, the last one would be sent in silence, whichever it is.
+        raise DecodeError(
+            "the answer does not fit: a member is there twice at $", path="$", body=bytes(body[:MAX_BODY])
+        )
     return read
 
 

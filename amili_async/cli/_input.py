@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from decimal import Decimal
 from difflib import get_close_matches
@@ -16,6 +15,7 @@ from msgspec import UNSET
 from amili_async import encode
 from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.errors import ConfigurationError, InvalidArgumentError
+from amili_async.models._extra import given_twice
 from amili_async.models._request import Request
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _json_lines(text: str, members: _Members[M]) -> Iterator[Found]:
             continue
         try:
             found = _OBJECT.decode(line)
-            twice = _given_twice(line)
+            twice = given_twice(line)
         except READING_ERRORS:
             yield number, None, ["it is no JSON object"]
             continue
@@ -236,18 +236,6 @@ def _cells(columns: list[str], cells: list[str], members: _Members[M]) -> tuple[
             values[name] = UNSET
             wrong.append(error.message)
     return values, wrong
-
-
-def _given_twice(line: str) -> str | None:
-    """Return a member that an object of a line, at any depth, has twice."""
-    found: list[str] = []
-
-    def look(members: list[tuple[str, object]]) -> None:
-        twice = _first_twice(name for name, _ in members)
-        found.extend([] if twice is None else [twice])
-
-    json.loads(line, object_pairs_hook=look, parse_int=str, parse_float=str)
-    return found[0] if found else None
 
 
 def _first_twice(names: Iterator[str]) -> str | None:

@@ -31,7 +31,7 @@ class ModelBody:
     """What FastAPI is told of a parameter: it is read as a model, or as a list of one."""
 
     def __get_pydantic_core_schema__(self, source: Any, _: object) -> CoreSchema:
-        return core_of(source, read_body)
+        return core_schema.no_info_before_validator_function(_checked, core_of(source, read_body))
 
 
 def answer_core(source: Any) -> CoreSchema:
@@ -75,6 +75,17 @@ def read_body(kind: Any, value: Any) -> object:
         raise _refused(error.message.replace("the answer", "the body", 1)) from None
     except (TypeError, ValueError, RecursionError) as error:
         raise _refused(str(error)) from None
+
+
+def _checked(value: Any) -> Any:
+    """Return a body if it is JSON, and nothing in it keeps FastAPI from showing it in a refusal, at which it fails."""
+    if isinstance(value, bytes):
+        raise HTTPException(422, "the body was not sent as JSON: give it the header Content-Type: application/json")
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise HTTPException(422, "half a character is no text") from None
+    return value
 
 
 def _refuse_nan(value: object) -> None:

@@ -6,6 +6,7 @@ How deep such JSON may be is bounded, since what Python does with values goes in
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from itertools import accumulate, chain, count
@@ -128,6 +129,23 @@ def _inside(container: Any) -> Iterable[object]:
 def too_deep(most: int = MAX_DEPTH) -> msgspec.ValidationError:
     """Return the error of JSON that is nested too deeply."""
     return msgspec.ValidationError(f"Expected JSON that is nested at most {most} deep")
+
+
+def given_twice(text: str | bytes | bytearray) -> str | None:
+    """Return a member that an object has twice, at any depth of JSON; its readers take the last one in silence.
+
+    Raises:
+        ValueError: it is no JSON; RecursionError: it is nested too deeply.
+    """
+    found: list[str] = []
+
+    def look(members: list[tuple[str, object]]) -> None:
+        names = [name for name, _ in members]
+        if len({*names}) < len(names):
+            found.append(Counter(names).most_common(1)[0][0])
+
+    json.loads(text, object_pairs_hook=look, parse_int=str, parse_float=str)
+    return found[0] if found else None
 
 
 _NEITHER = bytes(set(range(256)) - {*b'[]{}"\\'})

@@ -19,6 +19,7 @@ from amili_async import (
     Drift,
     Invoice,
     InvoiceSuccess,
+    NewInvoice,
     OpenEnum,
     QuarantinedRow,
     RawValue,
@@ -398,3 +399,24 @@ def test_members_of_a_currency_that_is_an_object_are_kept_and_are_no_news(lax: s
         assert isinstance(case, Case)
         assert case.invoices[0].currency == Currency(extra={"code": "NOK", "digits": 2})
     assert [drift for drift in told if drift.kind == "member"] == []
+
+
+@pytest.mark.parametrize(
+    ("written", "kind"),
+    [
+        ('{"invoiceNumber": "1", "originalInvoiceAmount": 1, "originalInvoiceAmount": 1000}', NewInvoice),
+        ('[{"invoiceNumber": "1", "originalInvoiceAmount": 1, "extra": {"fee": 1, "fee": 2}}]', list[NewInvoice]),
+    ],
+)
+def test_what_is_to_be_sent_has_no_member_twice(written: str, kind: Any) -> None:
+    with pytest.raises(DecodeError, match="a member is there twice") as caught:
+        decode(written, kind)
+    assert caught.value.path == "$"
+    assert decode('{"id": "1", "id": "2"}', Invoice).id == "2"  # what was received is kept as every reader has it
+
+
+@pytest.mark.parametrize("kind", [NewInvoice, list[NewInvoice]])
+def test_what_is_to_be_sent_is_not_mended(kind: Any) -> None:
+    written = '{"invoiceNumber": "\\ud83d", "originalInvoiceAmount": 1}'
+    with pytest.raises(DecodeError, match="the answer is not JSON"):
+        decode(f"[{written}]" if kind is not NewInvoice else written, kind)

@@ -145,6 +145,31 @@ async def test_a_body_that_cannot_be_right_is_422_and_says_why(path: str, body: 
     assert says in answer.json()["detail"][0]["msg"]
 
 
+@pytest.mark.parametrize("path", ["/invoices", "/settlement"])
+async def test_a_body_that_was_not_sent_as_json_is_422_and_says_so(path: str) -> None:
+    for kind in ({}, {"Content-Type": "text/plain"}, {"Content-Type": "application/x-www-form-urlencoded"}):
+        for body in (b'{"settlementId": "s"}', b"\xff"):
+            async with browser() as client:
+                answer = await client.post(path, content=body, headers=kind)
+            assert answer.status_code == 422
+            assert "give it the header Content-Type: application/json" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/invoices", r'[{"invoiceNumber":"a\ud83d","originalInvoiceAmount":1}]'),
+        ("/invoices", r'[{"invoiceNumber":"a","originalInvoiceAmount":1,"\ude00":[]}]'),
+        ("/invoices", r'"\ud83d"'),
+        ("/invoices", r'["\ud83d"]'),
+        ("/settlement", r'{"settlementId":{"a":"\ud83d"}}'),
+    ],
+)
+async def test_half_a_character_is_422_and_does_not_keep_the_refusal_from_being_sent(path: str, body: str) -> None:
+    answer = await post(path, body)
+    assert (answer.status_code, answer.json()["detail"]) == (422, "half a character is no text")
+
+
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
 async def test_what_is_no_json_though_python_reads_it_is_422(value: str) -> None:
     answer = await post("/invoices", f'[{{"invoiceNumber":"1","originalInvoiceAmount":{value}}}]')

@@ -63,7 +63,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What asks for colours, or for lines of some width, is looked at once, when what writes them is imported.
-for name in ("FORCE_COLOR", "NO_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "COLUMNS", "LINES"):
+for name in (
+    *("FORCE_COLOR", "NO_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "COLUMNS", "LINES"),
+    "GITHUB_ACTIONS",  # Typer takes it for a wish for colours
+):
     os.environ.pop(name, None)
 
 _ENVIRONMENT = (

@@ -17,6 +17,7 @@ from typing import Any
 from distributed import LocalCluster
 
 from amili_async.sync import SyncReport, sync_on_dask
+from amili_async.sync._dask.signals import INTERVAL
 from benchmarks.measuring import Row, Settings
 from benchmarks.report import main
 from benchmarks.server import TOKEN, Listing, Server, serving
@@ -37,7 +38,10 @@ def _of_the_rate(requests: int, seconds: float) -> float:
 
 
 def _within(who: str, clients: int) -> Row:
-    """Let so many clients share the organizations, each of which learns the rate by itself."""
+    """Let so many clients share the organizations, each of which learns the rate by itself.
+
+    As on a cluster, those that are left hear within a second that another has done its work.
+    """
     rows: list[Row] = []
 
     async def work(job: Job) -> None:
@@ -46,10 +50,17 @@ def _within(who: str, clients: int) -> Row:
             job.list_of(name, rows=PAGES * ROWS).page_size = ROWS
         job.server.limit = limited_to(RATE, job.clock.monotonic)
         job.server.latency = 0.02
-        begun = job.clock.monotonic()
-        parts = (names[number::clients] for number in range(clients))
-        reports = await asyncio.gather(*(job.run(*part, concurrency=8 // clients) for part in parts))
-        report = SyncReport.merged(reports, job.clock.monotonic() - begun)
+
+        async def part(*some: str) -> SyncReport:
+            report = await job.run(*some, concurrency=8 // clients)
+            left = len(job.at_work)
+            await job.clock.sleep(2 * INTERVAL)
+            for client in job.at_work:
+                client.caller.transport.limits.share(left + 1, left)
+            return report
+
+        reports = await asyncio.gather(*(part(*names[number::clients]) for number in range(clients)))
+        report = SyncReport.merged(reports, max(each.seconds for each in reports))
         _check(report, ORGANIZATIONS * PAGES * ROWS)
         rows.append(_rate_row(who, report))
 
@@ -161,7 +172,12 @@ def _refreshed(settings: Settings) -> Row:
 
 def measure(settings: Settings) -> list[Row]:
     """Measure all of it, once: nothing of it is drawn."""
-    rates = [_within("one process", 1), _within("two clients side by side, as on two workers", 2), _on_dask()]
+    rates = [
+        _within("one process", 1),
+        _within("two clients side by side, as on two workers", 2),
+        _within("four clients side by side, as on four workers", 4),
+        _on_dask(),
+    ]
     return [*rates, *_open_rows(), _refreshed(settings)]
 
 

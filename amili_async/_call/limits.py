@@ -156,6 +156,12 @@ class Limits:
         if told is not None:
             self._quota.tell(told, now)
 
+    def share(self, before: int, now: int) -> None:
+        """Take the part of the limit that fewer clients share now than before: what they left is noticed late."""
+        if self.learned is not None and now < before:
+            self.learned.rescale(before / now, self._clock.monotonic())
+            self._serve()
+
     def held_seconds(self) -> float:
         """Return for how long, in all, somebody has waited for something other than a slot."""
         return self._held + (0.0 if self._held_since is None else self._clock.monotonic() - self._held_since)

@@ -176,6 +176,22 @@ class LearnedPace:
         spare = 0.0 if self._inflow.strict else 0.8 * (self.burst - 1)
         self._next = max(self._next, now - spare / rate) + 1 / rate
 
+    def rescale(self, factor: float, now: float) -> None:
+        """Take so many times the pace: that many fewer share the limit from now on, or more where it is below 1.
+
+        It is tried like any other, and what is too much is refused.
+        """
+        if self.rate is None:
+            return
+        self.rate = self._sustained = self._held = max(SLOWEST, factor * self._sustained)
+        self._refused_at *= factor
+        self._hold = max(2.0 * ROUND, self.rate)
+        self._trying = False
+        self._changed = now
+        self._inflow.begin_pace(now)
+        self._begin_round(self.rate)
+        self._next = min(self._next, now + 1 / self.rate)
+
     # A faster pace is tried
 
     def accepted(self, sent: float, now: float) -> None:

@@ -273,6 +273,30 @@ def test_a_slot_that_comes_free_does_not_hurry_the_pace() -> None:
     assert run(main) == pytest.approx([0.0, 0.0, 1.0, 2.0], abs=1e-6)
 
 
+def test_where_others_have_gone_those_who_wait_go_sooner_and_where_others_come_nothing_changes() -> None:
+    async def main(clock: VirtualClock) -> list[float]:
+        limits = Limits(clock, concurrency=9, pace=LearnedPace())
+        assert limits.learned is not None
+        limits.learned.refused(clock.monotonic(), clock.monotonic())
+        limits.share(1, 2)
+        assert limits.rate == 4.0
+        waiting = [asyncio.create_task(through(limits, clock)) for _ in range(3)]
+        await asyncio.sleep(0)
+        limits.share(2, 1)
+        return list(await asyncio.gather(*waiting))
+
+    assert run(main) == pytest.approx([0.125, 0.25, 0.375])
+
+
+def test_a_rate_that_is_given_is_not_shared() -> None:
+    async def main(clock: VirtualClock) -> None:
+        limits = Limits(clock, concurrency=9, pace=FixedPace(4.0))
+        limits.share(2, 1)
+        assert limits.rate == 4.0
+
+    run(main)
+
+
 def test_a_quota_that_an_answer_tells_of_is_waited_for_before_it_is_refused() -> None:
     async def main(clock: VirtualClock) -> list[float]:
         limits = Limits(clock, concurrency=9, pace=LearnedPace())

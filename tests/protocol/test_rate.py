@@ -318,6 +318,23 @@ def test_a_strict_limit_is_learnt_to_have_no_burst() -> None:
     assert client.pace.wait(200.0) > 0.04
 
 
+def test_where_another_client_has_gone_its_part_is_taken_and_too_much_of_it_is_refused() -> None:
+    simulation = Simulation(Bucket(20, 20), tasks=50, seed=1)
+    simulation.run(40.0)
+    (client,) = simulation.clients
+    client.pace.rescale(2.0, 40.0)
+    assert client.pace.rate == pytest.approx(40.0, rel=0.05)
+    outcome = simulation.run(100.0)
+    assert kept(outcome, 20, start=40.0, end=100.0) >= 0.98
+    assert outcome.refused(40.0, 100.0) < 0.05
+
+
+def test_what_is_not_known_yet_is_not_shared() -> None:
+    pace = LearnedPace()
+    pace.rescale(2.0, 0.0)
+    assert pace.rate is None
+
+
 def test_a_caller_who_needs_less_than_the_limit_does_not_raise_it() -> None:
     pace = refused_after_a_burst(20, 0.5)
     for number in range(2_000):

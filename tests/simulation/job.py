@@ -26,6 +26,8 @@ class Job:
         self.clock = clock
         self.server = CollectionServer(clock.time)
         self.store = Store()
+        self.at_work: list[AmiliClient] = []
+        """The clients of the runs that go on."""
 
     def list_of(self, organization_id: str = "one", resource: Resource = "batches", *, rows: int = 0) -> List:
         made = self.server.list_of(organization_id, resource)
@@ -47,7 +49,11 @@ class Job:
                 async with ClientPool(credentials, **settings) as pool:  # type: ignore[arg-type]  # as they are
                     return await sync(None, names, self.store, clients=pool, **options)  # type: ignore[arg-type]  # the same
             async with AmiliClient(ClientCredentials("client", "secret"), **settings) as client:  # type: ignore[arg-type]  # the same
-                return await sync(client, names, self.store, resources=[resource], **options)  # type: ignore[arg-type]  # the same
+                self.at_work.append(client)
+                try:
+                    return await sync(client, names, self.store, resources=[resource], **options)  # type: ignore[arg-type]  # the same
+                finally:
+                    self.at_work.remove(client)
 
     def missing(self, organization_id: str = "one", resource: Resource = "batches") -> list[str]:
         there = self.server.list_of(organization_id, resource).rows

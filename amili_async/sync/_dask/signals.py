@@ -1,4 +1,4 @@
-"""Signals: what the workers of one run tell each other through the store: wait, the server said so; or stop.
+"""Signals: what workers tell each other through the store: wait, the server said so; I am at work; or stop.
 
 The store and not Dask carries them: it is there when a scheduler is not, it survives one that is lost, and runs that
 share a database but no cluster are polite together too.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -17,7 +18,7 @@ from amili_async.errors import StoreError
 from amili_async.sync._sql.schema import gates
 
 if TYPE_CHECKING:
-    from amili_async._call.limits import Gate
+    from amili_async._call.limits import Limits
     from amili_async.events import GateClosed
     from amili_async.sync._sql.store import SqlStore
 
@@ -27,17 +28,36 @@ API = "api"
 INTERVAL = 0.5
 """Seconds between two looks at what others said."""
 
+AT_WORK = "at work "
+"""What the name of a moment begins with up to which a worker is taken to send requests."""
+
+SILENCE = 5.0
+"""Seconds after which a worker that says nothing is no longer taken to be at work."""
+
 
 class Signals:
     """Says to all workers of a run what one of them learned, and hears what the others said.
 
-    Add it to the client's hooks, and let `listen` run beside the work.
+    Add it to the client's hooks, and let `listen` run beside the work. The workers share the server's limit, and each
+    learns the part that the others leave it: where one has done its work, the others take its part at once.
+
+    Args:
+        store: that all share.
+        run: whose workers are to stop together.
+        limits: of the client that is to wait; ``None`` for one that sends nothing.
+        shard: what the client works on.
     """
 
-    def __init__(self, store: SqlStore, run: str, gate: Gate | None = None) -> None:
+    def __init__(self, store: SqlStore, run: str, limits: Limits | None = None, *, shard: int = 0) -> None:
         self._database = store.database
         self._stop = f"stop {run}"
-        self._gate = gate
+        self._limits = limits
+        self._of_this_run = f"{AT_WORK}{run} "
+        self._name = f"{self._of_this_run}{shard}"
+        self.at_work = 1
+        """How many workers share the limit, as far as is known."""
+        self._seen = 1
+        """How many were seen at the last look."""
         self._said = 0.0
         self._unsaid = 0.0
 
@@ -46,7 +66,20 @@ class Signals:
         self._unsaid = max(self._unsaid, time.monotonic() + record.seconds)
 
     async def listen(self) -> None:
-        """Pass on and hear, until somebody says stop."""
+        """Pass on and hear, until somebody says stop or this is cancelled: then the work is done."""
+        try:
+            await self._listen()
+        finally:
+            if self._limits is not None:
+                await self._leave()
+
+    async def _leave(self) -> None:
+        """Let the others know that this one shares the limit no longer."""
+        with suppress(StoreError, TimeoutError):  # they will know by its silence
+            async with asyncio.timeout(SILENCE):
+                await self._database.run(lambda connection: _delete(connection, gates.c.name == self._name))
+
+    async def _listen(self) -> None:
         while True:
             try:
                 if await self._exchange():
@@ -61,9 +94,10 @@ class Signals:
         await self._database.run(lambda connection: _put(connection, self._stop, 0.0))
 
     async def forget(self) -> None:
-        """Take back that the run is to stop: all have heard it."""
+        """Take back that the run is to stop, which all have heard, and what those said who were lost."""
+        of_this_run = gates.c.name.startswith(self._of_this_run, autoescape=True)
         await self._database.run(
-            lambda connection: connection.execute(sa.delete(gates).where(gates.c.name == self._stop))
+            lambda connection: _delete(connection, sa.or_(gates.c.name == self._stop, of_this_run))
         )
 
     async def _exchange(self) -> bool:
@@ -73,15 +107,27 @@ class Signals:
             seconds = unsaid - time.monotonic()
             await self._database.run(lambda connection: _put(connection, API, seconds))
             self._said = unsaid
-        heard = await self._database.run(self._hear)
-        if heard.get(API, 0.0) > 0 and self._gate is not None:
-            self._gate.close(heard[API])
+        heard = await self._database.run(self.hear)
+        if self._limits is not None:
+            if heard.get(API, 0.0) > 0:
+                self._limits.gate.close(heard[API])
+            self._share(sum(left > 0 for name, left in heard.items() if name.startswith(AT_WORK)))
         return self._stop in heard
 
-    def _hear(self, connection: sa.Connection) -> dict[str, float]:
-        """Return the seconds that are left of what was said, by the database's clock."""
+    def _share(self, at_work: int) -> None:
+        """Take the part of those that are gone, at the second look: between two shards a worker is not at work."""
+        fewer = max(1, at_work, self._seen)
+        if fewer < self.at_work and self._limits is not None:
+            self._limits.share(self.at_work, fewer)
+        self.at_work, self._seen = max(fewer, at_work), at_work
+
+    def hear(self, connection: sa.Connection) -> dict[str, float]:
+        """Say that this one is at work; return the seconds that are left of what was said, by the database's clock."""
+        if self._limits is not None:
+            _put(connection, self._name, SILENCE)
         left = gates.c.opens_at - _NOW
-        rows = connection.execute(sa.select(gates.c.name, left).where(gates.c.name.in_((API, self._stop))))
+        said = sa.or_(gates.c.name.in_((API, self._stop)), gates.c.name.startswith(AT_WORK, autoescape=True))
+        rows = connection.execute(sa.select(gates.c.name, left).where(said))
         return {str(name): float(seconds) for name, seconds in rows}
 
 
@@ -94,3 +140,7 @@ def _put(connection: sa.Connection, name: str, seconds: float) -> None:
     said = insert.from_select(["name", "opens_at"], sa.select(sa.literal(name), _NOW + seconds))
     later = sa.func.greatest(gates.c.opens_at, insert.excluded.opens_at)
     connection.execute(said.on_conflict_do_update(index_elements=[gates.c.name], set_={"opens_at": later}))
+
+
+def _delete(connection: sa.Connection, which: sa.ColumnElement[bool]) -> None:
+    connection.execute(sa.delete(gates).where(which))

@@ -82,7 +82,7 @@ async def synced(shard: Shard, on_progress: OnProgress) -> SyncReport:
         AmiliClient.from_env(**options) as client,  # type: ignore[arg-type]  # checked before they were sent here
         SqlStore(shard.store_url, run=shard.run) as store,
     ):
-        signals = Signals(store, shard.run, client.caller.transport.limits.gate)
+        signals = Signals(store, shard.run, client.caller.transport.limits, shard=shard.number)
         with client.caller.transport.hooks.with_one_more(signals):
             return await _until_stopped(
                 asyncio.create_task(

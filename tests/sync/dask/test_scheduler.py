@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
+import sqlalchemy as sa
 from dask import config as dask_config
 from distributed import LocalCluster
 from yarl import URL
 
 from amili_async import ClusterError, ConfigurationError, StoreError, TokenError, UnauthorizedError
-from amili_async._call.limits import Gate
+from amili_async._call.limits import Limits
 from amili_async._clock import SystemClock
+from amili_async._protocol.rate import LearnedPace
 from amili_async.events import GateClosed
 from amili_async.sandbox import Fault, Sandbox
 from amili_async.sync import SqlStore, sync_on_dask
@@ -30,6 +32,7 @@ from amili_async.sync._dask import scheduler as dask
 from amili_async.sync._dask.cluster import connected
 from amili_async.sync._dask.signals import Signals
 from amili_async.sync._dask.worker import Shard
+from amili_async.sync._sql.schema import gates as gates_table
 from tests.outside.fronts import running_nginx
 from tests.support.rows import held
 
@@ -612,9 +615,10 @@ if __name__ == "__main__":
 @pytest.mark.postgres
 async def test_workers_tell_each_other_to_wait_and_to_stop(postgresql_url: str) -> None:
     async with SqlStore(postgresql_url) as store:
-        gates = [Gate(SystemClock()) for _ in range(3)]
+        limits = [Limits(SystemClock(), concurrency=1) for _ in range(3)]
+        gates = [each.gate for each in limits]
         one, other, stranger = (
-            Signals(store, run, gate) for run, gate in zip(("run", "run", "another"), gates, strict=True)
+            Signals(store, run, each) for run, each in zip(("run", "run", "another"), limits, strict=True)
         )
         listening = [asyncio.create_task(each.listen()) for each in (one, other)]
         strange = asyncio.create_task(stranger.listen())
@@ -640,8 +644,9 @@ async def test_a_machine_s_clock_that_steps_makes_no_pause_longer_and_silences_n
     postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with SqlStore(postgresql_url) as store:
-        gate = Gate(SystemClock())
-        one, other = Signals(store, "run"), Signals(store, "run", gate)
+        limits = Limits(SystemClock(), concurrency=1)
+        gate = limits.gate
+        one, other = Signals(store, "run"), Signals(store, "run", limits)
         listening = [asyncio.create_task(each.listen()) for each in (one, other)]
         now = time.time()
         for step, seconds in ((-3_600.0, 20.0), (-86_400.0, 60.0)):
@@ -653,6 +658,50 @@ async def test_a_machine_s_clock_that_steps_makes_no_pause_longer_and_silences_n
             assert gate.remaining() <= seconds
         await one.stop()
         await asyncio.wait(listening)
+
+
+@pytest.mark.postgres
+async def test_those_who_are_left_take_the_part_of_the_rate_of_a_worker_that_has_done_its_work(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("amili_async.sync._dask.signals.INTERVAL", 0.01)
+    monkeypatch.setattr("amili_async.sync._dask.signals.SILENCE", 600.0)
+    paces = [LearnedPace() for _ in range(3)]
+    for pace in paces:
+        pace.refused(0.0, 0.0)  # four a second are taken for the limit
+    async with SqlStore(postgresql_url) as store:
+        limits = [Limits(SystemClock(), concurrency=1, pace=pace) for pace in paces]
+        workers = [Signals(store, "run", each, shard=number) for number, each in enumerate(limits)]
+        listening = [asyncio.create_task(each.listen()) for each in workers]
+
+        async def names() -> set[str]:
+            found = await store.database.run(lambda connection: connection.execute(sa.select(gates_table.c.name)))
+            return {row[0] for row in found}
+
+        async with asyncio.timeout(30):
+            while any(each.at_work < 3 for each in workers):  # noqa: ASYNC110  # other tasks look at a database
+                await asyncio.sleep(0)
+            assert [pace.rate for pace in paces] == [4.0] * 3
+            listening.pop().cancel()
+            while [pace.rate for pace in paces[:2]] != [6.0] * 2:  # noqa: ASYNC110  # as above
+                await asyncio.sleep(0)
+        assert "at work run 2" not in await names()
+        for task in listening:
+            task.cancel()
+        await asyncio.wait(listening)
+        assert await names() == set()
+
+
+@pytest.mark.postgres
+async def test_what_a_lost_worker_said_is_forgotten_with_the_run(postgresql_url: str) -> None:
+    async with SqlStore(postgresql_url) as store:
+        lost = Signals(store, "run", Limits(SystemClock(), concurrency=1))
+        other = Signals(store, "another", Limits(SystemClock(), concurrency=1))
+        for each in (lost, other):
+            await store.database.run(each.hear)
+        await Signals(store, "run").forget()
+        found = await store.database.run(lambda connection: connection.execute(sa.select(gates_table.c.name)))
+        assert [row[0] for row in found] == ["at work another 0"]
 
 
 async def test_a_store_out_of_reach_is_no_reason_to_stop_listening() -> None:

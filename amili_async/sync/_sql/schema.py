@@ -319,7 +319,7 @@ drift = sa.Table(
 gates = sa.Table(
     "gates",
     metadata,
-    _text("name", "api, or what is to stop", key=True),
+    _text("name", "api, who is at work, or what is to stop", key=True),
     _seconds("opens_at", "Unix time"),
     comment="Moments before which nothing is sent, shared by the workers of a cluster.",
 )

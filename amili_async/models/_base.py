@@ -5,7 +5,6 @@ names `amili_async.models` as its module, where the names in them are not to be 
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -68,12 +67,18 @@ def encode(model: Model | Sequence[Model]) -> bytes:
     What was absent is left out, money is written as the digits of its `Decimal`, what a model keeps raw byte for byte,
     and ``extra`` among the members. What this writes `decode` reads to an equal value.
     """
-    several = () if isinstance(model, Model) else model
-    if not isinstance(several, Sequence) or not all(isinstance(one, Model) for one in several):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+    if isinstance(model, Model):
+        direct = model.direct
+    elif isinstance(model, Sequence) and all(isinstance(one, Model) for one in model):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+        direct = all(one.direct for one in model)
+    else:
         raise ConfigurationError(f"encode takes a model of this package, or a list of them, not {type(model).__name__}")
-    if model.direct if isinstance(model, Model) else all(one.direct for one in model):
-        with suppress(_NotDirectError):
+    if direct:
+        try:
             found = _encoder.encode(model)
+        except _NotDirectError:
+            pass
+        else:
             # Of a plain dict that a caller gave as `extra` msgspec does not ask: it writes it under its own name.
             if _EXTRA not in found:
                 return found

@@ -102,29 +102,31 @@ class FailedEntry(Whole, frozen=True, gc=False):
     @property
     def message(self) -> str | None:
         """The text itself, or the first text among the members that usually hold one, such as ``message`` (U)."""
-        value = self._value()
-        return value if isinstance(value, str) else _first(value, _MESSAGES)
+        return message_and_reference(self)[0]
 
     @property
     def reference(self) -> str | None:
         """Which object it was: the first of ``invoiceNumber``, ``uniqueSourceInvoiceId``, ``reference`` … (U)."""
-        return _first(self._value(), _REFERENCES)
-
-    def _value(self) -> object:
-        try:
-            return read_json(self.raw)
-        except READING_ERRORS:
-            return None
+        return message_and_reference(self)[1]
 
     def __repr__(self) -> str:
         return "FailedEntry(null)" if self.raw == b"null" else "FailedEntry(see message, reference, raw)"
 
 
-def _first(members: object, names: tuple[str, ...]) -> str | None:
-    if not isinstance(members, dict):
-        return None
+def message_and_reference(entry: FailedEntry) -> tuple[str | None, str | None]:
+    """Return what an entry says was wrong, and with which object, for one reading of its JSON."""
+    try:
+        value: Any = read_json(entry.raw)
+    except READING_ERRORS:
+        return None, None
+    if isinstance(value, dict):
+        return _first(value, _MESSAGES), _first(value, _REFERENCES)  # pyright: ignore[reportUnknownArgumentType]  # JSON
+    return (value if isinstance(value, str) else None), None
+
+
+def _first(members: dict[str, object], names: tuple[str, ...]) -> str | None:
     for name in names:
-        found: object = members.get(name)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # JSON
+        found = members.get(name)
         if isinstance(found, int) and not isinstance(found, bool):
             return str(found)
         if isinstance(found, str) and found:

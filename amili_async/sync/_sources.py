@@ -207,9 +207,8 @@ class Lists(ABC, Generic[M]):
         if page.quarantined:
             aside = {row.index for row in page.quarantined}
             raws = (raw for index, raw in enumerate(raws) if index not in aside)
-        rows: dict[str, Row] = {}
-        for row in self._named(self.row(value, bytes(raw)) for value, raw in zip(page.items, raws, strict=True)):
-            rows[row.id] = row
+        read = [self.row(value, bytes(raw)) for value, raw in zip(page.items, raws, strict=True)]
+        rows = {row.id: row for row in self._named(read)}
         token = page.next_page_token
         return SourcePage(
             rows=tuple(rows.values()),

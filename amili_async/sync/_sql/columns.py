@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
+import msgspec
+
 from amili_async._decoding import Reader
 from amili_async.models import (
     Batch,
@@ -19,6 +21,7 @@ from amili_async.models import (
     UnknownEntry,
     encode,
 )
+from amili_async.models._batches import message_and_reference
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
@@ -53,7 +56,13 @@ def moment_as_text(moment: datetime | None) -> str | None:
     """Return a moment for SQLite: of one length and in UTC, so that it sorts as text."""
     if moment is None:
         return None
-    return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat(timespec="microseconds")
+    # msgspec writes it in a sixth of the time of `isoformat`: with a Z, and with microseconds where there are any.
+    written = _encode(moment if moment.tzinfo is UTC else moment.astimezone(UTC)).decode("ascii")
+    return f"{written[1:27]}+00:00" if len(written) > _WHOLE_SECONDS else f"{written[1:20]}.000000+00:00"
+
+
+_encode = msgspec.json.Encoder().encode
+_WHOLE_SECONDS = len('"2026-01-31T12:00:00Z"')
 
 
 def _moment(moment: datetime | None) -> datetime | None:
@@ -116,29 +125,35 @@ def batch_columns(batch: Model, values: Values) -> Columns:
     )
 
 
+_OK = "succeeded"
+
+
 def entry_columns(batch: Model, values: Values) -> Sequence[Columns]:
     """Return what ``batch_entry_rows`` says of each entry of a batch, after the batch's number."""
     del values  # entries hold texts only
     assert isinstance(batch, Batch)  # noqa: S101  # rows of this resource are batches
-    entries: list[Columns] = [
-        ("failed", position, None, None, None, None, failed.message, failed.reference, text(failed.raw))
-        for position, failed in enumerate(batch.failed)
-    ]
+    entries: list[Columns] = []
+    for position, failed in enumerate(batch.failed):
+        message, reference = message_and_reference(failed)
+        entries.append(("failed", position, None, None, None, None, message, reference, text(failed.raw)))
     for position, entry in enumerate(batch.succeeded):
+        # Each a tuple of one piece: nothing else is made so often.
         if type(entry) is InvoiceSuccess:
-            ids = (entry.invoice_id, entry.invoice_number, entry.case_id)
-            entries.append(("succeeded", position, "invoiceSuccess", *ids, None, None, None))
+            number, case_id = entry.invoice_number, entry.case_id
+            columns: Columns = (_OK, position, "invoiceSuccess", entry.invoice_id, number, case_id, None, None, None)
         elif type(entry) is UnknownEntry:
-            entries.append(("succeeded", position, entry.type, None, None, None, None, None, text(entry.raw)))
+            columns = (_OK, position, entry.type, None, None, None, None, None, text(entry.raw))
         else:
-            entries.append(("succeeded", position, *_other(entry), None, None, text(encode(entry))))
-    return tuple(entries)
+            # Of a type that a user has taught, with those ids that it has.
+            invoice_id, number = _text_in(entry, "invoice_id"), _text_in(entry, "invoice_number")
+            tag, case_id = type(entry).__struct_config__.tag, _text_in(entry, "case_id")
+            columns = (_OK, position, tag, invoice_id, number, case_id, None, None, text(encode(entry)))
+        entries.append(columns)
+    return entries
 
 
-def _other(entry: SucceededEntry) -> Columns:
-    """Return the type and the ids of an entry that a user has taught, as far as it has them."""
-    tag = type(entry).__struct_config__.tag
-    return (tag, *(_text_of(getattr(entry, name, None)) for name in ("invoice_id", "invoice_number", "case_id")))
+def _text_in(entry: SucceededEntry, name: str) -> str | None:
+    return _text_of(getattr(entry, name, None))
 
 
 def _text_of(value: object) -> str | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 import sqlalchemy as sa
@@ -59,16 +59,15 @@ class PreparedRow(msgspec.Struct, frozen=True, gc=False):
 
     row: Row
     columns: Columns
-    """Its id, what its table says of it, and its JSON."""
+    """What its table says of it, between its id and its JSON."""
+    text: str
+    """Its JSON."""
     members: Sequence[Sequence[Columns]]
     """What it consists of, for each table of that, without the row's number."""
 
 
-class WrittenRow(msgspec.Struct, frozen=True, gc=False):
-    """A row that was written, and its number in the store."""
-
-    key: object
-    prepared: PreparedRow
+WrittenRow: TypeAlias = tuple[int, PreparedRow]
+"""The number in the store of a row that was written, and the row."""
 
 
 class Put(NamedTuple):
@@ -95,10 +94,11 @@ class _Members:
     ) -> None:
         """Write what rows consist of; one that changed may have fewer members than it had."""
         if changed:
-            self._delete.run(connection, keys=listed([written.key for written in changed], self._dialect))
+            self._delete.run(connection, keys=listed([key for key, _ in changed], self._dialect))
         written = (*new, *changed)
-        rows = [columns + key for one in written for key in ((one.key,),) for columns in one.prepared.members[number]]
-        self._append.run(connection, rows)
+        # A number is made a tuple once a row, and not once for each of its members.
+        keyed = [((key,), prepared.members[number]) for key, prepared in written]
+        self._append.run(connection, [columns + key for key, members in keyed for columns in members])
 
 
 class RowTable(ABC):
@@ -124,8 +124,9 @@ class RowTable(ABC):
         return [
             PreparedRow(
                 row,
-                (row.id, *columns_of(row.value, values), text(row.raw)),
-                tuple([members(row.value, values) for members in members_of]),
+                columns_of(row.value, values),
+                text(row.raw),
+                [members(row.value, values) for members in members_of],
             )
             for row in rows
         ]
@@ -179,7 +180,7 @@ class RowTable(ABC):
         """Write what the rows consist of."""
         for number, members in enumerate(self._members):
             members.write(connection, number, new, changed)
-        return Put(stamp, [written.prepared.row for written in new], [written.prepared.row for written in changed])
+        return Put(stamp, [prepared.row for _, prepared in new], [prepared.row for _, prepared in changed])
 
 
 class SQLiteRowTable(RowTable):
@@ -190,9 +191,10 @@ class SQLiteRowTable(RowTable):
     ) -> None:
         super().__init__(table, columns, dialect, checkpoints, *members)
         self._dialect = dialect
-        own = [column.name for column in written_columns(table) if column.name not in {*_STAMPED, "key"}]
-        self._append = Append(table, dialect, [*own, *_STAMPED, "key"], unless=("list_key", "id"))
-        self._rewrite = Rewrite(table, [*own, *_STAMPED], by="key")
+        names = [column.name for column in written_columns(table) if column.name not in {"id", "raw", *_STAMPED, "key"}]
+        own = ["id", "raw", *names, *_STAMPED]
+        self._append = Append(table, dialect, [*own, "key"], unless=("list_key", "id"))
+        self._rewrite = Rewrite(table, own, by="key")
         mine = (table.c.list_key == sa.bindparam("list_key"), among(table.c.id, "ids", dialect))
         self._look = Statement(sa.select(table.c.id, table.c.key, table.c.raw).where(*mine), dialect)
         self._last = Statement(sa.select(sa.func.coalesce(sa.func.max(table.c.key), 0)), dialect)
@@ -201,7 +203,7 @@ class SQLiteRowTable(RowTable):
         self, connection: sa.Connection, lease: Lease, rows: Sequence[PreparedRow], stamp: Stamp
     ) -> tuple[list[WrittenRow], list[WrittenRow]]:
         [(last,)] = self._last.rows(connection)
-        numbered = [WrittenRow(key, prepared) for key, prepared in enumerate(rows, last + 1)]
+        numbered = list(enumerate(rows, last + 1))
         stamped = (lease.list_key, *stamp)
         # A list that is scanned for the first time has no row of a page, most likely.
         if not lease.scanned and self._append.run(connection, _as_written(numbered, stamped)) == len(rows):
@@ -209,11 +211,11 @@ class SQLiteRowTable(RowTable):
         ids = listed([prepared.row.id for prepared in rows], self._dialect)
         found = self._look.rows(connection, list_key=lease.list_key, ids=ids)
         known = {row_id: (key, raw) for row_id, key, raw in found if key <= last}
-        new = [written for written in numbered if written.prepared.row.id not in known]
+        new = [(key, prepared) for key, prepared in numbered if prepared.row.id not in known]
         changed = [
-            WrittenRow(known[prepared.row.id][0], prepared)
+            (known[prepared.row.id][0], prepared)
             for prepared in rows
-            if prepared.row.id in known and known[prepared.row.id][1] != prepared.columns[-1]
+            if prepared.row.id in known and known[prepared.row.id][1] != prepared.text
         ]
         if lease.scanned:
             self._append.run(connection, _as_written(new, stamped))
@@ -223,7 +225,7 @@ class SQLiteRowTable(RowTable):
 
 def _as_written(rows: Iterable[WrittenRow], stamped: Columns) -> list[Columns]:
     """Return rows as they are written."""
-    return [(*written.prepared.columns, *stamped, written.key) for written in rows]
+    return [(row.row.id, row.text, *row.columns, *stamped, key) for key, row in rows]
 
 
 _STAMPED = ("list_key", "synced_at", "revision")
@@ -238,7 +240,8 @@ class PostgreSQLRowTable(RowTable):
     ) -> None:
         super().__init__(table, columns, dialect, checkpoints, *members)
         common = {name: sa.bindparam(name, type_=table.c[name].type) for name in _STAMPED}
-        self._arrays = [column for column in written_columns(table) if column.name not in {"key", *common}]
+        arrays = {column.name: column for column in written_columns(table) if column.name not in {"key", *common}}
+        self._arrays = [arrays.pop("id"), arrays.pop("raw"), *arrays.values()]
         self._upsert = Statement(self._upserting(common), dialect)
         saved = checkpoints.saving.cte("saved")
         stamped = {
@@ -278,7 +281,7 @@ class PostgreSQLRowTable(RowTable):
         return _told_apart(rows, self._upsert.rows(connection, **stamped, **self._given(rows)))
 
     def _given(self, rows: Sequence[PreparedRow]) -> dict[str, object]:
-        values = zip(*(prepared.columns for prepared in rows), strict=True)
+        values = zip(*((prepared.row.id, prepared.text, *prepared.columns) for prepared in rows), strict=True)
         return {f"rows_{column.name}": list(value) for column, value in zip(self._arrays, values, strict=True)}
 
 
@@ -292,7 +295,7 @@ def _told_apart(
     for prepared in rows:
         after = known.get(prepared.row.id)
         if after is not None:
-            (new if after[1] else changed).append(WrittenRow(after[0], prepared))
+            (new if after[1] else changed).append((after[0], prepared))
     return new, changed
 
 

@@ -24,6 +24,9 @@ ROW = 3
 SLACK = 0.01
 """The part of a window by which a request may have been early or late on its way."""
 
+TICK = 0.001
+"""Seconds that lie between two moments at least: on a clock of a coarser grain many requests share one."""
+
 UNLIKE_A_BUCKET = 2.0
 """How much more than a bucket would have let in behind a row of refusals makes a window likely."""
 
@@ -42,6 +45,11 @@ class _Span(NamedTuple):
         """Return what both allow; ``None`` where they contradict each other."""
         low, high = max(self.low, other.low), min(self.high, other.high)
         return _Span(low, high) if low <= high else None
+
+
+def _length(low: float, high: float) -> _Span:
+    """Return what a length is at least and at most; it is never nothing."""
+    return _Span(max(TICK, low), max(TICK, high))
 
 
 class Windows:
@@ -75,7 +83,7 @@ class Windows:
             return
         self.suspected = False
         if self._closed:
-            bucket = 1 + (sent - self._began) / (self._refused - self._began)
+            bucket = 1 + (sent - self._began) / max(TICK, self._refused - self._began)
             # A row that is short beside what was let in before and after it may be another client's doing.
             self.suspected = bucket < ROW + 1 and accepted > UNLIKE_A_BUCKET * (bucket + 2)
             if not (self.suspected or self.known):
@@ -92,11 +100,11 @@ class Windows:
         slack = SLACK * self.period
         seen = _Span(self._refused - slack, sent + slack)
         if self._opening is None:
-            self._opening, self._guessed = (seen, _Span(seen.low - self._began, seen.high - self._began)), True
+            self._opening, self._guessed = (seen, _length(seen.low - self._began, seen.high - self._began)), True
             return
         before, period = self._opening
         count = 1 if self._guessed else max(1, round((seen.middle - before.middle) / period.middle))
-        counted = _Span((seen.low - before.high) / count, (seen.high - before.low) / count)
+        counted = _length((seen.low - before.high) / count, (seen.high - before.low) / count)
         known = counted if self._guessed else counted.within(period)
         self._guessed = False
         if known is None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from amili_async._protocol.rate import FixedPace, LearnedPace, pace_for
+from amili_async._protocol.rate import SLOWEST, FixedPace, LearnedPace, pace_for
 from amili_async.errors import ConfigurationError
 from tests.support.rate_limits import Bucket, KnownInterval, LimitReq, Simulation, SlidingWindow, Window
 
@@ -361,6 +361,34 @@ def test_whatever_the_limit_most_of_it_is_used_and_nobody_waits_for_ever(
     assert outcome.accepted(20.0, 60.0) >= 0.3 * rate * 40 - 3 or retry_after is not None
     assert len([ok for moment, ok in outcome.arrivals if moment >= 20.0]) >= 5
     assert client.pace.wait(60.0) <= 5.1
+
+
+answers = st.tuples(st.sampled_from([0.0, 0.0, 0.015625, 1.0, 60.0]), st.booleans(), st.sampled_from([0.0, 1.0]))
+
+
+@settings(max_examples=100)
+@given(st.lists(st.tuples(answers, st.integers(1, 12)), max_size=30))
+@example([((0.0, False, 0.0), 5), ((1.0, True, 0.0), 10), ((0.0, False, 0.0), 1)])
+@example([((0.0, False, 0.0), 4), ((0.0, True, 0.0), 9), ((0.0, False, 0.0), 5)])
+def test_on_a_clock_on_which_many_requests_share_a_moment_nobody_waits_for_ever(
+    history: list[tuple[tuple[float, bool, float], int]],
+) -> None:
+    pace, now = LearnedPace(), 1_000.0
+    for (later, let_in, closed), at_most in history:
+        wait = pace.wait(now)
+        # A bucket that is empty is left some, at the slowest pace that there is.
+        assert 0.0 <= wait <= 3 / SLOWEST
+        now += wait
+        together = 0
+        while together < at_most and not pace.wait(now):
+            pace.sent(now)
+            together += 1
+        sent, now = now, now + later
+        for _ in range(together):
+            if let_in:
+                pace.accepted(sent, now)
+            else:
+                pace.refused(sent, now, closed)
 
 
 # -- a rate that is given

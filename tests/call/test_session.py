@@ -321,6 +321,21 @@ async def test_a_write_goes_out_on_a_connection_that_was_not_idle_for_too_long(
     assert len({request.connection for request in sandbox.requests}) == connections
 
 
+async def test_what_the_answer_to_a_write_announces_counts_for_the_next_one(
+    make_client: ClientFactory, sandbox: Sandbox, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = Idle(monkeypatch)
+    client = make_client(sandbox.issue_token())
+    sandbox.faults.add(Fault(WRITE, status=202, body=ACCEPTED.body, headers={"Keep-Alive": "timeout=5"}))
+    await calls.write(client)
+    moments.now += 3.9
+    await calls.write(client)
+    moments.now += 4.1
+    await calls.write(client)
+    first, second, third = (request.connection for request in sandbox.requests)
+    assert first == second != third
+
+
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "1", True, None])
 def test_a_time_that_is_none_is_refused_by_name(value: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"^write_keepalive"):

@@ -111,8 +111,7 @@ class Windows:
             # It was no window, or it is another now: that shows again where it is one.
             self.known, self._opening = False, (seen, counted)
             return
-        expected = _Span(before.low + count * known.low, before.high + count * known.high)
-        self._opening = seen.within(expected) or seen, known
+        self._opening = seen, known
 
     def ask_again(self, now: float, at_least: float) -> float:
         """Return the seconds after which to ask again, while all is refused."""

@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from amili_async._protocol.rate import SLOWEST, FixedPace, LearnedPace, pace_for
+from amili_async._protocol.windows import Windows
 from amili_async.errors import ConfigurationError
 from tests.support.rate_limits import Bucket, KnownInterval, LimitReq, Simulation, SlidingWindow, Window
 
@@ -244,6 +245,18 @@ def test_windows_that_let_in_half_or_twice_as_much_are_followed_within_a_few_of_
     assert outcome.refused() < 0.08
 
 
+def test_a_row_of_refusals_that_was_no_windows_end_says_nothing_of_the_windows_that_come_later() -> None:
+    windows = Windows(5.0)
+    for first in (1.0, 100.0):
+        for later, accepted in ((0.0, 9), (0.5, 0), (1.0, 0)):
+            windows.refused(first + later, accepted)
+        windows.accepted(first + 2)
+        windows.refused(first + 2.5, 5 if first == 1.0 else 50)
+    windows.refused(103.0, 0)
+    assert windows.known
+    assert windows.period == pytest.approx(1.5)
+
+
 def test_a_limit_that_has_gone_is_noticed_and_forgotten() -> None:
     simulation = Simulation(Bucket(20, 20), tasks=200, seed=1)
     outcome = simulation.run(160.0, rates=[(30.0, 1e9)])
@@ -363,29 +376,35 @@ def test_whatever_the_limit_most_of_it_is_used_and_nobody_waits_for_ever(
     assert client.pace.wait(60.0) <= 5.1
 
 
-answers = st.tuples(st.sampled_from([0.0, 0.0, 0.015625, 1.0, 60.0]), st.booleans(), st.sampled_from([0.0, 1.0]))
-
-
 @settings(max_examples=100)
-@given(st.lists(st.tuples(answers, st.integers(1, 12)), max_size=30))
-@example([((0.0, False, 0.0), 5), ((1.0, True, 0.0), 10), ((0.0, False, 0.0), 1)])
-@example([((0.0, False, 0.0), 4), ((0.0, True, 0.0), 9), ((0.0, False, 0.0), 5)])
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0.0, 0.0, 0.015625, 1.0, 60.0]),
+            st.lists(st.booleans(), min_size=1, max_size=20),
+            st.sampled_from([0.0, 1.0]),
+        ),
+        max_size=30,
+    )
+)
+@example([(0.0, [False] * 5, 0.0), (1.0, [True] * 10, 0.0), (0.0, [False], 0.0)])
+@example([(0.0, [False] * 3 + [True] * 12 + [False] * 2, 0.0)])
 def test_on_a_clock_on_which_many_requests_share_a_moment_nobody_waits_for_ever(
-    history: list[tuple[tuple[float, bool, float], int]],
+    history: list[tuple[float, list[bool], float]],
 ) -> None:
     pace, now = LearnedPace(), 1_000.0
-    for (later, let_in, closed), at_most in history:
+    for later, let_in, closed in history:
         wait = pace.wait(now)
         # A bucket that is empty is left some, at the slowest pace that there is.
         assert 0.0 <= wait <= 3 / SLOWEST
         now += wait
         together = 0
-        while together < at_most and not pace.wait(now):
+        while together < len(let_in) and not pace.wait(now):
             pace.sent(now)
             together += 1
         sent, now = now, now + later
-        for _ in range(together):
-            if let_in:
+        for one in let_in[:together]:
+            if one:
                 pace.accepted(sent, now)
             else:
                 pace.refused(sent, now, closed)

@@ -13,12 +13,13 @@ from amili_async._call.auth import ClientCredentials, as_provider, provider_from
 from amili_async._call.hooks import Hooks
 from amili_async._call.limits import Limits
 from amili_async._call.transport import Transport
+from amili_async._environment import variable
 from amili_async._http import endpoints
 from amili_async._http.client import HTTPClient
 from amili_async._http.endpoints import Endpoints
 from amili_async._http.session import Connection
 from amili_async._http.tls import show_certificate, tls_context
-from amili_async._protocol.options import Options, Timeout, merge_options, seconds, variable
+from amili_async._protocol.options import Options, Timeout, merge_options, seconds
 from amili_async._protocol.rate import pace_for
 from amili_async._protocol.requests import check_headers
 from amili_async._protocol.retry import Budget, RetryPolicy

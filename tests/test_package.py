@@ -22,6 +22,7 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf
 LAYERS = (
     "errors",
     "_redaction",
+    "_environment",
     "_upstream",
     "_clock",
     "_whole_file",

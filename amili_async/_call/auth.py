@@ -17,9 +17,9 @@ import msgspec
 
 from amili_async import _clock as clock
 from amili_async._call.token_cache import TokenCache
+from amili_async._environment import variable
 from amili_async._http.failures import own_cause
 from amili_async._protocol.grants import read_grant, sendable
-from amili_async._protocol.options import variable
 from amili_async._protocol.retry import growing_pauses
 from amili_async._redaction import redacted
 from amili_async.errors import (
@@ -129,28 +129,37 @@ class ClientCredentials:
     Several clients of one event loop may share an instance. The secret is in no ``repr`` and never pickles.
 
     Args:
-        client_id: as Amili gave it.
-        client_secret: as Amili gave it.
+        client_id: as Amili gave it; or, as a `Path`, a file that holds it, which is read anew for each token.
+        client_secret: the same.
         shared_cache: a file in which the processes of one machine share the token, made with mode 0600: without it,
             each of them asks for one of its own. One file for each client id and environment.
 
     Raises:
-        ConfigurationError: an empty id or secret, or a folder that is not there.
+        ConfigurationError: an empty id or secret, a file that cannot be read, or a folder that is not there.
     """
 
     __module__ = "amili_async"  # where it is imported from
 
     @redacted
     def __init__(
-        self, client_id: str, client_secret: str, *, shared_cache: str | os.PathLike[str] | None = None
+        self,
+        client_id: str | Path,
+        client_secret: str | Path,
+        *,
+        shared_cache: str | os.PathLike[str] | None = None,
     ) -> None:
         for name, value in (("client_id", client_id), ("client_secret", client_secret)):
+            if isinstance(value, Path):
+                continue
             if not isinstance(value, str) or not value.strip():  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
-                raise ConfigurationError(f"{name} must be text that is not empty")
+                raise ConfigurationError(f"{name} must be text that is not empty, or the Path of a file")
             if is_broken(value):
                 raise ConfigurationError(f"{name} is no text in UTF-8, as a variable of the environment may be")
-        self._given = _Credentials(client_id, client_secret)
-        self._files: tuple[Path | str, Path | str] | None = None
+        self._sources = (client_id, client_secret)
+        read = _read(self._sources)
+        if isinstance(read, TokenError):
+            raise ConfigurationError(read.message)
+        self._given = read
         self._cache = None if shared_cache is None else TokenCache(shared_cache)
         self._refused: str | None = None
         """The token that the API refused last, which the cache may still hold."""
@@ -177,7 +186,7 @@ class ClientCredentials:
         Raises:
             ConfigurationError: a file that is not there or is empty.
         """
-        return cls._reading(Path(client_id), Path(client_secret), shared_cache)
+        return cls(Path(client_id), Path(client_secret), shared_cache=shared_cache)
 
     @classmethod
     @redacted
@@ -203,20 +212,7 @@ class ClientCredentials:
                 f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set in the environment; "
                 "set AMILI_CLIENT_ID and AMILI_CLIENT_SECRET, or AMILI_TOKEN"
             )
-        return cls._reading(client_id, client_secret, variable("AMILI_TOKEN_CACHE"))
-
-    @classmethod
-    def _reading(
-        cls, client_id: Path | str, client_secret: Path | str, shared_cache: str | os.PathLike[str] | None
-    ) -> Self:
-        """Return credentials of which each is a file to read anew for each token, or the text itself."""
-        files = client_id, client_secret
-        read = _read_files(files)
-        if isinstance(read, TokenError):
-            raise ConfigurationError(read.message)
-        made = cls(*read, shared_cache=shared_cache)
-        made._files = files
-        return made
+        return cls(client_id, client_secret, shared_cache=variable("AMILI_TOKEN_CACHE"))
 
     def __repr__(self) -> str:
         return f"ClientCredentials({self._given.client_id!r})"
@@ -266,10 +262,8 @@ class ClientCredentials:
         self._pauses = growing_pauses(LONGEST_PAUSE)
 
     def _changed(self) -> bool:
-        """Return whether the files hold other credentials than those that failed."""
-        if self._files is None:
-            return False
-        read = _read_files(self._files)
+        """Return whether there are other credentials now than those that failed."""
+        read = _read(self._sources)
         return not isinstance(read, TokenError) and read != self._given
 
     def _under_way(self) -> _Renewal | None:
@@ -312,11 +306,10 @@ class ClientCredentials:
     async def _ask(self, exchange: TokenRequester, time: Clock) -> str | AmiliError:
         """Ask the endpoint once and return the token or what went wrong."""
         asked = time.monotonic()
-        if self._files is not None:
-            read = _read_files(self._files)
-            if isinstance(read, TokenError):
-                return self._note_failure(read, time)
-            self._given = read
+        read = _read(self._sources)
+        if isinstance(read, TokenError):
+            return self._note_failure(read, time)
+        self._given = read
         form = _Form(
             grant_type="client_credentials", client_id=self._given.client_id, client_secret=self._given.client_secret
         )
@@ -367,20 +360,17 @@ class _Credentials(NamedTuple):
         return "<credentials>"
 
 
-def _read_files(files: tuple[Path | str, Path | str]) -> _Credentials | TokenError:
-    """Return the credentials in two files, or what is wrong with them: they may be there again in a moment."""
+def _read(sources: tuple[str | Path, str | Path]) -> _Credentials | TokenError:
+    """Return the credentials as they are given, or stand in files; or what is wrong: those may be back in a moment."""
     found: list[str] = []
-    for file in files:
-        if isinstance(file, str):
-            found.append(file)
-            continue
+    for source in sources:
         try:
-            text = file.read_text("utf-8").strip()
+            text = source if isinstance(source, str) else source.read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no text"
-            return TokenError(f"the credentials' file {file} cannot be read: {reason}", retry_after=0.0)
+            return TokenError(f"the credentials' file {source} cannot be read: {reason}", retry_after=0.0)
         if not text:
-            return TokenError(f"the credentials' file {file} is empty", retry_after=0.0)
+            return TokenError(f"the credentials' file {source} is empty", retry_after=0.0)
         found.append(text)
     return _Credentials(*found)
 

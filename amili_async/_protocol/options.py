@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from inspect import isasyncgenfunction, iscoroutinefunction, isroutine
@@ -32,18 +31,6 @@ def seconds(value: object, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
         raise ConfigurationError(f"{name} must be a number of seconds above 0, not {value!r}")
     return float(value)
-
-
-def variable(name: str) -> str | None:
-    """Return a variable of the environment, ``None`` where it is not set.
-
-    Raises:
-        ConfigurationError: it is set and empty: a deployment has forgotten its value.
-    """
-    value = os.environ.get(name)
-    if value is not None and not value.strip():
-        raise ConfigurationError(f"{name} is set, and empty; give it a value or unset it")
-    return value
 
 
 class Timeout(msgspec.Struct, frozen=True):

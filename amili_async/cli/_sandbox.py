@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from amili_async._protocol.options import variable
+from amili_async._environment import variable
 from amili_async.cli._console import say
 from amili_async.cli._running import run
 

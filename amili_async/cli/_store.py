@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from amili_async._protocol.options import variable
+from amili_async._environment import variable
 from amili_async.cli._console import say, without_password, write_json
 from amili_async.cli._options import moment_of
 from amili_async.cli._running import DONE, FAILED, run

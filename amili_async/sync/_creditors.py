@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import tomllib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from amili_async._call.auth import ClientCredentials
+from amili_async._environment import variable
 from amili_async.errors import ConfigurationError
+from amili_async.models._extra import given_twice
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ def read_creditors(path: Path) -> dict[str, ClientCredentials]:
     """
     try:
         text = path.read_text("utf-8")
-        read_text: Any = json.loads(text, object_pairs_hook=_once) if path.suffix == ".json" else tomllib.loads(text)
+        read_text = _json(text) if path.suffix == ".json" else tomllib.loads(text)
         tables = msgspec.convert(read_text, dict[str, object])
     except OSError as error:
         raise ConfigurationError(f"creditors {path} cannot be read: {error.strerror}") from None
@@ -72,18 +72,12 @@ def read_creditors(path: Path) -> dict[str, ClientCredentials]:
     return found
 
 
-def _once(members: list[tuple[str, object]]) -> dict[str, object]:
-    """Return an object of which no member is there twice: the first one's organizations would never be read.
-
-    Raises:
-        ValueError: one is, as TOML's reader has it too.
-    """
-    found: dict[str, object] = {}
-    for name, value in members:
-        if name in found:
-            raise ValueError(f"{name} is there twice")
-        found[name] = value
-    return found
+def _json(text: str) -> object:
+    twice = given_twice(text)
+    if twice is not None:
+        # As TOML's reader has it too: the first one's organizations would never be read.
+        raise ValueError(f"{twice} is there twice")
+    return msgspec.json.decode(text)
 
 
 def _credentials(read: _Creditor, creditor: str, folder: Path) -> ClientCredentials:
@@ -95,27 +89,21 @@ def _credentials(read: _Creditor, creditor: str, folder: Path) -> ClientCredenti
         raise ConfigurationError(f"{creditor}: give one of client_secret_env and client_secret_file")
     cache = None if read.token_cache is None else folder / read.token_cache
     try:
-        if read.client_id_file is not None and read.client_secret_file is not None:
-            return ClientCredentials.from_files(
-                client_id=folder / read.client_id_file,
-                client_secret=folder / read.client_secret_file,
-                shared_cache=cache,
-            )
         named = read.client_id
-        client_id = _told(read.client_id_env, read.client_id_file, folder) if named is None else named
-        client_secret = _told(read.client_secret_env, read.client_secret_file, folder)
+        client_id = _source(read.client_id_env, read.client_id_file, folder) if named is None else named
+        client_secret = _source(read.client_secret_env, read.client_secret_file, folder)
         return ClientCredentials(client_id, client_secret, shared_cache=cache)
     except ConfigurationError as error:
         raise ConfigurationError(f"{creditor}: {error.message}") from None
 
 
-def _told(variable: str | None, file: str | None, folder: Path) -> str:
-    """Return what a variable of the environment or a file holds."""
+def _source(name: str | None, file: str | None, folder: Path) -> str | Path:
+    """Return what a variable of the environment holds, or the file to read anew for each token."""
     if file is not None:
-        return _text(folder / file)
-    value = os.environ.get(variable or "", "")
-    if not value.strip():
-        raise ConfigurationError(f"the variable {variable} is not set, or empty")
+        return folder / file
+    value = variable(name or "")
+    if value is None:
+        raise ConfigurationError(f"the variable {name} is not set")
     return value
 
 

@@ -13,6 +13,7 @@ from amili_async.sync._creditors import ids_in, read_creditors
 from tests.support.documents import blocks
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from amili_async.sandbox import Sandbox
@@ -24,6 +25,7 @@ SECRET = "canary-secret"  # what no message may hold
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with what files of creditors name."""
     monkeypatch.setenv("NORTH_SECRET", SECRET)
+    monkeypatch.setenv("EMPTY", " ")
     (tmp_path / "id").write_text("the id\n", "utf-8")
     (tmp_path / "secret").write_text(f"{SECRET}\n", "utf-8")
     (tmp_path / "north.txt").write_text("three\n# comment\nfour # the fourth\n", "utf-8")
@@ -56,10 +58,28 @@ def test_the_file_that_the_page_shows_is_one(folder: Path) -> None:
     assert list(read_creditors(written(folder, text))) == ["7bc05553-4b68-44e8-b7bc-37be63c6d9e9", "x"]
 
 
-def test_it_may_be_json_and_a_secret_alone_in_a_file(folder: Path) -> None:
+def test_it_may_be_json(folder: Path) -> None:
     north = {"organizations": ["one"], "client_id": "n", "client_secret_file": "secret", "token_cache": "token"}
     found = read_creditors(written(folder, json.dumps({"north": north}), "creditors.json"))
     assert repr(found["one"]) == "ClientCredentials('n')"
+
+
+@pytest.mark.parametrize("client_id", ['client_id = "n"', 'client_id_file = "id"'])
+async def test_a_secret_in_a_file_is_read_anew_for_each_token_wherever_the_id_stands(
+    client_id: str, folder: Path
+) -> None:
+    north = f'[north]\norganizations = ["one"]\n{client_id}\nclient_secret_file = "secret"\n'
+    credentials = read_creditors(written(folder, north))["one"]
+    secrets: list[str] = []
+
+    async def exchange(form: Mapping[str, str], /) -> bytes:
+        secrets.append(form["client_secret"])
+        return json.dumps({"access_token": f"t{len(secrets)}", "expires_in": 3600}).encode()
+
+    credentials.reject(await credentials.token(exchange))
+    (folder / "secret").write_text("changed", "utf-8")
+    await credentials.token(exchange)
+    assert secrets == [SECRET, "changed"]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +100,8 @@ def test_it_may_be_json_and_a_secret_alone_in_a_file(folder: Path) -> None:
             '[north]\norganizations = ["one"]\nclient_id = "n"',
             "north: give one of client_secret_env and client_secret_file",
         ),
-        (NORTH.replace("NORTH_SECRET", "NO_SUCH"), "north: the variable NO_SUCH is not set, or empty"),
+        (NORTH.replace("NORTH_SECRET", "NO_SUCH"), "north: the variable NO_SUCH is not set"),
+        (NORTH.replace("NORTH_SECRET", "EMPTY"), "north: EMPTY is set, and empty"),
         (NORTH.replace('client_secret_env = "NORTH_SECRET"', 'client_secret_file = "x"'), "x cannot be read: No such"),
         (NORTH.replace('client_id = "n"', 'client_id = ""'), "north: client_id must be text that is not empty"),
         (NORTH.replace('client_id = "n"', 'client_id = " "'), "north: client_id must be text that is not empty"),

@@ -6,6 +6,8 @@ Many more examples than elsewhere, so these stay out of the quick run.
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 import json
 import math
 from contextlib import suppress
@@ -14,11 +16,25 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import fields
 
-from amili_async import AmiliClient, AmiliError, Batch, Case, Cursor, Invoice, Profile, RetryPolicy, Settlement
+from amili_async import (
+    AmiliClient,
+    AmiliError,
+    Batch,
+    Case,
+    ConfigurationError,
+    Cursor,
+    Invoice,
+    NewInvoice,
+    Profile,
+    RetryPolicy,
+    Settlement,
+)
 from amili_async._decoding import Reader
 from amili_async._protocol.quota import read_quota
 from amili_async._protocol.retry import parse_retry_after
+from amili_async.cli._input import read_input
 from amili_async.sync._creditors import ids_in, read_creditors
 from amili_async.webhooks import WebhookVerifier, parse_event
 
@@ -185,6 +201,38 @@ def test_any_file_of_creditors_or_profile_is_read_or_refused_by_an_error_of_ours
         read_creditors(file)
     with suppress(AmiliError):
         Profile.load(file)
+
+
+ROWS = st.dictionaries(
+    st.sampled_from([name for field in fields(NewInvoice) for name in (field.name, field.encode_name)])
+    | st.sampled_from(("extra", "extra.kid", "extra.", "invoceNumber"))
+    | st.text(max_size=8),
+    DOCUMENTS,
+    max_size=8,
+)
+
+
+@settings(many, max_examples=500)
+@pytest.mark.filterwarnings("ignore::amili_async.UnusualValueWarning")
+@given(rows=st.lists(ROWS, max_size=4), lines=st.booleans())
+def test_any_file_of_invoices_is_read_or_told_row_by_row_what_is_wrong_with_it(
+    rows: list[dict[str, object]],
+    lines: bool,  # noqa: FBT001  # hypothesis' own way
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    file = tmp_path_factory.getbasetemp() / f"fuzzed.{'jsonl' if lines else 'csv'}"
+    text = io.StringIO()
+    if lines:
+        text.writelines(f"{json.dumps(row)}\n" for row in rows)
+    else:
+        table = csv.DictWriter(text, sorted({name for row in rows for name in row}))
+        table.writeheader()
+        table.writerows(rows)
+    file.write_bytes(text.getvalue().encode("utf-8", "replace"))
+    with suppress(ConfigurationError):
+        found = read_input(file, NewInvoice, unique="invoice_number")
+        told = {int(problem.split(":")[0].removeprefix("line ")) for problem in found.problems}
+        assert not lines or {row.line for row in found.rows} | told == {*range(1, len(rows) + 1)}
 
 
 class Answering:

@@ -98,7 +98,7 @@ class _Members(Generic[M]):
 
     def unknown(self, name: str) -> str | None:
         """Return what is wrong with a member's name; ``None`` where it is one."""
-        if name in self.names or name.removeprefix(EXTRA) != name:
+        if name in self.names:
             return None
         near = self.meant(name)
         meant = f"; did you mean {self.wire[near]}?" if near else f"; there are {', '.join(self.wire.values())}"
@@ -205,7 +205,8 @@ def _csv(text: str, members: _Members[M]) -> Iterator[Found]:
 
 
 def _heading(columns: list[str], members: _Members[M]) -> list[str]:
-    unknown = {column: problem for column in columns if (problem := members.unknown(column)) is not None}
+    named = [column for column in columns if not column.startswith(EXTRA)]
+    unknown = {column: problem for column in named if (problem := members.unknown(column)) is not None}
     # One column with a slip is asked about; a heading of something else is told once what there is.
     wrong = [*unknown.values()] if len(unknown) == 1 else [members.unknown_all(unknown)] if unknown else []
     if wrong:

@@ -120,13 +120,14 @@ def test_every_problem_of_every_row_is_told_and_nothing_is_sent(sandbox: Sandbox
         '{"invoiceNumber": "INV-3", "invoice_number": "INV-4", "originalInvoiceAmount": 2, "extra": 1}',
         '{"invoiceNumber": "INV-5", "originalInvoiceAmount": "1", "invoiceDate": "soon"}',
         '{"invoiceNumber": "INV-6", "originalInvoiceAmount": 1, "extra": {"a": "\\ud800"}}',
+        '{"invoiceNumber": "INV-7", "originalInvoiceAmount": 1, "extra.kid": "0123"}',
     ]
     file.write_text("\n".join(rows), "utf-8")
     result = amili("invoices", "create", sandbox.organization_ids[0], "--file", str(file))
     assert (result.exit_code, result.stdout) == (2, "")
     problems = result.stderr.splitlines()
     assert [line.partition(":")[0] for line in problems[:-1]] == [
-        f"line {line}" for line in (2, 3, 4, 6, 7, 7, 8, 8, 9)
+        f"line {line}" for line in (2, 3, 4, 6, 7, 7, 8, 8, 9, 10)
     ]
     assert "did you mean invoiceNumber?" in problems[0]
     assert problems[2] == "line 4: invoiceNumber is missing"
@@ -137,7 +138,9 @@ def test_every_problem_of_every_row_is_told_and_nothing_is_sent(sandbox: Sandbox
         "line 8: originalInvoiceAmount must be a number, not text",
         "line 8: invoiceDate is not ISO 8601, such as 2024-01-15 or 2024-01-15T00:00:00Z",
     ]
-    assert problems[-1] == f"9 problems in {file}; nothing was sent."
+    assert problems[9].startswith("line 10: 'extra.kid' is no member of NewInvoice; there are ")
+    assert problems[9].endswith("; what no field names stands under extra")
+    assert problems[-1] == f"10 problems in {file}; nothing was sent."
     assert sandbox.requests.count("invoices.create") == 0
 
 

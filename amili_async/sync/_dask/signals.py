@@ -94,11 +94,14 @@ class Signals:
         await self._database.run(lambda connection: _put(connection, self._stop, 0.0))
 
     async def forget(self) -> None:
-        """Take back that the run is to stop, which all have heard, and what those said who were lost."""
+        """Take back that the run is to stop, which all have heard, and what those said who were lost.
+
+        Of other runs too, as far as it holds no more: a scheduler that was lost could not take it back.
+        """
         of_this_run = gates.c.name.startswith(self._of_this_run, autoescape=True)
-        await self._database.run(
-            lambda connection: _delete(connection, sa.or_(gates.c.name == self._stop, of_this_run))
-        )
+        silent = gates.c.name.startswith(AT_WORK, autoescape=True) & (gates.c.opens_at < _NOW)
+        which = sa.or_(gates.c.name == self._stop, of_this_run, silent)
+        await self._database.run(lambda connection: _delete(connection, which))
 
     async def _exchange(self) -> bool:
         """Pass on what is unsaid, close the gate for as long as others say, and return whether to stop."""

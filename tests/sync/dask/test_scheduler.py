@@ -699,6 +699,9 @@ async def test_what_a_lost_worker_said_is_forgotten_with_the_run(postgresql_url:
         other = Signals(store, "another", Limits(SystemClock(), concurrency=1))
         for each in (lost, other):
             await store.database.run(each.hear)
+        # Of a run whose scheduler was lost too.
+        long_ago = sa.insert(gates_table).values(name="at work older 0", opens_at=0.0)
+        await store.database.run(lambda connection: connection.execute(long_ago))
         await Signals(store, "run").forget()
         found = await store.database.run(lambda connection: connection.execute(sa.select(gates_table.c.name)))
         assert [row[0] for row in found] == ["at work another 0"]

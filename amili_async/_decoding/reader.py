@@ -189,11 +189,9 @@ def decode(data: bytes | bytearray | str, type: type[T], *, entry_types: Sequenc
     body = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     reader = _reader_of(type, tuple(entry_types))  # type: ignore[arg-type]  # a class can be hashed
     read: T = reader.bare(body, None)
-    if reader.sent and given_twice(body) is not None:
+    if reader.sent and (twice := given_twice(body)) is not None:
         # Of an amount, the last one would be sent in silence, whichever it is.
-        raise DecodeError(
-            "the answer does not fit: a member is there twice at $", path="$", body=bytes(body[:MAX_BODY])
-        )
+        raise DecodeError(f"it does not fit: {twice!r} is there twice", path="$", body=bytes(body[:MAX_BODY]))
     return read
 
 

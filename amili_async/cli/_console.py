@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from datetime import datetime
 from decimal import Decimal
@@ -13,7 +14,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from amili_async.errors import APIError, TokenError
+from amili_async.errors import APIError, TokenError, UnauthorizedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,6 +33,8 @@ def describe(error: AmiliError) -> str:
     line = without_hint(str(error))
     if isinstance(error, TokenError) and error.retry_after is None:
         line += "; check AMILI_CLIENT_ID and AMILI_CLIENT_SECRET"
+    elif isinstance(error, UnauthorizedError) and os.environ.get("AMILI_TOKEN"):
+        line += "; check AMILI_TOKEN"
     if isinstance(error, APIError) and error.detail and sys.stderr.isatty():
         line += f"; the server says: {printable(error.detail)}"
     return line

@@ -69,3 +69,16 @@ def test_a_ready_token_cannot_be_checked_and_is_told_so(
     assert result.exit_code == 0
     assert result.stdout == "AMILI_TOKEN is taken as it is; whether it is good, only a call can tell.\n"
     assert sandbox.requests.count() == 0
+
+
+def test_a_ready_token_that_a_call_is_refused_with_is_what_to_check(
+    sandbox: Sandbox, amili: Amili, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = amili("batches", "list", "no-organization-of-theirs")
+    assert "check AMILI_TOKEN" not in refused.stderr
+    monkeypatch.setenv("AMILI_TOKEN", "a-stale-token")
+    result = amili("batches", "list", sandbox.organization_ids[0])
+    assert (result.exit_code, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: batches.list: 401 Unauthorized")
+    assert line.endswith("; check AMILI_TOKEN")

@@ -402,14 +402,22 @@ def test_members_of_a_currency_that_is_an_object_are_kept_and_are_no_news(lax: s
 
 
 @pytest.mark.parametrize(
-    ("written", "kind"),
+    ("written", "kind", "twice"),
     [
-        ('{"invoiceNumber": "1", "originalInvoiceAmount": 1, "originalInvoiceAmount": 1000}', NewInvoice),
-        ('[{"invoiceNumber": "1", "originalInvoiceAmount": 1, "extra": {"fee": 1, "fee": 2}}]', list[NewInvoice]),
+        (
+            '{"invoiceNumber": "1", "originalInvoiceAmount": 1, "originalInvoiceAmount": 1000}',
+            NewInvoice,
+            "originalInvoiceAmount",
+        ),
+        (
+            '[{"invoiceNumber": "1", "originalInvoiceAmount": 1, "extra": {"fee": 1, "fee": 2}}]',
+            list[NewInvoice],
+            "fee",
+        ),
     ],
 )
-def test_what_is_to_be_sent_has_no_member_twice(written: str, kind: Any) -> None:
-    with pytest.raises(DecodeError, match="a member is there twice") as caught:
+def test_what_is_to_be_sent_has_no_member_twice(written: str, kind: Any, twice: str) -> None:
+    with pytest.raises(DecodeError, match=f"'{twice}' is there twice") as caught:
         decode(written, kind)
     assert caught.value.path == "$"
     assert decode('{"id": "1", "id": "2"}', Invoice).id == "2"  # what was received is kept as every reader has it

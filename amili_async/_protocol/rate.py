@@ -68,7 +68,7 @@ PRICE = 40.0
 CATCHING_UP = 1.5
 """How much faster than the pace requests may go while what flowed in behind a closed gate is used up."""
 
-CROWDED = 8
+CROWDED = 4
 """Refusals in a row of a bucket up to which others may be using it too; more of them say that it lets nothing in."""
 
 FORGOTTEN_AFTER = 60.0
@@ -308,7 +308,7 @@ class LearnedPace:
                 self._spread()
             self._pay(1)
         elif self._windows.row < CROWDED and not closed and self._refused_at < math.inf:
-            self._sustained *= 0.98 if self._inflow.strict else 0.9
+            self._sustained *= 0.98 if self._inflow.strict else 0.7
         self.rate = self._held = max(SLOWEST, self._sustained)
         self._start_over(self.rate, now, closed)
         return self._windows.ask_again(now, 1 / self.rate)

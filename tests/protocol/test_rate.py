@@ -6,6 +6,7 @@ Where a row asks for less it says why nobody could do better, or what that would
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -174,15 +175,17 @@ def test_the_way_to_the_server_may_be_long(round_trip: float, retry_after: float
 @pytest.mark.parametrize("clients", [2, 4])
 @pytest.mark.parametrize("retry_after", [None, 1.0])
 @pytest.mark.parametrize(
-    ("rate", "burst", "bounds"), [(20.0, 20.0, (0.99, 0.05)), (20.0, 6.0, (0.89, 0.08)), (200.0, 200.0, (0.99, 0.03))]
+    ("rate", "burst", "bounds"), [(20.0, 20.0, (0.99, 0.05)), (20.0, 6.0, (0.92, 0.065)), (200.0, 200.0, (0.99, 0.03))]
 )
 def test_clients_that_know_nothing_of_each_other_share_a_limit(
     rate: float, burst: float, bounds: tuple[float, float], clients: int, retry_after: float | None
 ) -> None:
+    """How well the first few refusals fall is luck, so of what is used the average is asked for."""
     least, most_refused = bounds
-    outcome = Simulation(Bucket(rate, burst, retry_after), tasks=20, seed=1, clients=clients).run()
-    assert kept(outcome, rate) >= least
-    assert outcome.refused() < most_refused
+    bucket = partial(Bucket, rate, burst, retry_after)
+    outcomes = [Simulation(bucket(), tasks=20, seed=seed, clients=clients).run() for seed in range(1, 6)]
+    assert sum(kept(outcome, rate) for outcome in outcomes) / len(outcomes) >= least
+    assert outcomes[0].refused() < most_refused
 
 
 def test_of_two_clients_of_a_strict_limit_neither_starves() -> None:

@@ -44,8 +44,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def rows_in(file: str = "amili.db") -> int:
     with closing(sqlite3.connect(file)) as connection:
-        (count,) = connection.execute("select count(*) from batches").fetchone()
-        (different,) = connection.execute("select count(distinct organization_id || id) from batches").fetchone()
+        # One statement, which sees one moment: a process may be writing while this reads.
+        count, different = connection.execute(
+            "select count(*), count(distinct organization_id || id) from batches"
+        ).fetchone()
     assert isinstance(count, int)
     assert different == count
     return count
@@ -424,15 +426,15 @@ def test_a_sync_that_was_killed_goes_on_by_the_same_line_from_where_it_stood(san
     for pages in (12, 24):
         sandbox.requests.clear()
         before = rows_so_far()
-        with sandbox.faults.during(Fault("batches.list", "hang", skip=pages)):
-            process = in_a_process(*words)
+        with sandbox.faults.during(Fault("batches.list", "hang", skip=pages)), in_a_process(*words) as process:
             ends = time.monotonic() + 60
-            while rows_so_far() < before + 10 * pages:
-                assert time.monotonic() < ends, "what was answered was not written"
-                assert process.poll() is None, process.communicate()
-                time.sleep(0.02)
-            process.kill()
-            process.communicate(timeout=60)
+            try:
+                while rows_so_far() < before + 10 * pages:
+                    assert time.monotonic() < ends, "what was answered was not written"
+                    assert process.poll() is None, "it ended before it was killed"
+                    time.sleep(0.02)
+            finally:
+                process.kill()
     sandbox.requests.clear()
     last = in_a_process(*words)
     printed, _ = last.communicate(timeout=60)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from amili_async.sandbox import Sandbox
+from tests.support.processes import child
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 async def test_processes_of_one_machine_ask_once(tmp_path: Path) -> None:
-    async with Sandbox(organizations=1, batches=1) as sandbox:
+    async with Sandbox(organizations=1, batches=1) as sandbox, AsyncExitStack() as running:
         client_id, client_secret = sandbox.credentials
         settings = {
             "BASE_URL": sandbox.base_url,
@@ -32,7 +34,7 @@ async def test_processes_of_one_machine_ask_once(tmp_path: Path) -> None:
             "asyncio.run(main())"
         )
         processes = [
-            await asyncio.create_subprocess_exec(sys.executable, "-c", code, env=environment) for _ in range(4)
+            await running.enter_async_context(child(sys.executable, "-c", code, env=environment)) for _ in range(4)
         ]
         async with asyncio.timeout(60):
             assert [await process.wait() for process in processes] == [0] * 4

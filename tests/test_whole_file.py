@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 import amili_async._whole_file as module
 from amili_async._whole_file import save, target_of, whole_file
 from amili_async.errors import ConfigurationError
+from tests.support.processes import popen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,25 +86,24 @@ def test_a_folder_that_takes_no_file_is_named_by_the_file(tmp_path: Path, monkey
 
 
 def test_what_a_killed_process_left_goes_and_what_another_writes_stays(tmp_path: Path) -> None:
-    writers = [
-        subprocess.Popen(  # noqa: S603  # our own lines
-            [sys.executable, "-c", HALF_WAY, tmp_path / "f"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        for _ in range(2)
-    ]
-    killed, living = writers
-    for writer in writers:
-        assert writer.stdout is not None
-        assert writer.stdout.readline() == b"written\n"
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
-    assert len(names(tmp_path)) == 2
-    with whole_file(tmp_path / "f") as file:
-        file.write(b"mine")
-    assert len(names(tmp_path)) == 2
-    assert (tmp_path / "f").read_bytes() == b"mine"
-    living.communicate()
-    assert living.returncode == 0
+    with ExitStack() as running:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        writers = [
+            running.enter_context(popen(sys.executable, "-c", HALF_WAY, str(tmp_path / "f"), **pipes)) for _ in range(2)
+        ]
+        killed, living = writers
+        for writer in writers:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == b"written\n"
+        killed.send_signal(signal.SIGKILL)
+        killed.communicate()
+        assert len(names(tmp_path)) == 2
+        with whole_file(tmp_path / "f") as file:
+            file.write(b"mine")
+        assert len(names(tmp_path)) == 2
+        assert (tmp_path / "f").read_bytes() == b"mine"
+        living.communicate()
+        assert living.returncode == 0
     assert names(tmp_path) == ["f"]
     assert (tmp_path / "f").read_bytes() == b"half"
 

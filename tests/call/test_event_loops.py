@@ -29,7 +29,7 @@ def test_the_shortest_deadlines_on_uvloop_leave_those_of_the_other_calls_in_forc
             begun = time.monotonic()
             with pytest.raises(DeadlineExceededError):
                 await client.with_options(deadline=0.05).batches.get(organization, "x")
-            assert time.monotonic() - begun < 5  # a hang has no end of its own
+            assert time.monotonic() - begun < 60  # a hang has no end of its own
 
     with (
         Sandbox(organizations=1, batches=1, entries=1) as sandbox,

@@ -23,6 +23,7 @@ from amili_async.cli._journal import Ended, Heading, Journal
 from amili_async.errors import ConfigurationError
 from amili_async.sandbox import Fault
 from tests.cli.counting_server import CountingServer, counting_server
+from tests.support.processes import child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -437,22 +438,21 @@ async def run_once(server: CountingServer, file: Path, *words: str, kill_after: 
         "AMILI_BASE_URL": server.url,
         "AMILI_TOKEN_URL": server.url,
     }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "import sys; from amili_async.cli import main; sys.exit(main())"),
-        *("invoices", "create", "org", "--file", str(file), "--chunk-size", "10", *words),
-        env=environment, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    ended = asyncio.ensure_future(process.wait())
-    if kill_after is not None:
-        writes = server.writes
-        async with asyncio.timeout(30):
-            while server.writes == writes and not ended.done():
-                await asyncio.wait({ended}, timeout=0.001)
-        await asyncio.wait({ended}, timeout=kill_after)
-        if not ended.done():
-            process.send_signal(signal.SIGKILL)
-    async with asyncio.timeout(60):
-        return await ended
+    command = (sys.executable, "-c", "import sys; from amili_async.cli import main; sys.exit(main())")
+    words = ("invoices", "create", "org", "--file", str(file), "--chunk-size", "10", *words)
+    nowhere = {"stdout": asyncio.subprocess.DEVNULL, "stderr": asyncio.subprocess.DEVNULL}
+    async with child(*command, *words, env=environment, **nowhere) as process:
+        ended = asyncio.ensure_future(process.wait())
+        if kill_after is not None:
+            writes = server.writes
+            async with asyncio.timeout(60):
+                while server.writes == writes and not ended.done():
+                    await asyncio.wait({ended}, timeout=0.001)
+            await asyncio.wait({ended}, timeout=kill_after)
+            if not ended.done():
+                process.send_signal(signal.SIGKILL)
+        async with asyncio.timeout(60):
+            return await ended
 
 
 @pytest.mark.kill

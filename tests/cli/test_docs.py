@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -58,11 +59,13 @@ def test_a_page_leads_to_those_beneath_it_and_shows_what_users_need_alone(amili:
 
 
 @pytest.mark.usefixtures("few_modules")
-def test_without_a_folder_a_browser_shows_it(amili: Amili, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_folder_a_browser_shows_it(amili: Amili, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
     monkeypatch.setattr("webbrowser.open", shown.append)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # it stays there, as whoever reads it needs it
     assert amili("docs").exit_code == 0
-    assert [address.rpartition("/")[2] for address in shown] == ["index.html"]
+    (folder,) = tmp_path.glob("amili-docs-*")
+    assert shown == [(folder / "index.html").as_uri()]
 
 
 @pytest.mark.usefixtures("few_modules")

@@ -15,6 +15,7 @@ import typer
 from amili_async._cursor import Cursor
 from amili_async.cli import _running as running
 from amili_async.errors import AmiliError, AmiliWarning, ConfigurationError, TokenError
+from tests.support.processes import popen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,12 +127,11 @@ except running.typer.Exit as left:
 @pytest.mark.parametrize("lines", [1, 100_000])
 def test_a_reader_that_has_had_enough_is_no_failure(lines: int) -> None:
     reading, writing = os.pipe()
-    process = subprocess.Popen(  # noqa: S603  # our own code
-        [sys.executable, "-X", "dev", "-c", WRITE_LINES, str(lines)], stdout=writing, stderr=subprocess.PIPE
-    )
-    os.close(writing)
-    os.close(reading)
-    _, said = process.communicate(timeout=60)
+    command = (sys.executable, "-X", "dev", "-c", WRITE_LINES, str(lines))
+    with popen(*command, stdout=writing, stderr=subprocess.PIPE) as process:
+        os.close(writing)
+        os.close(reading)
+        _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (0, b"")
 
 

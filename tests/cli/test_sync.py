@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,9 +23,11 @@ from amili_async.cli._application import app
 from amili_async.cli._sync import age_of
 from amili_async.sandbox import Fault
 from amili_async.sync import Counts, SqlStore, SyncReport
+from tests.support.processes import popen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from typer.testing import Result
 
@@ -389,23 +391,20 @@ def test_ages_and_the_part_that_may_be_gone_are_handed_on(
     ]
 
 
-def in_a_process(*words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(  # noqa: S603  # our own code
-        [sys.executable, "-c", "import sys; from amili_async.cli import main; sys.exit(main())", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def in_a_process(*words: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    command = (sys.executable, "-c", "import sys; from amili_async.cli import main; sys.exit(main())", *words)
+    return popen(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def test_a_full_disk_is_one_line_and_nothing_is_half_written(sandbox: Sandbox, folder: Path) -> None:
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, limit[1]))
-    try:
-        process = in_a_process("sync", "--org", sandbox.organization_ids[0])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-    printed, said = process.communicate(timeout=60)
+    with ExitStack() as running:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, limit[1]))
+        try:
+            process = running.enter_context(in_a_process("sync", "--org", sandbox.organization_ids[0]))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        printed, said = process.communicate(timeout=60)
     assert (process.returncode, printed) == (1, "")
     assert said.splitlines()[-1].startswith("Error: the SQLite store: ")
     assert "Traceback" not in said
@@ -428,16 +427,14 @@ def test_a_sync_that_was_killed_goes_on_by_the_same_line_from_where_it_stood(san
         before = rows_so_far()
         with sandbox.faults.during(Fault("batches.list", "hang", skip=pages)), in_a_process(*words) as process:
             ends = time.monotonic() + 60
-            try:
-                while rows_so_far() < before + 10 * pages:
-                    assert time.monotonic() < ends, "what was answered was not written"
-                    assert process.poll() is None, "it ended before it was killed"
-                    time.sleep(0.02)
-            finally:
-                process.kill()
+            while rows_so_far() < before + 10 * pages:
+                assert time.monotonic() < ends, "what was answered was not written"
+                assert process.poll() is None, "it ended before it was killed"
+                time.sleep(0.02)
+            process.kill()
     sandbox.requests.clear()
-    last = in_a_process(*words)
-    printed, _ = last.communicate(timeout=60)
+    with in_a_process(*words) as last:
+        printed, _ = last.communicate(timeout=60)
     assert last.returncode == 0
     assert printed.startswith("Synced 3 organizations ")
     lists = sandbox.requests.of("batches.list")

@@ -20,6 +20,7 @@ from aiohttp import web
 from amili_async import AmiliClient
 from amili_async.sandbox import Fault, Sandbox
 from tests.support.documents import titled
+from tests.support.processes import child
 from tests.support.services import environment_of, executed, lines_until_broken_off, point_environment, until
 
 if TYPE_CHECKING:
@@ -147,17 +148,19 @@ def test_the_logging_recipe_shows_retries_and_no_attempts() -> None:
 async def test_two_workers_have_a_client_each_and_end_in_order(sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "service.py").write_text(titled("service.py", "service.py, continued"), encoding="utf-8")
     (tmp_path / "worker.py").write_text("import os\nfrom service import app\napp.get('/worker')(lambda: os.getpid())\n")
-    uvicorn = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "uvicorn", "worker:app", "--workers", "2", "--port", "0", "--timeout-graceful-shutdown", "5"),
-        cwd=tmp_path,
-        env={**os.environ, **environment_of(sandbox), "PYTHONUNBUFFERED": "1"},
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert uvicorn.stderr is not None
+    command = ("-m", "uvicorn", "worker:app", "--workers", "2", "--port", "0", "--timeout-graceful-shutdown", "5")
+    environment = {**os.environ, **environment_of(sandbox), "PYTHONUNBUFFERED": "1"}
+    # A worker that has not begun after five seconds would be taken for dead, and be started again.
+    patient = ("--timeout-worker-healthcheck", "60")
     started, url = 0, ""
     said: list[str] = []
-    async with asyncio.timeout(60):
+    async with (
+        child(
+            sys.executable, *command, *patient, cwd=tmp_path, env=environment, stderr=asyncio.subprocess.PIPE
+        ) as uvicorn,
+        asyncio.timeout(60),
+    ):
+        assert uvicorn.stderr is not None
         while started < 2:
             line = (await uvicorn.stderr.readline()).decode()
             assert line, "".join(said)

@@ -13,6 +13,7 @@ import pytest
 
 from amili_async import encode
 from amili_async.webhooks import BatchCompleted, WebhookVerifier
+from tests.support.processes import child
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +54,9 @@ async def test_an_error_in_a_service_is_printed_with_its_traceback(
 ) -> None:
     (tmp_path / "service.py").write_text(SERVICE, encoding="utf-8")
     address = str(unused_tcp_port) if server == "uvicorn" else f"127.0.0.1:{unused_tcp_port}"
-    process = await asyncio.create_subprocess_exec(
+    body = encode(BatchCompleted(batch_id="b", organization_id="o"))
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    serving = child(
         sys.executable,
         *SERVERS[server],
         address,
@@ -62,9 +65,7 @@ async def test_an_error_in_a_service_is_printed_with_its_traceback(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    body = encode(BatchCompleted(batch_id="b", organization_id="o"))
-    url = f"http://127.0.0.1:{unused_tcp_port}"
-    async with asyncio.timeout(60), aiohttp.ClientSession() as session:
+    async with serving as process, asyncio.timeout(60), aiohttp.ClientSession() as session:
         statuses: list[int] = []
         while not statuses:
             try:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds in which a program must have started, reloaded or stopped."""
 
 _POLL = 0.005
@@ -120,10 +120,10 @@ class Program:
             os.killpg(process.pid, number)
             os.killpg(process.pid, signal.SIGCONT)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(5)
+            process.wait(5)  # and is killed where it takes longer
         with suppress(ProcessLookupError):  # workers that outlived the master
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(5)
+        process.wait(PATIENCE)
 
 
 @contextmanager

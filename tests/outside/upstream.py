@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
 
 from tests.outside.collection_server import batch_id
-from tests.outside.programs import Program, python_program, temporary_folder, wait_for
+from tests.outside.programs import PATIENCE, Program, python_program, temporary_folder, wait_for
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Upstream(Program):
 
     def rules(self, *rules: Rule) -> None:
         """Do this to the calls that follow, and nothing else any more."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         connection.request("PUT", "/-/rules", json.dumps(rules))
         assert connection.getresponse().status == 204
         connection.close()
@@ -95,6 +95,8 @@ class Upstream(Program):
         arrived: dict[str, dict[str, Any]] = {}
         with self.log_path.open(encoding="utf-8") as log:
             for text in log:
+                if not text.endswith("\n"):
+                    break  # it is being written
                 line = json.loads(text)
                 arrived.setdefault(line["number"], {"status": None, "rows": [], "sent": None}).update(line)
         return [

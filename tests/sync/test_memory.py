@@ -10,6 +10,7 @@ import pytest
 
 from amili_async.sandbox import Sandbox
 from amili_async.sync import SqlStore
+from tests.support.processes import child
 from tests.support.rows import batch, portion
 
 if TYPE_CHECKING:
@@ -91,10 +92,9 @@ def environment(sandbox: Sandbox) -> Mapping[str, str]:
 
 async def measured(program: str, *arguments: str, env: Mapping[str, str] | None = None) -> tuple[int, int]:
     """Run a program in a process of its own; return how many rows it met, and the most that it held, in bytes."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", MEASURED + program, *arguments), stdout=asyncio.subprocess.PIPE, env=env
-    )
-    output, _ = await asyncio.wait_for(process.communicate(), 300)
+    command = (sys.executable, "-c", MEASURED + program, *arguments)
+    async with child(*command, stdout=asyncio.subprocess.PIPE, env=env) as process:
+        output, _ = await asyncio.wait_for(process.communicate(), 300)
     rows, peak = map(int, output.split())
     return rows, peak
 

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from amili_async.sync import Checkpoint, SqlStore, WriteResult
 from amili_async.sync._sql import database as database_module
 from amili_async.sync._sql import sqlite as sqlite_module
 from amili_async.sync._sql.sqlite import set_up
+from tests.support.processes import popen
 from tests.support.rows import batch, portion
 from tests.support.turns import turns
 
@@ -191,11 +193,10 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 async def test_processes_that_write_to_one_file_take_turns(sqlite_url: str) -> None:
-    writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, sqlite_url, f"process {number}"])  # noqa: ASYNC220, S603  # our own code; nothing else runs in this loop
-        for number in range(3)
-    ]
-    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    with ExitStack() as running:  # nothing else runs in this loop
+        names = [f"process {number}" for number in range(3)]
+        writers = [running.enter_context(popen(sys.executable, "-c", WRITER, sqlite_url, name)) for name in names]
+        assert [writer.wait(60) for writer in writers] == [0, 0, 0]
 
     async with SqlStore(sqlite_url) as store:
         assert await store.count("batches") == 3 * 200

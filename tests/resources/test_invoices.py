@@ -146,7 +146,7 @@ async def test_leaving_a_bulk_write_early_sends_no_more(
 async def test_no_more_writes_are_under_way_than_asked_for(
     client: AmiliClient, sandbox: Sandbox, organization: str
 ) -> None:
-    sandbox.faults.add("invoices.create:latency=10ms")
+    sandbox.faults.add("invoices.create:latency=50ms")
     outcomes = await client.invoices.create_all(organization, numbered(12), chunk_size=1, concurrency=3).collect()
     assert all(outcome.accepted for outcome in outcomes)
     assert sandbox.requests.overlapping("invoices.create") == 3

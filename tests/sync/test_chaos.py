@@ -18,8 +18,9 @@ import sys
 from collections import Counter
 from contextlib import ExitStack, closing, suppress
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import asyncpg
 import pytest
@@ -31,6 +32,7 @@ from tests.outside.programs import temporary_folder, wait_for
 from tests.outside.upstream import Upstream, running_upstream
 from tests.support.full_disk import Ran, on_a_full_disk
 from tests.support.postgresql import Server, throwaway_pgbouncer, throwaway_postgresql
+from tests.support.processes import popen
 from tests.sync.conftest import new_database
 
 if TYPE_CHECKING:
@@ -44,10 +46,31 @@ PAGE = 10
 PAGES = len(ORGANIZATIONS) * BATCHES // PAGE
 SLOWLY = 0.05
 """Seconds that the server takes for each answer, so that things happen in the middle of a run."""
-ENDS = 120.0
+SLOWER = 0.4
+"""Seconds that it takes from the page on at which something is to happen, so that a late look finds much left."""
+ENDS = 300.0
 """Seconds in which a command has ended, or never will."""
 AMILI = (sys.executable, "-c", "import sys; from amili_async.cli import main; sys.exit(main())")
 SYNC = ("sync", *(word for name in ORGANIZATIONS for word in ("--org", name)))
+
+
+class Begin(Protocol):
+    """Starts ``amili sync`` of all organizations, which is gone with the test."""
+
+    def __call__(self, server: Upstream, *words: str, **environment: str) -> subprocess.Popen[str]: ...
+
+
+@pytest.fixture
+def begin() -> Iterator[Begin]:
+    """Start commands that are gone with the test, also where it fails."""
+    with ExitStack() as running:
+
+        def start(server: Upstream, *words: str, **environment: str) -> subprocess.Popen[str]:
+            given = {**os.environ, **environment_of(server), **environment}
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+            return running.enter_context(popen(*AMILI, *SYNC, *words, env=given, **pipes))
+
+        yield start
 
 
 @pytest.fixture
@@ -83,26 +106,17 @@ def environment_of(server: Upstream) -> dict[str, str]:
     }
 
 
-def begin(server: Upstream, *words: str, **environment: str) -> subprocess.Popen[str]:
-    """Start ``amili sync`` of all organizations."""
-    return subprocess.Popen(  # noqa: S603  # our own code
-        [*AMILI, *SYNC, *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment_of(server), **environment},
-    )
-
-
 def ended(process: subprocess.Popen[str]) -> Ran:
     """Return what came of a command."""
-    try:
-        printed, said = process.communicate(timeout=ENDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise
+    printed, said = process.communicate(timeout=ENDS)
     assert "Traceback" not in said, said
     return Ran(process.returncode, printed, said)
+
+
+def slow_from(server: Upstream, pages: int) -> None:
+    """Have the server answer quickly until it was asked for so many pages in all, and slowly from then on."""
+    quick = max(0, pages - len(server.seen("GET")))
+    server.rules({"method": "GET", "skip": quick, "delay": SLOWER}, {"delay": SLOWLY})
 
 
 def answered(server: Upstream, pages: int) -> None:
@@ -153,8 +167,9 @@ def assert_complete(server: Upstream, store: str = "amili.db") -> None:
 
 
 def test_a_server_that_dies_fails_whom_it_was_answering_with_a_line_each_and_the_same_command_goes_on(
-    server: Upstream,
+    server: Upstream, begin: Begin
 ) -> None:
+    slow_from(server, PAGES // 3)
     process = begin(server)
     answered(server, PAGES // 3)
     server.kill()
@@ -173,14 +188,16 @@ def test_a_server_that_dies_fails_whom_it_was_answering_with_a_line_each_and_the
     assert_complete(server)
 
 
-def test_a_server_that_is_frozen_for_a_while_costs_that_while_and_nothing_else(server: Upstream) -> None:
+def test_a_server_that_is_frozen_for_a_while_costs_that_while_and_nothing_else(server: Upstream, begin: Begin) -> None:
+    slow_from(server, PAGES // 5)
     process = begin(server)
-    for pages in (PAGES // 5, PAGES // 2):
+    for pages, later in ((PAGES // 5, PAGES // 2), (PAGES // 2, PAGES)):
         answered(server, pages)
         server.freeze()
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(1)
         server.thaw()
+        slow_from(server, later)
 
     assert (ended(process).status, len(server.seen("GET"))) == (0, PAGES)
     assert_complete(server)
@@ -199,11 +216,13 @@ async def test_a_server_that_stays_frozen_fails_everybody_within_the_deadline_an
         ) as client,
         SqlStore("sqlite:///amili.db") as store,
     ):
+        slow_from(server, PAGES // 5)
         running = asyncio.create_task(sync(client, ORGANIZATIONS, store))
         await asyncio.to_thread(answered, server, PAGES // 5)
         server.freeze()
         report = await asyncio.wait_for(running, ENDS)
         server.thaw()
+        slow_from(server, PAGES)
         later = await sync(client.with_options(timeout=30.0, deadline=60.0), ORGANIZATIONS, store)
 
     assert {failure.organization_id for failure in report.failures} == set(ORGANIZATIONS)
@@ -216,24 +235,28 @@ async def test_a_server_that_stays_frozen_fails_everybody_within_the_deadline_an
 
 
 @pytest.mark.postgres
-def test_a_database_that_dies_in_the_middle_is_waited_for(server: Upstream, database: Server) -> None:
+def test_a_database_that_dies_in_the_middle_is_waited_for(server: Upstream, database: Server, begin: Begin) -> None:
     store = new_database(database)
+    slow_from(server, PAGES // 4)
     process = begin(server, "--store", store)
-    for pages in (PAGES // 4, PAGES // 2):
+    for pages, later in ((PAGES // 4, PAGES // 2), (PAGES // 2, PAGES)):
         answered(server, pages)
         database.stop()
         database.start()
+        slow_from(server, later)
 
     assert (ended(process).status, len(server.seen("GET"))) == (0, PAGES)
     assert_complete(server, store)
 
 
 @pytest.mark.postgres
-def test_a_database_that_is_not_there_is_one_line(server: Upstream, database: Server) -> None:
+def test_a_database_that_is_not_there_is_one_line(server: Upstream, database: Server, begin: Begin) -> None:
     store = new_database(database)
     database.stop()
-    run = ended(begin(server, "--store", store))
-    database.start()
+    try:
+        run = ended(begin(server, "--store", store))
+    finally:
+        database.start()
 
     assert (run.status, run.printed) == (1, "")
     assert run.said == "Error: PostgreSQL cannot be reached (ConnectionRefusedError)\n"
@@ -248,15 +271,19 @@ async def test_a_database_that_stays_away_ends_the_run_and_the_next_one_goes_on(
 
     async def run_into_it(client: AmiliClient) -> None:
         async with SqlStore(url, patience=0.5, lease=3) as store:  # the lease, which it cannot give back, ends itself
+            await asyncio.to_thread(slow_from, server, PAGES // 3)
             running = asyncio.create_task(sync(client, ORGANIZATIONS, store))
             await asyncio.to_thread(answered, server, PAGES // 3)
             await asyncio.to_thread(database.stop)
             await asyncio.wait_for(running, ENDS)
 
     async with AmiliClient("outside", base_url=f"{server.url}{PREFIX}") as client:
-        with pytest.raises(StoreError, match="PostgreSQL cannot be reached"):
-            await run_into_it(client)
-        await asyncio.to_thread(database.start)
+        try:
+            with pytest.raises(StoreError, match="PostgreSQL cannot be reached"):
+                await run_into_it(client)
+        finally:
+            await asyncio.to_thread(database.start)
+        await asyncio.to_thread(slow_from, server, PAGES)
         before = sum((await asyncio.to_thread(stored, url)).values())
         async with SqlStore(url) as store:
             report = await sync(client, ORGANIZATIONS, store)
@@ -268,16 +295,21 @@ async def test_a_database_that_stays_away_ends_the_run_and_the_next_one_goes_on(
 
 
 @pytest.mark.postgres
-def test_a_pooler_that_is_restarted_again_and_again_is_waited_for(server: Upstream, database: Server) -> None:
+def test_a_pooler_that_is_restarted_again_and_again_is_waited_for(
+    server: Upstream, database: Server, begin: Begin
+) -> None:
     if shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin") is None:
         pytest.skip("no PgBouncer on this machine: apt-get install pgbouncer")
     store = new_database(database)
     with throwaway_pgbouncer(database) as pooler:
+        moments = (PAGES // 4, PAGES // 2, 3 * PAGES // 4, PAGES)
+        slow_from(server, moments[0])
         process = begin(server, "--store", f"{pooler.url(store.rpartition('/')[2])}?pgbouncer=true")
-        for pages in (PAGES // 4, PAGES // 2, 3 * PAGES // 4):
+        for pages, later in pairwise(moments):
             answered(server, pages)
             pooler.stop()
             pooler.start()
+            slow_from(server, later)
         run = ended(process)
 
     assert (run.status, len(server.seen("GET"))) == (0, PAGES)
@@ -313,7 +345,9 @@ async def open_and_close(store: str) -> None:
 
 
 @pytest.mark.postgres
-def test_a_database_whose_disk_is_full_is_one_line_and_with_room_the_same_command_goes_on(server: Upstream) -> None:
+def test_a_database_whose_disk_is_full_is_one_line_and_with_room_the_same_command_goes_on(
+    server: Upstream, begin: Begin
+) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root may mount what PostgreSQL's own user writes to, so its full disk was not tried")
     with ExitStack() as stack:
@@ -378,9 +412,9 @@ def faketime() -> str:
 
 @pytest.mark.parametrize("step", [timedelta(days=2), timedelta(days=-2)], ids=["ahead", "back"])
 def test_a_clock_that_steps_in_the_middle_of_a_run_changes_nothing(
-    server: Upstream, folder: Path, step: timedelta
+    server: Upstream, folder: Path, begin: Begin, step: timedelta
 ) -> None:
-    server.rules({"delay": 0.2})
+    slow_from(server, PAGES // 6)
     offset = folder / "offset"
     offset.write_text("+0", "ascii")
     process = begin(
@@ -391,7 +425,8 @@ def test_a_clock_that_steps_in_the_middle_of_a_run_changes_nothing(
         FAKETIME_DONT_FAKE_MONOTONIC="1",
     )
     answered(server, PAGES // 6)
-    offset.write_text(f"{step.days:+d}d", "ascii")
+    (folder / "later").write_text(f"{step.days:+d}d", "ascii")
+    (folder / "later").replace(offset)  # whole, as it may be read at any moment
     run = ended(process)
 
     assert (run.status, new_rows(run)) == (0, len(ORGANIZATIONS) * BATCHES)
@@ -409,14 +444,16 @@ def test_a_clock_that_steps_in_the_middle_of_a_run_changes_nothing(
 
 @pytest.mark.parametrize("step", [timedelta(days=2), timedelta(days=-2)], ids=["ahead", "back"])
 def test_a_run_that_was_killed_before_the_clock_stepped_is_taken_up(
-    server: Upstream, folder: Path, step: timedelta
+    server: Upstream, folder: Path, begin: Begin, step: timedelta
 ) -> None:
+    slow_from(server, PAGES // 3)
     offset = folder / "offset"
     offset.write_text(f"{step.days:+d}d", "ascii")
     process = begin(server, LD_PRELOAD=faketime(), FAKETIME_TIMESTAMP_FILE=str(offset))
     answered(server, PAGES // 3)
     process.kill()
     process.communicate(timeout=ENDS)
+    slow_from(server, PAGES)
     run = ended(begin(server))
 
     assert (run.status, without_progress(run.said)) == (0, [])
@@ -446,14 +483,14 @@ def children(pid: int) -> list[int]:
 
 @pytest.mark.dask
 @pytest.mark.postgres
-def test_a_killed_scheduler_is_one_line_and_a_command_without_it_goes_on(server: Upstream, database: Server) -> None:
+def test_a_killed_scheduler_is_one_line_and_a_command_without_it_goes_on(
+    server: Upstream, database: Server, begin: Begin
+) -> None:
     store = new_database(database)
-    with subprocess.Popen(  # noqa: S603  # our own code
-        [sys.executable, "-c", CLUSTER],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, **environment_of(server)},
+    slow_from(server, PAGES // 3)
+    given = {**os.environ, **environment_of(server)}
+    with popen(
+        *(sys.executable, "-c", CLUSTER), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=given
     ) as cluster:
         assert cluster.stdout is not None
         address = cluster.stdout.readline().strip()
@@ -472,6 +509,7 @@ def test_a_killed_scheduler_is_one_line_and_a_command_without_it_goes_on(server:
     ]
     before = sum(stored(store).values())
     assert 0 < before < len(ORGANIZATIONS) * BATCHES
+    slow_from(server, PAGES)
     last = ended(begin(server, "--store", store))
     assert (last.status, new_rows(last)) == (0, len(ORGANIZATIONS) * BATCHES - before)
     assert_complete(server, store)
@@ -479,12 +517,14 @@ def test_a_killed_scheduler_is_one_line_and_a_command_without_it_goes_on(server:
 
 @pytest.mark.dask
 @pytest.mark.postgres
-def test_a_killed_worker_is_made_up_for_by_the_same_command(server: Upstream, database: Server) -> None:
+def test_a_killed_worker_is_made_up_for_by_the_same_command(server: Upstream, database: Server, begin: Begin) -> None:
     store = new_database(database)
+    slow_from(server, PAGES // 3)
     process = begin(server, "--store", store, "--dask", "local:2")
     answered(server, PAGES // 3)
     worker = max(children(process.pid), key=lambda pid: len(list(Path(f"/proc/{pid}/task").iterdir())))
     os.kill(worker, signal.SIGKILL)
+    slow_from(server, PAGES)
     run = ended(process)
 
     assert run.status == 0

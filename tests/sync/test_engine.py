@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from amili_async import AmiliClient, ClientCredentials
 from amili_async._clock import SystemClock, installed
@@ -484,10 +485,17 @@ async def test_two_runs_over_the_same_organizations_do_no_harm(
 
 
 async def test_an_organization_that_another_run_has_to_the_end_is_left_to_it(
-    sandbox: Sandbox, client: AmiliClient, store: SqlStore, sqlite_url: str
+    sandbox: Sandbox, client: AmiliClient, store: SqlStore, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # It is renewed three times a second by this same loop, in the file that the run writes to.
-    async with SqlStore(sqlite_url, lease=1) as other:
+    begin = store.begin
+
+    async def begin_and_shorten(organization_id: str, resource: str) -> Checkpoint | LeaseConflict:
+        """Tell of a minute's lease, which no busy machine lets run out, that it would soon have run out."""
+        found = await begin(organization_id, resource)
+        return replace(found, seconds=0.1) if isinstance(found, LeaseConflict) else found
+
+    monkeypatch.setattr(store, "begin", begin_and_shorten)
+    async with SqlStore(sqlite_url) as other:
         await other.begin(sandbox.organization_ids[0], "batches")
 
         report = await sync(client, sandbox.organization_ids, store)

@@ -17,9 +17,11 @@ from amili_async.sandbox import Sandbox
 from amili_async.sync import SqlStore
 from amili_async.sync._checkpoint import Checkpoint
 from tests.support.postgresql import Server, throwaway_postgresql
+from tests.support.processes import child
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractAsyncContextManager
 
     import sqlalchemy as sa
 
@@ -33,8 +35,8 @@ LONGEST = 240.0
 """Seconds in which a process has answered or ended, or never will."""
 
 
-async def begin(sandbox: Sandbox, url: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
+def begin(sandbox: Sandbox, url: str) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
+    return child(
         *(sys.executable, "-m", "tests.support.sync_process", sandbox.base_url, sandbox.token_url),
         *(*sandbox.credentials, url, *sandbox.organization_ids),
     )
@@ -91,13 +93,13 @@ async def test_killed_at_thirty_moments_and_resumed_each_time_it_ends_complete(u
     async with Sandbox(organizations=ORGANIZATIONS, batches=BATCHES, entries=2, page_size=PAGE) as sandbox:
         for _ in range(KILLS):
             asked = sandbox.requests.count("batches.list")
-            process = await begin(sandbox, url)
-            # From the first page to the eighth, then some moment within it: before, in and after a transaction.
-            await answered(sandbox, asked + chance.randint(1, 8), process)
-            await asyncio.sleep(chance.random() * 0.01)
-            if process.returncode is None:
-                os.kill(process.pid, signal.SIGKILL)
-            killed += await asyncio.wait_for(process.wait(), LONGEST) == -signal.SIGKILL
+            async with begin(sandbox, url) as process:
+                # From the first page to the eighth, then some moment within it: before, in and after a transaction.
+                await answered(sandbox, asked + chance.randint(1, 8), process)
+                await asyncio.sleep(chance.random() * 0.01)
+                if process.returncode is None:
+                    os.kill(process.pid, signal.SIGKILL)
+                killed += await asyncio.wait_for(process.wait(), LONGEST) == -signal.SIGKILL
 
             far, rows = await standing(url)
             assert all(far[name] >= there for name, there in before.items()), "a cursor went back"
@@ -107,8 +109,8 @@ async def test_killed_at_thirty_moments_and_resumed_each_time_it_ends_complete(u
             before, rows_before = far, rows
 
         assert killed == KILLS
-        process = await begin(sandbox, url)
-        assert await asyncio.wait_for(process.wait(), LONGEST) == 0
+        async with begin(sandbox, url) as process:
+            assert await asyncio.wait_for(process.wait(), LONGEST) == 0
         await assert_same(sandbox, url)
 
 
@@ -123,12 +125,12 @@ def mortal() -> Iterator[Server]:
 async def test_a_database_that_dies_in_the_middle_and_comes_back_costs_a_wait_and_nothing_else(mortal: Server) -> None:
     url = mortal.url()
     async with Sandbox(organizations=ORGANIZATIONS, batches=BATCHES, entries=2, page_size=PAGE) as sandbox:
-        process = await begin(sandbox, url)
-        for pages in (20, 60, 100):
-            await answered(sandbox, pages, process)
-            assert process.returncode is None
-            await asyncio.to_thread(mortal.stop)
-            await asyncio.to_thread(mortal.start)
+        async with begin(sandbox, url) as process:
+            for pages in (20, 60, 100):
+                await answered(sandbox, pages, process)
+                assert process.returncode is None
+                await asyncio.to_thread(mortal.stop)
+                await asyncio.to_thread(mortal.start)
 
-        assert await asyncio.wait_for(process.wait(), LONGEST) == 0
+            assert await asyncio.wait_for(process.wait(), LONGEST) == 0
         await assert_same(sandbox, url)

@@ -34,6 +34,7 @@ from amili_async.sync._dask.signals import Signals
 from amili_async.sync._dask.worker import Shard
 from amili_async.sync._sql.schema import gates as gates_table
 from tests.outside.fronts import running_nginx
+from tests.support.processes import child
 from tests.support.rows import held
 
 if TYPE_CHECKING:
@@ -164,6 +165,8 @@ async def test_a_killed_worker_s_shard_is_taken_up_by_another_from_where_it_stoo
     cluster: Any, postgresql_url: str
 ) -> None:
     with Sandbox(organizations=12, batches=1500, seed=1, latency=0.1) as sandbox:
+        # Whoever comes there waits until the other worker is in the middle of its lists too.
+        sandbox.faults.add(Fault("batches.list", latency=8, page=6))
 
         def in_the_middle() -> int:
             """Return how many of the lists of 15 pages are neither at their first nor at their last ones."""
@@ -185,6 +188,7 @@ async def test_a_killed_worker_s_shard_is_taken_up_by_another_from_where_it_stoo
             await asyncio.sleep(0.01)
         victim, *_ = workers()
         os.kill(victim, signal.SIGKILL)
+        sandbox.faults.clear()
         rows = Counter(name for name, _ in await stored(postgresql_url))
         begun = [name for name, count in rows.items() if count < 1500]
         asked = len(sandbox.requests)
@@ -455,7 +459,7 @@ async def test_a_cluster_that_loses_all_workers_for_good_is_told_and_the_next_ru
     monkeypatch.setattr(dask, "NO_WORKER", 1.0)
     moment = Moment(rows=100)
     with Sandbox(organizations=4, batches=400, seed=1) as sandbox:
-        sandbox.faults.add(Fault("batches.list", latency=1.0))  # so that much is left when the workers go
+        sandbox.faults.add(Fault("batches.list", "hang", skip=8))  # so that half of it is left when the workers go
         async with distributed.LocalCluster(
             n_workers=1, threads_per_worker=1, processes=True, asynchronous=True, dashboard_address="127.0.0.1:0"
         ) as cluster:
@@ -575,25 +579,25 @@ async def test_after_the_scheduler_was_killed_the_same_call_again_completes(
         sandbox.faults.add(Fault("batches.list", latency=0.1))  # so that much is left when it is killed
         monkeypatch.setenv("AMILI_CLIENT_ID", sandbox.credentials.client_id)
         monkeypatch.setenv("AMILI_CLIENT_SECRET", sandbox.credentials.client_secret)
-        scheduler = await asyncio.create_subprocess_exec(sys.executable, "-c", CLUSTER, stdout=asyncio.subprocess.PIPE)
-        assert scheduler.stdout is not None
-        address = await scheduler.stdout.readline()
-        moment = Moment(rows=500)
-        running = asyncio.create_task(
-            sync_on_dask(
-                address.decode().strip(),
-                sandbox.organization_ids,
-                postgresql_url,
-                client_options=options(sandbox),
-                concurrency=2,
-                on_progress=moment,
+        async with child(sys.executable, "-c", CLUSTER, stdout=asyncio.subprocess.PIPE) as scheduler:
+            assert scheduler.stdout is not None
+            address = await scheduler.stdout.readline()
+            moment = Moment(rows=500)
+            running = asyncio.create_task(
+                sync_on_dask(
+                    address.decode().strip(),
+                    sandbox.organization_ids,
+                    postgresql_url,
+                    client_options=options(sandbox),
+                    concurrency=2,
+                    on_progress=moment,
+                )
             )
-        )
-        await moment.reached.wait()
-        scheduler.kill()
-        await scheduler.wait()
-        with pytest.raises(ClusterError, match="run again"):
-            await running
+            await moment.reached.wait()
+            scheduler.kill()
+            await scheduler.wait()
+            with pytest.raises(ClusterError, match="run again"):
+                await running
         sandbox.faults.clear()
         report = await sync_on_dask(
             "local:2", sandbox.organization_ids, postgresql_url, client_options=options(sandbox), concurrency=8

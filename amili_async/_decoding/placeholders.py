@@ -24,8 +24,6 @@ MAX_TAG_LENGTH = 64
 
 class _Learnt(NamedTuple):
     kind: type
-    blank: object
-    """One that equals all of its kind."""
     latest: deque[object]
     """The one that was made last."""
 
@@ -56,13 +54,13 @@ class Placeholders:
         """Return what was made last, to be compared with later on."""
         return [learnt.latest[0] for learnt in self._learnt]
 
-    def made_since(self, latest: list[object]) -> list[object]:
-        """Return one placeholder for each tag that was met meanwhile, in this thread or another."""
+    def made_since(self, latest: list[object]) -> list[type]:
+        """Return the placeholder of each tag that was met meanwhile, in this thread or another."""
         if not self._learnt:
             return []
         # A tag that was learnt meanwhile is not in the list: None is no placeholder.
         before = latest + [None] * (len(self._learnt) - len(latest))
-        return [learnt.blank for learnt, last in zip(self._learnt, before, strict=True) if learnt.latest[0] is not last]
+        return [learnt.kind for learnt, last in zip(self._learnt, before, strict=True) if learnt.latest[0] is not last]
 
     def replace(self, row: Batch, raws: Sequence[msgspec.Raw]) -> None:
         """Put unknown entries with their JSON where the placeholders of a batch stand."""
@@ -89,4 +87,4 @@ def _learn(tag: str) -> _Learnt:
     # function in Python does, and this happens for each unknown entry.
     namespace = {"__post_init__": latest.append}
     kind = msgspec.defstruct("Placeholder", (), tag=tag, tag_field="$type", frozen=True, gc=False, namespace=namespace)
-    return _Learnt(kind, kind(), latest)
+    return _Learnt(kind, latest)

@@ -1,9 +1,10 @@
 """Search: the JSON of a page's few entries with one tag, found by that tag without going through all of the page.
 
-Sound because of what it asks for. In JSON without a backslash quotes open and close text in turn, and a tag has one
-spelling. So a piece from a brace to a brace that decodes to an object with the tag is an object of the page and not a
-part of a text; and where there are as many as the page has entries with this tag, and the tag stands nowhere else,
-they are those entries, in their order. Anything else, such as an entry with an object in it, is left to others.
+Sound because of what it asks for. A piece from a brace to a brace that decodes to an object with a tag is an object of
+the page: where its brace stood in a text, what the piece takes for names would be what stands between texts, in which
+there is no ``$type``. A tag of letters and digits has one spelling where no letter and no digit is escaped. So where
+there are as many as the page has entries with this tag, and the tag stands nowhere else, they are those entries, in
+their order. Anything else, such as an entry with an object in it, is left to others.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ class Tagged(msgspec.Struct, frozen=True, gc=False):
 
 _decoder = msgspec.json.Decoder(Tagged)
 
+WORTH_A_LOOK = 400
+"""Bytes of a page for each of its escapes up to which looking at each beats going through the page."""
+
 
 def entries_with(tag: str, body: bytes | bytearray, count: int) -> list[bytes] | None:
     """Return the JSON of the entries with this tag, of which the page has so many; ``None`` where that is not sure."""
-    if b"\\" in body:
+    if not (tag.isascii() and tag.isalnum()) or not _has_one_spelling(body):
         return None
     word = b'"' + tag.encode() + b'"'
     found: list[bytes] = []
@@ -39,3 +43,14 @@ def entries_with(tag: str, body: bytes | bytearray, count: int) -> list[bytes] |
             return None
         found.append(raw)
     return found if len(found) == count else None
+
+
+def _has_one_spelling(body: bytes | bytearray) -> bool:
+    """Return whether no letter and no digit of a page is escaped, as far as that is soon told."""
+    # `find` goes to a single byte several times as fast as to a pattern.
+    place, left = body.find(b"\\"), len(body) // WORTH_A_LOOK
+    while place >= 0 and left:
+        if body[place + 1 : place + 4] == b"u00" and body[place + 4] in b"34567":
+            return False
+        place, left = body.find(b"\\", place + 1), left - 1
+    return place < 0

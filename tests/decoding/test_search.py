@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from amili_async import Batch, UnknownEntry
-from amili_async._decoding import Reader
+from amili_async._decoding import Reader, search
 from amili_async._decoding import batches as batch_rows
-from amili_async._decoding.search import entries_with
+from amili_async._decoding.search import WORTH_A_LOOK, entries_with
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 KNOWN: dict[str, Any] = {"$type": "invoiceSuccess", "invoiceId": "i", "invoiceNumber": "1", "caseId": "c"}
 
@@ -35,9 +38,19 @@ def batches(draw: st.DrawFn) -> list[list[dict[str, Any]]]:
     return draw(st.lists(st.lists(st.just(KNOWN) | unknown, max_size=4), min_size=1, max_size=4))
 
 
-def page(lists: list[list[dict[str, Any]]], kind: str, **dumping: Any) -> tuple[bytes, list[list[str]]]:
-    """Return a page whose batches hold these entries, and the JSON of each."""
-    raws = [[json.dumps(entry, **dumping) for entry in entries] for entries in lists]
+ANOTHER_SPELLING = str.maketrans({"w": "\\u0077", "y": "\\u0079"})
+"""Two letters as JSON may write them too, of a tag and of its name. Neither stands in what is escaped already."""
+
+
+def page(
+    lists: list[list[dict[str, Any]]], kind: str, spelling: Iterable[bool] = (), **dumping: Any
+) -> tuple[bytes, list[list[str]]]:
+    """Return a page whose batches hold these entries, some of them in another spelling, and the JSON of each."""
+    others = iter(spelling)
+    raws = [
+        [json.dumps(entry, **dumping).translate(ANOTHER_SPELLING if next(others, False) else {}) for entry in entries]
+        for entries in lists
+    ]
     rows = [
         f'{{"batchId":"b","type":"{kind}","status":"SUCCESS","succeeded":[{",".join(entries)}],"failed":[]}}'
         for entries in raws
@@ -51,14 +64,22 @@ def page(lists: list[list[dict[str, Any]]], kind: str, **dumping: Any) -> tuple[
     ascii_only=st.booleans(),
     indent=st.sampled_from([None, 1]),
     often=st.booleans(),
+    spelling=st.lists(st.booleans(), max_size=8),
 )
 def test_every_unknown_entry_keeps_its_own_json(
-    lists: list[list[dict[str, Any]]], kind: str, *, ascii_only: bool, indent: int | None, often: bool
+    lists: list[list[dict[str, Any]]],
+    kind: str,
+    *,
+    ascii_only: bool,
+    indent: int | None,
+    often: bool,
+    spelling: list[bool],
 ) -> None:
-    body, raws = page(lists, kind, ensure_ascii=ascii_only, indent=indent)
+    body, raws = page(lists, kind, spelling, ensure_ascii=ascii_only, indent=indent)
     reader = Reader(Batch)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batch_rows, "WORTH_A_SEARCH", 0 if often else 10**6)
+        patch.setattr(search, "WORTH_A_LOOK", 1)
         for data in (body, bytearray(body)):
             rows = reader.page(data, None).rows
             kept = [[entry.raw for entry in row.succeeded if isinstance(entry, UnknownEntry)] for row in rows]  # type: ignore[union-attr]  # none is set aside
@@ -79,7 +100,11 @@ ENTRY = '{"$type":"new","a":1}'
         (f'[{ENTRY},{{"$type":"old"}},{{ "b" : 2 , "$type" : "new" }}]', 2, [ENTRY, '{ "b" : 2 , "$type" : "new" }']),
         ('[{"a":"{","$type":"new"}]', 1, None),  # a brace in a text
         ('[{"$type":"new","a":{}}]', 1, None),  # an object in the entry
-        ('[{"$type":"new","a":"\\u00e9"}]', 1, None),  # a backslash: the tag may have another spelling too
+        ('[{"$type":"new","a":"\\u00f8\\n\\""}]', 1, ['{"$type":"new","a":"\\u00f8\\n\\""}']),
+        (f'[{ENTRY},"{{\\"$type\\":\\"new\\"}}"]', 1, [ENTRY]),  # an entry in a text
+        (f'[{ENTRY},"{{\\"$type\\":\\"new"]', 1, None),  # a part of one at its end
+        # More escapes than are looked at.
+        (r'[{"$type":"new","a":"\u00f8\u00f8\u00f8\u00f8\u00f8\u00f8\u00f8\u00f8\u00f8"}]', 1, None),
         (f'[{ENTRY},{{"$type":"old","a":"new"}}]', 1, None),  # the tag's word as a value
         (f'[{ENTRY},{{"new":1}}]', 1, None),  # and as a name
         (f"[{ENTRY},{ENTRY}]", 1, None),  # more than there should be
@@ -91,6 +116,7 @@ def test_entries_are_found_where_it_is_sure_that_they_are_all_and_no_others(
     body: str, count: int, found: list[str] | None
 ) -> None:
     expected = None if found is None else [raw.encode() for raw in found]
+    body += " " * (8 * WORTH_A_LOOK)
     assert entries_with("new", body.encode(), count) == expected
     assert entries_with("new", bytearray(body.encode()), count) == expected
 
@@ -102,6 +128,21 @@ def test_an_entry_that_a_search_cannot_be_sure_of_is_kept_all_the_same(kind: str
     rows = Reader(Batch).page(body, None).rows
     unknown = [row.succeeded[1] for row in rows[1::2] if isinstance(row, Batch)]
     assert unknown == [UnknownEntry(type="new", raw=raws[1][1].encode())] * 2
+
+
+@pytest.mark.parametrize(
+    ("tag", "spelling"), [("new", r"n\u0065w"), ("new", r"ne\u0077"), ("New", r"\u004eew"), ("n1", r"n\u0031")]
+)
+def test_an_entry_whose_tag_is_spelt_otherwise_is_not_taken_for_another_object_with_that_tag(
+    tag: str, spelling: str
+) -> None:
+    body = f'[{{"$type":"{spelling}"}},{{"$type":"old","a":{{"$type":"{tag}"}}}}]' + " " * WORTH_A_LOOK
+    assert entries_with(tag, body.encode(), 1) is None
+
+
+def test_a_tag_with_signs_in_it_could_be_spelt_in_more_ways_than_are_looked_for() -> None:
+    assert entries_with("a/b", b'[{"$type":"a/b"}]', 1) is None
+    assert entries_with("\u00f8", '[{"$type":"\u00f8"}]'.encode(), 1) is None
 
 
 def test_a_few_unknown_entries_are_found_without_taking_the_page_apart(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,8 +43,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     event_loops.configure(config)
     figures_module.configure(config)
-    # An example that takes long says that the machine is busy, and would be reported as one that fails.
-    hypothesis.settings.register_profile("untimed", hypothesis.settings(deadline=None))
+    # An example that takes long, to make or to run, says that the machine is busy, and would be reported as a failure.
+    untimed = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+    hypothesis.settings.register_profile("untimed", untimed)
     hypothesis.settings.load_profile("untimed")
 
 

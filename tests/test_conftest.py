@@ -6,7 +6,7 @@ import time
 
 import pytest
 from aioresponses import aioresponses
-from hypothesis import Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from amili_async import AmiliClient, ServerError
@@ -45,3 +45,9 @@ def test_an_example_that_takes_long_is_none_that_fails(number: int) -> None:
     begun = time.perf_counter()
     while time.perf_counter() < begun + 0.21:  # what hypothesis allows by itself is 0.2 s
         pass
+
+
+def test_examples_that_take_half_a_minute_to_make_are_none_that_fail() -> None:
+    """Hypothesis allows no more for the first ten, which a starved machine may take."""
+    assert settings.default is not None
+    assert HealthCheck.too_slow in settings.default.suppress_health_check

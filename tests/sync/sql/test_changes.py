@@ -134,7 +134,7 @@ async def test_what_a_person_owes_is_no_part_of_its_repr(sqlite_url: str) -> Non
     writes=st.lists(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 2)), max_size=4), max_size=8),
     at_once=st.integers(1, 5),
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 async def test_a_reader_that_stops_anywhere_ends_with_what_the_store_has(
     writes: list[list[tuple[str, int]]], at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

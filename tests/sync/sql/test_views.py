@@ -113,7 +113,7 @@ async def test_what_a_debtor_owes_in_open_cases_is_added_up(url: str) -> None:
         max_size=40,
     )
 )
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 async def test_sums_are_exact_on_sqlite_which_adds_binary_fractions(amounts: list[Decimal]) -> None:
     [(*_, total), _] = await owed("sqlite://", case(1, [format(amount, "f") for amount in amounts]))
 

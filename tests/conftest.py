@@ -77,6 +77,14 @@ _ENVIRONMENT = (
 )
 
 
+def pytest_runtest_setup() -> None:
+    """Let SIGTERM end a run as Control-C does: what a CI that has waited too long stops leaves no server behind.
+
+    Before each test, as an event loop that gives the signal back gives it back to the system.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give the tests that the quick run leaves out a time limit of their own, where they have none yet."""
     assert config.inipath is not None

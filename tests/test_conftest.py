@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 import pytest
@@ -51,3 +52,11 @@ def test_examples_that_take_half_a_minute_to_make_are_none_that_fail() -> None:
     """Hypothesis allows no more for the first ten, which a starved machine may take."""
     assert settings.default is not None
     assert HealthCheck.too_slow in settings.default.suppress_health_check
+
+
+@pytest.mark.parametrize("again", [1, 2])
+def test_sigterm_ends_a_run_as_control_c_does(again: int) -> None:
+    """So that servers and folders of a run that is stopped go with it, also behind a loop that took the signal."""
+    assert again
+    assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import itertools
+import os
 import shutil
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+
+from tests.support.processes import child
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -128,14 +132,13 @@ class Tab:
 
 @asynccontextmanager
 async def chromium(profile: Path) -> AsyncGenerator[Browser]:
-    process = await asyncio.create_subprocess_exec(
-        CHROMIUM,
-        *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-port=0"),
-        f"--user-data-dir={profile}",
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert process.stderr is not None
-    try:
+    words = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-port=0")
+    async with AsyncExitStack() as stack:
+        # What it leaves behind there goes with it; a test's own folder has too long a path for its socket.
+        folder = stack.enter_context(TemporaryDirectory(prefix="amili-chromium-", ignore_cleanup_errors=True))
+        options = {"stderr": asyncio.subprocess.PIPE, "env": {**os.environ, "TMPDIR": folder}}
+        process = await stack.enter_async_context(child(CHROMIUM, *words, f"--user-data-dir={profile}", **options))
+        assert process.stderr is not None
         address = ""
         while not address:
             line = (await process.stderr.readline()).decode()
@@ -143,6 +146,6 @@ async def chromium(profile: Path) -> AsyncGenerator[Browser]:
             address = line.partition("DevTools listening on ")[2].strip()
         async with aiohttp.ClientSession() as session, session.ws_connect(address) as socket:
             yield Browser(socket)
-    finally:
         process.terminate()
-        await asyncio.wait_for(process.communicate(), 30)
+        with suppress(TimeoutError):  # and it is killed
+            await asyncio.wait_for(process.communicate(), 30)

@@ -18,6 +18,8 @@ from amili_async import Accepted, NewInvoice, OutcomeUnknownError
 from amili_async._upstream import aiohttp as connections
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from amili_async import AmiliClient
     from tests.outside.conftest import Connect, Servers
     from tests.outside.fronts import Front
@@ -46,7 +48,9 @@ async def write(client: AmiliClient, name: str) -> object:
         return error
 
 
-async def writes_after_pauses(front: Front, connect: Connect, *, blocked: bool) -> dict[str, object]:
+async def writes_after_pauses(
+    front: Front, connect: Connect, *, blocked: bool, pauses: Sequence[float] = PAUSES
+) -> dict[str, object]:
     """Let each client write after each pause on the connection that it has used before; return all outcomes."""
     clients = [await connect(front.url) for _ in range(CLIENTS)]
     outcomes: dict[str, object] = {}
@@ -57,7 +61,7 @@ async def writes_after_pauses(front: Front, connect: Connect, *, blocked: bool) 
         name = f"INV-{number}-{pause}"
         outcomes[name] = await write(clients[number], name)
 
-    for pause in PAUSES:
+    for pause in pauses:
         if blocked:
             await asyncio.gather(*(client.batches.list(ORGANIZATION, prefetch=False).first() for client in clients))
             time.sleep(pause)  # noqa: ASYNC251  # the loop is blocked, which is the point
@@ -92,7 +96,8 @@ async def test_without_the_look_and_the_limit_some_of_them_are_lost(
 
     monkeypatch.setattr(connections.Connector, "_choose_for_write", any_connection)
     front = servers.nginx(upstream, server="keepalive_timeout 1s;")
-    outcomes = await writes_after_pauses(front, connect, blocked=True)
+    # The longer one leaves nginx time, where it is late, to close them.
+    outcomes = await writes_after_pauses(front, connect, blocked=True, pauses=(1.03, 3.0))
     lost = [name for name, outcome in outcomes.items() if isinstance(outcome, OutcomeUnknownError)]
     assert lost
     assert not {*lost} & {*arrivals(upstream)}, "they had not arrived: nothing but the connection was at fault"

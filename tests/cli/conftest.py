@@ -32,6 +32,8 @@ def sandbox(request: pytest.FixtureRequest) -> Sandbox:
 def amili(monkeypatch: pytest.MonkeyPatch) -> Amili:
     """Run ``amili`` with the given words in this process."""
     monkeypatch.delenv("AMILI_STORE", raising=False)
+    # A sync that a busy machine lets take longer would say in a line how far it is.
+    monkeypatch.setattr("amili_async.cli._sync_output.EVERY", float("inf"))
 
     def invoke(*words: str, typed: str = "") -> Result:
         monkeypatch.setattr(sys, "argv", ["amili", *words])

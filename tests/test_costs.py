@@ -157,18 +157,25 @@ def test_a_read_makes_neither_a_request_nor_a_response_of_aiohttps(
 
 def test_handing_out_the_items_of_a_page_keeps_nothing(sandbox: Sandbox) -> None:
     async def main(client: AmiliClient, _loop: CountingLoop) -> None:
+        kept: list[int] = []
+        peaks: list[int] = []
         async with aclosing(aiter(client.batches.list(sandbox.organization_ids[0], prefetch=False))) as batches:
-            await anext(batches)
-            gc.collect()
-            tracemalloc.start()
-            before, _ = tracemalloc.get_traced_memory()
-            for _ in range(ROWS - 2):
+            for _ in range(PAGES):
                 await anext(batches)
-            after, peak = tracemalloc.get_traced_memory()
-            tracemalloc.stop()
-        # A number or two, and no object for each item.
-        assert after - before < 10 * (ROWS - 2)
-        assert peak - before < 4_000
+                gc.collect()
+                tracemalloc.start()
+                before, _ = tracemalloc.get_traced_memory()
+                for _ in range(ROWS - 2):
+                    await anext(batches)
+                after, peak = tracemalloc.get_traced_memory()
+                tracemalloc.stop()
+                await anext(batches)
+                kept.append(after - before)
+                peaks.append(peak - before)
+        # A number or two, and no object for each item. The least of all pages, as the server shares this process, and
+        # its thread may not have been done with the request before.
+        assert min(kept) < 10 * (ROWS - 2)
+        assert min(peaks) < 4_000
 
     counted(sandbox, main)
 

@@ -93,7 +93,8 @@ def in_a_shell(line: str, **environment: str) -> subprocess.CompletedProcess[str
     """Run a line with ``amili`` in it as a shell runs it."""
     command = f"{sys.executable} -c 'from amili_async.cli import main; raise SystemExit(main())'"
     return subprocess.run(  # noqa: S603  # our own line
-        ["bash", "-c", line.replace("amili", command, 1)],  # noqa: S607  # a shell is what is tried
+        # Not bash, which says a line of its own where the machine's locale is not installed.
+        ["sh", "-c", line.replace("amili", command, 1)],  # noqa: S607  # a shell is what is tried
         capture_output=True,
         text=True,
         check=False,

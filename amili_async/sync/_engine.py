@@ -289,7 +289,7 @@ class _Run:
             try:
                 finished = await list_sync.run(should_continue)
             except LeaseLostError as lost:
-                self._hold_back(job, lost.conflict, queue)
+                self._hold_back(job, lost.conflict, asyncio.get_running_loop().time(), queue)
                 return
             except AmiliError as error:
                 if self._is_load(job, error) and self._waits_for_its_rate(job, error, queue):
@@ -307,11 +307,12 @@ class _Run:
     async def _begin(self, job: Job, queue: FairQueue[Identifier, Job]) -> ListSync | None:
         """Take on the next list of an organization; nothing where another run has it."""
         resource, reading = job.resources[0], job.reading
+        asked = asyncio.get_running_loop().time()
         taking = self._store.begin(job.organization_id, resource)
         checkpoint, cancelled = await to_its_end(taking)
         if isinstance(checkpoint, LeaseConflict):
             if cancelled is None:
-                self._hold_back(job, checkpoint, queue)
+                self._hold_back(job, checkpoint, asked, queue)
                 return None
         else:
             around = Surroundings(
@@ -402,13 +403,13 @@ class _Run:
         queue.put_back_after(partial(clock.sleep, min(pause, LIMITED_TIMEOUT)), job)
         return True
 
-    def _hold_back(self, job: Job, conflict: LeaseConflict, queue: FairQueue[Identifier, Job]) -> None:
+    def _hold_back(self, job: Job, conflict: LeaseConflict, asked: float, queue: FairQueue[Identifier, Job]) -> None:
         """Wait for the run that has an organization, until its lease would have run out; then leave it to that run."""
         job.list_sync = None
-        now = asyncio.get_running_loop().time()
         if job.given_up_at is None:
-            job.given_up_at = now + conflict.seconds
-        if now <= job.given_up_at:
+            job.given_up_at = asyncio.get_running_loop().time() + conflict.seconds
+        # By when it was asked for: an answer that was long on its way may tell of a lease that has run out meanwhile.
+        if asked <= job.given_up_at:
             # Real time, whatever the client's clock is: leases end by it.
             queue.put_back_after(partial(asyncio.sleep, job.pause), job)
             job.pause = min(2 * job.pause, LONGEST_PAUSE)

@@ -270,7 +270,8 @@ async def test_a_database_that_stays_away_ends_the_run_and_the_next_one_goes_on(
     url = await asyncio.to_thread(new_database, database)
 
     async def run_into_it(client: AmiliClient) -> None:
-        async with SqlStore(url, patience=0.5, lease=3) as store:  # the lease, which it cannot give back, ends itself
+        # So patient that it surely tries to connect again; the lease, which it cannot give back, ends itself meanwhile.
+        async with SqlStore(url, patience=5, lease=3) as store:
             await asyncio.to_thread(slow_from, server, PAGES // 3)
             running = asyncio.create_task(sync(client, ORGANIZATIONS, store))
             await asyncio.to_thread(answered, server, PAGES // 3)

@@ -32,6 +32,7 @@ from amili_async.sync import (
 from amili_async.sync import _engine as engine
 from amili_async.sync._arguments import beginning
 from tests.support.scripted_list import MemoryStore
+from tests.support.virtual_time import virtual_loop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
@@ -517,6 +518,32 @@ async def test_an_organization_whose_lease_runs_out_meanwhile_is_taken_over(
 
     assert report.held == ()
     assert report.organizations == 3
+
+
+class LateStore(MemoryStore):
+    """A store that once takes so long to tell of another run's lease that it has run out when that is heard."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    async def begin(self, _organization_id: str, _resource: str, /) -> Checkpoint | LeaseConflict:
+        self.asked += 1
+        if self.asked == 2:
+            await asyncio.sleep(20)
+        return LeaseConflict(10) if self.asked < 3 else self.checkpoint
+
+
+def test_a_lease_that_runs_out_while_the_store_tells_of_it_is_asked_about_once_more() -> None:
+    late = LateStore()
+
+    async def main() -> None:
+        async with Sandbox(organizations=1, batches=50, page_size=10) as sandbox, connected(sandbox) as client:
+            report = await sync(client, sandbox.organization_ids, late)
+        assert (report.held, late.asked, len(late.rows)) == ((), 3, 50)
+
+    with asyncio.Runner(loop_factory=virtual_loop) as runner:
+        runner.run(main())
 
 
 class StolenStore(MemoryStore):

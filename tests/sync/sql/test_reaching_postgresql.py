@@ -93,7 +93,7 @@ async def test_without_the_option_the_error_names_it(pooler: Pooler, postgresql_
             await store.write(portion(batch(str(number)), organization_id=organization_id))
 
     with pytest.raises(StoreError, match=r"write pgbouncer=true into the store's URL \(SQLSTATE (42P05|26000)\)"):
-        async with SqlStore(pooler.url(name_of(postgresql_url)), patience=1) as store:
+        async with SqlStore(pooler.url(name_of(postgresql_url))) as store:
             await asyncio.gather(*(use(store, f"organization {number}") for number in range(8)))
 
 

@@ -39,7 +39,7 @@ pytestmark = [
 async def test_a_page_shows_rows_as_they_come_and_stops_the_walk_when_it_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with asyncio.timeout(60), Sandbox(organizations=1, batches=200, page_size=50) as sandbox:
+    async with asyncio.timeout(300), Sandbox(organizations=1, batches=200, page_size=50) as sandbox:
         point_environment(monkeypatch, sandbox)
         app = executed("readme_service", "service.py").app
         app.get("/page", response_class=HTMLResponse)(lambda: PAGE)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -11,12 +13,13 @@ from msgspec import UNSET, UnsetType
 
 from amili_async._protocol.requests import Call, encode_query, join, percent
 from amili_async._upstream.msgspec import READING_ERRORS
+from amili_async.errors import DecodeError
 from amili_async.events import Drift, QuarantinedRow
 from amili_async.models import RawValue
 from amili_async.models._extra import NOTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from amili_async._call.transport import Transport
     from amili_async._decoding import DriftSink, Reader
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from amili_async.models import Summary
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 _IDS = {
     "batches.list": ("batch_id", "batchId"),
@@ -79,6 +83,42 @@ class FetchedPage(Generic[T]):
         return self.items if self.rows is None else self.rows
 
 
+class DecodeWindow:
+    """How much of many walks is decoded that their caller is not done with: a few bytes of JSON, or one page.
+
+    Pages that come at once would else all be decoded before he works on the first, and be out of the processor's cache
+    by then.
+    """
+
+    def __init__(self, most: int = 2**18) -> None:
+        self._most = most
+        self._held = 0
+        self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
+
+    @property
+    def full(self) -> bool:
+        """Whether the next page has to wait."""
+        return self._held >= self._most
+
+    async def enter(self, size: int) -> None:
+        """Return once a page of so many bytes may be decoded: first come, first served."""
+        if not self.full:
+            self._held += size
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((turn, size))
+        await turn
+
+    def leave(self, size: int) -> None:
+        """Let go of a page, and let those in that wait."""
+        self._held -= size
+        while self._waiting and not self.full:
+            turn, size = self._waiting.popleft()
+            if not turn.done():
+                self._held += size
+                turn.set_result(None)
+
+
 class PageFetcher(Generic[T]):
     """What a list is: its route, its filters, how its rows are read. Fetches single pages."""
 
@@ -106,9 +146,28 @@ class PageFetcher(Generic[T]):
         self, token: str | None, sent_signal: RequestSentSignal | None = None
     ) -> Coroutine[Any, Any, FetchedPage[T]]:
         """Return one page; the first for no token."""
-        query = self._first if token is None else self._later + percent(token, "page_token")
-        call = Call(route=self.route, method=self.route.method, path=self._path, query=query)
-        return self._transport.send(call, self._read, self.options, sent_signal)
+        return self._send(token, self._read, sent_signal)
+
+    async def fetch_within(self, token: str | None, window: DecodeWindow) -> FetchedPage[T]:
+        """Return one page that has entered a window; whoever is done with it has it leave.
+
+        One that comes while the window is full waits as it came. If that cannot be read it is asked for again, since
+        what becomes of such an answer is the transport's to say.
+        """
+
+        def read(body: Body) -> FetchedPage[T] | Body:
+            return body if window.full and _seems_whole(body) else self._read(body)
+
+        came = await self._send(token, read)
+        if not isinstance(came, FetchedPage):
+            await window.enter(len(came))
+            try:
+                return self._read(came)
+            except DecodeError:
+                window.leave(len(came))
+            came = await self.fetch(token)
+        await window.enter(len(came.body))
+        return came
 
     def part(self, rows: Sequence[msgspec.Raw], start: int, most: int) -> tuple[Sequence[T | QuarantinedRow], int]:
         """Return some of a page's rows from one on, and what they took to decode: the bytes of as many that fit.
@@ -133,6 +192,13 @@ class PageFetcher(Generic[T]):
     def sent_signal(self) -> RequestSentSignal:
         """Return what tells when a request is on the wire."""
         return self._transport.sent_signal()
+
+    def _send(
+        self, token: str | None, read: Callable[[Body], R], sent_signal: RequestSentSignal | None = None
+    ) -> Coroutine[Any, Any, R]:
+        query = self._first if token is None else self._later + percent(token, "page_token")
+        call = Call(route=self.route, method=self.route.method, path=self._path, query=query)
+        return self._transport.send(call, read, self.options, sent_signal)
 
     def _read(self, body: Body) -> FetchedPage[T]:
         page = self.reader.whole(body, self.drift) if len(body) < LARGE else None
@@ -159,6 +225,11 @@ class PageFetcher(Generic[T]):
     def tell_quarantined(self, row: QuarantinedRow) -> None:
         """Tell hooks of a row that could not be read."""
         self._transport.hooks.tell("on_quarantine", row)
+
+
+def _seems_whole(body: Body) -> bool:
+    """Return whether a body ends as a JSON object does; one that was cut off rarely does, and a web page never."""
+    return body[-8:].rstrip().endswith(b"}")
 
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])

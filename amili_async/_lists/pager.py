@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from amili_async._decoding import Reader
-    from amili_async._lists.page_fetcher import FetchedPage, PageFetcher
+    from amili_async._lists.page_fetcher import DecodeWindow, FetchedPage, PageFetcher
     from amili_async._protocol.requests import Body
     from amili_async.models import Summary
 
@@ -250,14 +250,16 @@ class Pager(Generic[T]):
             self._let_go()
             await self._ahead.stop()
 
-    async def next_items(self) -> Sequence[T] | None:
-        """Return the items of the next page, ``None`` at the end: `pages` without the rest of a page.
+    async def next_items(self, window: DecodeWindow) -> tuple[Sequence[T], int] | None:
+        """Return the items of the next page and its size, ``None`` at the end: `pages` without the rest of a page.
 
-        For those who walk many lists at once, whose pages a generator each would cost more than it orders.
+        For those who walk many lists at once, whose pages a generator each would cost more than it orders. With so many
+        bytes it has entered the window: whoever is done with the items has it leave.
 
         Raises:
             AmiliError: as of any read; with the `Cursor` to go on from.
         """
+        self._ahead.window = window
         try:
             loaded = await self._advance()
             if loaded is None:
@@ -265,12 +267,12 @@ class Pager(Generic[T]):
             if loaded.rows is None:
                 items = self._ready(loaded.items)
                 self._row += len(items)
-                return items
+                return items, len(loaded.body)
             page, self._row = await self._page(loaded)
         except BaseException as error:
             self._left_by(error)
             raise
-        return page.items
+        return page.items, len(loaded.body)
 
     def _left_by(self, error: BaseException) -> None:
         """Prepare an error that ends the walk for the caller."""

@@ -19,7 +19,7 @@ from amili_async.errors import DeadlineExceededError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from amili_async._lists.page_fetcher import FetchedPage, PageFetcher
+    from amili_async._lists.page_fetcher import DecodeWindow, FetchedPage, PageFetcher
 
 T = TypeVar("T")
 
@@ -31,6 +31,8 @@ class Prefetcher(Generic[T]):
         self._listing = listing
         self._follow = follow
         """Says which page to request while the caller works on this one; ``None`` for none."""
+        self.window: DecodeWindow | None = None
+        """What a page enters before it is read where nothing is requested ahead: one that many walks share."""
         self._handover = listing.sent_signal()
         self._task: asyncio.Task[FetchedPage[T] | None] | None = None
         self._asked: asyncio.Future[FetchedPage[T] | None] | None = None
@@ -126,6 +128,8 @@ class Prefetcher(Generic[T]):
         before = 0 if caller is None else caller.cancelling()
         self._caller = caller
         try:
+            if self.window is not None:
+                return await self._listing.fetch_within(token, self.window)
             return await self._listing.fetch(token)
         except asyncio.CancelledError:
             # One that is cancelled by somebody else too is cancelled, not stopped.

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
+from amili_async._lists.page_fetcher import DecodeWindow
 from amili_async._protocol.requests import identifier
 from amili_async.errors import ConfigurationError, InvalidArgumentError, detach
 from amili_async.resources._arguments import whole
@@ -124,11 +125,12 @@ async def each(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]
 class _Arrival(Generic[T]):
     """A page in line for the caller, or in his hands."""
 
-    __slots__ = ("_consumed", "_waiting", "items", "organization_id")
+    __slots__ = ("_consumed", "_waiting", "items", "organization_id", "size")
 
-    def __init__(self, organization_id: str, items: Sequence[T]) -> None:
+    def __init__(self, organization_id: str, items: Sequence[T], size: int) -> None:
         self.organization_id = organization_id
         self.items = items
+        self.size = size
         self._consumed = False
         self._waiting: asyncio.Future[None] | None = None
 
@@ -150,12 +152,13 @@ class _Walks(Generic[T]):
 
     Both in one line, so that an error never overtakes the pages before it. A worker asks for a page in the step in
     which it put the one before it in line, and puts it there once that one is consumed. So a caller who is slower than
-    the server has two pages of each walk at hand; for one who is faster no page ever waits, and each is worked on while
-    it is in the processor's cache.
+    the server has a page of each walk at hand, or two; but few of them are decoded before he comes to them, and each is
+    worked on while it is in the processor's cache.
     """
 
     def __init__(self, ids: AsyncGenerator[Identifier, None], walk: Callable[[str], Pager[T]]) -> None:
         self.line: deque[_Arrival[T] | asyncio.Task[None]] = deque()
+        self.window = DecodeWindow()
         self._some = asyncio.Event()
         self._ids = ids
         self._taking = asyncio.Lock()
@@ -188,13 +191,13 @@ class _Walks(Generic[T]):
                 raise
 
     async def _walk_through(self, organization_id: str) -> None:
-        before: _Arrival[T] = _Arrival(organization_id, ())
+        before: _Arrival[T] = _Arrival(organization_id, (), 0)
         before.done()
         async with self._walk(organization_id) as pager:
-            while (items := await pager.next_items()) is not None:
+            while (page := await pager.next_items(self.window)) is not None:
                 await before.consumed()
-                before = _Arrival(organization_id, items)
-                del items
+                before = _Arrival(organization_id, *page)
+                del page
                 self.add(before)
             await before.consumed()
 
@@ -228,6 +231,7 @@ async def _stream(
             for item in arrival.items:
                 yield organization_id, item
             arrival.done()
+            walks.window.leave(arrival.size)
     except BaseException as error:
         detach(error)
         raise

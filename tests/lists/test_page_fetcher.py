@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,16 +17,20 @@ from amili_async._call.hooks import Hooks
 from amili_async._call.transport import Transport
 from amili_async._decoding import Reader
 from amili_async._lists import page_fetcher as listing
-from amili_async._lists.page_fetcher import LENIENT, PageFetcher
+from amili_async._lists.page_fetcher import LENIENT, DecodeWindow, PageFetcher
 from amili_async._protocol.options import Options
 from amili_async._protocol.requests import join
 from amili_async._routes import ROUTES
+from amili_async.errors import DecodeError
 from amili_async.events import Drift, QuarantinedRow
 from amili_async.models import Batch, Case, Invoice, RawValue, Received, Settlement
+from tests.support.turns import turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from amili_async._decoding import DriftSink
+    from amili_async._decoding.reader import DecodedPage
     from amili_async._protocol.requests import Body, Call
     from amili_async._upstream.aiohttp import RequestSentSignal
 
@@ -60,11 +65,12 @@ def a_listing(
     path: str = "/orgs/o-1/settlements",
     query: tuple[tuple[str, str | None], ...] = (),
     token_name: str = "pageToken",  # noqa: S107  # a query name
+    reader: Reader[Row] | None = None,
 ) -> PageFetcher[Row]:
     return PageFetcher(
         transport,
         Options(),
-        Reader(Row),
+        reader or Reader(Row),
         route=ROUTES[operation],
         path=path,
         query=query,
@@ -222,3 +228,109 @@ def test_a_row_of_no_documented_shape_is_known_by_all_that_it_is() -> None:
     assert listing.row_hash(RawValue(raw=b'{"a":1}')) == listing.row_hash(msgspec.Raw(b'{"a":1}'))
     assert listing.row_hash(RawValue(raw=b'{"a":1}')) != listing.row_hash(RawValue(raw=b'{"a":2}'))
     assert listing.row_hash(Row(n=1)) is msgspec.UNSET
+
+
+# Few pages decoded at a time
+
+
+class LoggingReader(Reader[Row]):
+    """Keeps what it has decoded."""
+
+    def __init__(self) -> None:
+        super().__init__(Row)
+        self.decoded: list[bytes] = []
+
+    def whole(self, body: Body, drift: DriftSink | None) -> DecodedPage[Row] | None:
+        self.decoded.append(bytes(body))
+        return super().whole(body, drift)
+
+
+async def test_pages_enter_a_window_until_it_is_full_and_then_as_others_leave_it_in_their_order() -> None:
+    window = DecodeWindow(100)
+    await window.enter(60)
+    assert not window.full
+    await window.enter(60)
+    assert window.full
+    entered: list[int] = []
+    waiting = [asyncio.create_task(window.enter(size)) for size in (30, 70, 5)]
+    for task, size in zip(waiting, (30, 70, 5), strict=True):
+        task.add_done_callback(lambda _, size=size: entered.append(size))
+    await turns(3)
+    assert entered == []
+    window.leave(60)  # 60 are held, so that 30 go in, and with these 70
+    await turns(3)
+    assert (entered, window.full) == ([30, 70], True)
+    window.leave(70)
+    await turns(3)
+    assert (entered, window.full) == ([30, 70, 5], False)
+
+
+async def test_one_page_enters_an_empty_window_however_large_it_is() -> None:
+    window = DecodeWindow(1)
+    await window.enter(1000)
+    assert window.full
+    window.leave(1000)
+    assert not window.full
+
+
+async def test_a_page_whose_walk_was_ended_takes_no_place_in_a_window() -> None:
+    window = DecodeWindow(1)
+    await window.enter(1)
+    ended, other = asyncio.create_task(window.enter(1)), asyncio.create_task(window.enter(1))
+    await turns(1)
+    ended.cancel()
+    await turns(1)
+    window.leave(1)
+    await other
+    window.leave(1)
+    assert not window.full
+
+
+async def test_a_page_that_comes_while_the_window_is_full_is_decoded_when_it_enters() -> None:
+    window, reader = DecodeWindow(1), LoggingReader()
+    walked = a_listing(ScriptedTransport(), reader=reader)
+    first = await walked.fetch_within(None, window)
+    second = asyncio.create_task(walked.fetch_within("abc", window))
+    await turns(5)
+    assert reader.decoded == [BODY]
+    window.leave(len(first.body))
+    assert list((await second).items) == [Row(n=1), Row(n=2)]
+    assert reader.decoded == [BODY, BODY]
+    assert window.full
+
+
+@pytest.mark.parametrize("body", [b'{"data":[{"n":1},', b"<html></html>", b"", b"{} trailing", b"[1]"])
+async def test_what_is_no_whole_object_is_left_to_the_transport_at_once(body: bytes) -> None:
+    window = DecodeWindow(0)  # always full
+    transport = ScriptedTransport(body)
+    with pytest.raises(DecodeError):
+        await a_listing(transport).fetch_within(None, window)
+    assert len(transport.calls) == 1
+
+
+async def test_a_page_that_waited_and_cannot_be_read_is_asked_for_again() -> None:
+    window = DecodeWindow(1)
+    await window.enter(1)
+    transport = ScriptedTransport(b'{"data":7} \n')
+    walked = a_listing(transport)
+    asking = asyncio.create_task(walked.fetch_within(None, window))
+    await turns(3)
+    transport.body = BODY
+    window.leave(1)
+    page = await asking
+    assert (page.body, len(transport.calls)) == (BODY, 2)
+    assert window.full
+    window.leave(len(BODY))
+    assert not window.full
+
+
+async def test_a_page_that_cannot_be_read_the_second_time_either_ends_the_walk_and_leaves_the_window() -> None:
+    window = DecodeWindow(1)
+    await window.enter(1)
+    transport = ScriptedTransport(b'{"data":7}')
+    asking = asyncio.create_task(a_listing(transport).fetch_within(None, window))
+    await turns(3)
+    window.leave(1)
+    with pytest.raises(DecodeError):
+        await asking
+    assert (len(transport.calls), window.full) == (2, False)

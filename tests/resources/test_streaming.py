@@ -18,15 +18,22 @@ from amili_async import (
     DecodeError,
     InvalidArgumentError,
     NotFoundError,
+    TransportError,
     UnusualValueWarning,
 )
+from amili_async._decoding import Reader
+from amili_async._lists.page_fetcher import DecodeWindow
 from amili_async._upstream.direct import DirectAnswer, DirectReads
+from amili_async.resources import _streaming
 from amili_async.sandbox import Fault
 from tests.support.turns import running, turns, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
 
+    from amili_async._decoding import DriftSink
+    from amili_async._decoding.reader import DecodedPage
+    from amili_async._protocol.requests import Body
     from amili_async.sandbox import Sandbox
 
 LIST = "batches.list"
@@ -92,6 +99,52 @@ async def test_a_page_of_each_walk_is_ahead_of_a_slow_consumer(
         await turns(200)
         # The one in the consumer's hands or in line for them, and the next.
         assert sandbox.requests.count(LIST) == 2 * walks
+
+
+async def test_few_pages_are_decoded_before_a_slow_consumer_comes_to_them(
+    client: AmiliClient, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[Body] = []
+    whole = Reader.whole
+
+    def counted(reader: Reader[Batch], body: Body, drift: DriftSink | None) -> DecodedPage[Batch] | None:
+        decoded.append(body)
+        return whole(reader, body, drift)
+
+    monkeypatch.setattr(Reader, "whole", counted)
+    monkeypatch.setattr(_streaming, "DecodeWindow", lambda: DecodeWindow(1))
+    expected = {organization: await rows(client, organization) for organization in sandbox.organization_ids}
+    decoded.clear()
+    sandbox.requests.clear()
+    came: defaultdict[str, list[str]] = defaultdict(list)
+    async with aclosing(client.batches.stream(sandbox.organization_ids, concurrency=3, page_size=1)) as stream:
+        async for organization, batch in stream:
+            came[organization].append(batch.batch_id)
+            if len(decoded) == 1:
+                await until(lambda: sandbox.requests.count(LIST) == 4 and not sandbox.requests.under_way(LIST))
+            # A page of each walk is at hand, and none of them is decoded before its turn.
+            await turns(20)
+            assert len(decoded) == sum(map(len, came.values()))
+    assert came == expected
+
+
+@pytest.mark.parametrize("fault", ["truncate", "html", "wrong-schema", "corrupt"])
+async def test_a_page_that_cannot_be_read_is_the_same_to_a_slow_consumer(
+    client: AmiliClient, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr(_streaming, "DecodeWindow", lambda: DecodeWindow(1))
+    (failing, *_) = sandbox.organization_ids
+    expected = await rows(client, failing)
+    sandbox.faults.add(Fault(LIST, fault, page=2, organization=failing))
+    came: list[str] = []
+    kind = TransportError if fault == "truncate" else DecodeError
+    with pytest.raises(kind) as caught:  # noqa: PT012  # what came before it counts
+        async for organization, batch in client.batches.stream(sandbox.organization_ids):
+            came += [batch.batch_id] if organization == failing else []
+            await turns(5)
+    sandbox.faults.clear()
+    rest = [batch.batch_id async for batch in client.batches.list(failing, cursor=caught.value.cursor)]
+    assert came + rest == expected
 
 
 async def test_the_next_request_is_sent_before_a_consumer_that_waited_for_its_page_works_on_it(

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from amili_async._decoding import DriftSink
     from amili_async._decoding.reader import DecodedPage
     from amili_async._protocol.requests import Body
-    from amili_async.sandbox import Sandbox
+    from amili_async.sandbox import Kind, Sandbox
 
 LIST = "batches.list"
 
@@ -105,7 +105,7 @@ async def test_few_pages_are_decoded_before_a_slow_consumer_comes_to_them(
     client: AmiliClient, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[Body] = []
-    whole = Reader.whole
+    whole = Reader[Batch].whole
 
     def counted(reader: Reader[Batch], body: Body, drift: DriftSink | None) -> DecodedPage[Batch] | None:
         decoded.append(body)
@@ -130,7 +130,7 @@ async def test_few_pages_are_decoded_before_a_slow_consumer_comes_to_them(
 
 @pytest.mark.parametrize("fault", ["truncate", "html", "wrong-schema", "corrupt"])
 async def test_a_page_that_cannot_be_read_is_the_same_to_a_slow_consumer(
-    client: AmiliClient, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, fault: str
+    client: AmiliClient, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, fault: Kind
 ) -> None:
     monkeypatch.setattr(_streaming, "DecodeWindow", lambda: DecodeWindow(1))
     (failing, *_) = sandbox.organization_ids

@@ -257,9 +257,12 @@ async def test_pages_enter_a_window_until_it_is_full_and_then_as_others_leave_it
     await window.enter(60)
     assert is_full(window)
     entered: list[int] = []
-    waiting = [asyncio.create_task(window.enter(size)) for size in (30, 70, 5)]
-    for task, size in zip(waiting, (30, 70, 5), strict=True):
-        task.add_done_callback(lambda _, size=size: entered.append(size))
+
+    async def enter(size: int) -> None:
+        await window.enter(size)
+        entered.append(size)
+
+    waiting = [asyncio.create_task(enter(size)) for size in (30, 70, 5)]
     await turns(3)
     assert entered == []
     window.leave(60)  # 60 are held, so that 30 go in, and with these 70
@@ -268,6 +271,7 @@ async def test_pages_enter_a_window_until_it_is_full_and_then_as_others_leave_it
     window.leave(70)
     await turns(3)
     assert (entered, is_full(window)) == ([30, 70, 5], False)
+    assert all(task.done() for task in waiting)
 
 
 async def test_one_page_enters_an_empty_window_however_large_it_is() -> None:

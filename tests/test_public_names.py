@@ -204,7 +204,7 @@ MADE_BY_US = {
 """Classes that a client or a sandbox makes and no user: their ``__init__`` is not for users."""
 
 FOR_OURSELVES = {
-    *("AmiliClient.caller", "sync.SqlStore.database", "sync.SqlStore.runs"),
+    *("AmiliClient.caller", "Pager.next_items", "sync.SqlStore.database", "sync.SqlStore.runs"),
     *(f"sandbox.Webhooks.{name}" for name in ("batch_completed", "case", "settlement_created")),
 }
 """What parts of this package use of each other, and say so."""

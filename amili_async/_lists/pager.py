@@ -253,8 +253,8 @@ class Pager(Generic[T]):
     async def next_items(self, window: DecodeWindow) -> tuple[Sequence[T], int] | None:
         """Return the items of the next page and its size, ``None`` at the end: `pages` without the rest of a page.
 
-        For those who walk many lists at once, whose pages a generator each would cost more than it orders. With so many
-        bytes it has entered the window: whoever is done with the items has it leave.
+        For this package's own streams of many lists, to which a generator each would cost more than it orders. With so
+        many bytes the page has entered the window: whoever is done with the items has it leave.
 
         Raises:
             AmiliError: as of any read; with the `Cursor` to go on from.

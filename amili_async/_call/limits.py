@@ -156,9 +156,15 @@ class Limits:
         if told is not None:
             self._quota.tell(told, now)
 
-    def share(self, before: int, now: int) -> None:
-        """Take the part of the limit that fewer clients share now than before: what they left is noticed late."""
-        if self.learned is not None and now < before:
+    def go_on(self, pace: LearnedPace | None) -> LearnedPace | None:
+        """Go on with what another client has learnt, where this one learns; return what it learns from now on."""
+        if self.learned is not None and pace is not None:
+            self.pace = self.learned = pace
+        return self.learned
+
+    def share(self, before: float, now: float) -> None:
+        """Take the part of the limit that others have left, who are less now than before: it is noticed late."""
+        if self.learned is not None and 0 < now < before:
             self.learned.rescale(before / now, self._clock.monotonic())
             self._serve()
 

@@ -147,6 +147,11 @@ class LearnedPace:
         return self._inflow.burst
 
     @property
+    def sustained(self) -> float | None:
+        """Requests a second that are held, or the most that a whole round was accepted at; ``None``: none are known."""
+        return None if self.rate is None else self._sustained
+
+    @property
     def _costly(self) -> bool:
         """Whether a refusal costs so much that few can be afforded."""
         return self._lost > self.burst

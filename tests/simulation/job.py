@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from amili_async.sandbox import VirtualClock
+    from amili_async.sync._dask.slots import WorkerSlot
 
 
 class Job:
@@ -37,8 +38,14 @@ class Job:
         return made
 
     async def run(
-        self, *organizations: str, resource: Resource = "batches", clients: bool = False, **options: object
+        self,
+        *organizations: str,
+        resource: Resource = "batches",
+        clients: bool = False,
+        slot: WorkerSlot | None = None,
+        **options: object,
     ) -> SyncReport:
+        """Run once; ``slot``: as a shard that is worked on there."""
         names = list(organizations or ("one",))
         async with session(self.server) as opened:
             settings = {"base_url": ROOT, "token_url": f"{ROOT}/token", "session": opened, "trust_env": False}
@@ -50,6 +57,8 @@ class Job:
                     return await sync(None, names, self.store, clients=pool, **options)  # type: ignore[arg-type]  # the same
             async with AmiliClient(ClientCredentials("client", "secret"), **settings) as client:  # type: ignore[arg-type]  # the same
                 self.at_work.append(client)
+                if slot is not None:
+                    slot.pace = client.caller.transport.limits.go_on(slot.pace)
                 try:
                     return await sync(client, names, self.store, resources=[resource], **options)  # type: ignore[arg-type]  # the same
                 finally:

@@ -239,6 +239,9 @@ class _Run:
             self._shares[number] = share
             self._tries[number] = self._tries.get(number, 0) + 1
             self._running[asyncio.create_task(self._worked(number, organization_ids, share))] = number
+        if not self._waiting:
+            with suppress(StoreError):  # they will know by its silence that one has ended
+                await self._signals.last()
 
     async def _worked(self, number: int, organization_ids: tuple[str, ...], share: int) -> SyncReport:
         pattern = self._pattern
@@ -295,14 +298,13 @@ class _Run:
 
     async def _end(self) -> None:
         """See to it that no worker is at it any more: those that are stop after their page."""
-        if not self._running:
-            return
-        with suppress(StoreError):  # a store that is out of reach stops them by itself
-            await self._signals.stop()
-        await asyncio.wait(self._running, timeout=0 if self._nobody else PATIENCE_TO_STOP)
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        if self._running:
+            with suppress(StoreError):  # a store that is out of reach stops them by itself
+                await self._signals.stop()
+            await asyncio.wait(self._running, timeout=0 if self._nobody else PATIENCE_TO_STOP)
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
         with suppress(StoreError):
             await self._signals.forget()
 

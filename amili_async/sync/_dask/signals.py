@@ -1,4 +1,4 @@
-"""Signals: what workers tell each other through the store: wait, the server said so; I am at work; or stop.
+"""Signals: what workers tell each other through the store: to wait, who is at work, and when to stop.
 
 The store and not Dask carries them: it is there when a scheduler is not, it survives one that is lost, and runs that
 share a database but no cluster are polite together too.
@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from amili_async.errors import StoreError
+from amili_async.sync._dask.slots import WorkerSlot
 from amili_async.sync._sql.schema import gates
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from amili_async._call.limits import Limits
     from amili_async.events import GateClosed
     from amili_async.sync._sql.store import SqlStore
@@ -30,6 +34,12 @@ INTERVAL = 0.5
 
 AT_WORK = "at work "
 """What the name of a moment begins with up to which a worker is taken to send requests."""
+
+LAST = "last "
+"""What the name of a moment begins with up to which no shard of a run waits any more."""
+
+LONGEST = 86_400.0
+"""Seconds that the last shards of a run may take."""
 
 SILENCE = 5.0
 """Seconds after which a worker that says nothing is no longer taken to be at work."""
@@ -45,19 +55,19 @@ class Signals:
         store: that all share.
         run: whose workers are to stop together.
         limits: of the client that is to wait; ``None`` for one that sends nothing.
-        shard: what the client works on.
+        slot: where the client works.
     """
 
-    def __init__(self, store: SqlStore, run: str, limits: Limits | None = None, *, shard: int = 0) -> None:
+    def __init__(
+        self, store: SqlStore, run: str, limits: Limits | None = None, *, slot: WorkerSlot | None = None
+    ) -> None:
         self._database = store.database
-        self._stop = f"stop {run}"
+        self._run = run
+        self._stop, self._last = f"stop {run}", f"{LAST}{run}"
         self._limits = limits
+        self.slot = slot or WorkerSlot(run)
         self._of_this_run = f"{AT_WORK}{run} "
-        self._name = f"{self._of_this_run}{shard}"
-        self.at_work = 1
-        """How many workers share the limit, as far as is known."""
-        self._seen = 1
-        """How many were seen at the last look."""
+        self._who = f"{self._of_this_run}{self.slot.name}"
         self._said = 0.0
         self._unsaid = 0.0
 
@@ -74,10 +84,11 @@ class Signals:
                 await self._leave()
 
     async def _leave(self) -> None:
-        """Let the others know that this one shares the limit no longer."""
+        """Let the others know that this one shares the limit no longer, where no other shard waits for it."""
+        over = sa.exists().where(gates.c.name == self._last)
         with suppress(StoreError, TimeoutError):  # they will know by its silence
             async with asyncio.timeout(SILENCE):
-                await self._database.run(lambda connection: _delete(connection, gates.c.name == self._name))
+                await self._database.run(lambda connection: _delete(connection, _said_by(self._who) & over))
 
     async def _listen(self) -> None:
         while True:
@@ -93,14 +104,19 @@ class Signals:
         """Tell every worker of the run to end where it stands."""
         await self._database.run(lambda connection: _put(connection, self._stop, 0.0))
 
+    async def last(self) -> None:
+        """Tell every worker of the run that there is no other shard for it."""
+        await self._database.run(lambda connection: _put(connection, self._last, LONGEST))
+
     async def forget(self) -> None:
         """Take back that the run is to stop, which all have heard, and what those said who were lost.
 
         Of other runs too, as far as it holds no more: a scheduler that was lost could not take it back.
         """
         of_this_run = gates.c.name.startswith(self._of_this_run, autoescape=True)
-        silent = gates.c.name.startswith(AT_WORK, autoescape=True) & (gates.c.opens_at < _NOW)
-        which = sa.or_(gates.c.name == self._stop, of_this_run, silent)
+        of_others = [gates.c.name.startswith(said, autoescape=True) for said in (AT_WORK, LAST)]
+        silent = sa.or_(*of_others) & (gates.c.opens_at < _NOW)
+        which = sa.or_(gates.c.name.in_((self._stop, self._last)), of_this_run, silent)
         await self._database.run(lambda connection: _delete(connection, which))
 
     async def _exchange(self) -> bool:
@@ -114,24 +130,47 @@ class Signals:
         if self._limits is not None:
             if heard.get(API, 0.0) > 0:
                 self._limits.gate.close(heard[API])
-            self._share(sum(left > 0 for name, left in heard.items() if name.startswith(AT_WORK)))
+            before, self.slot.told = self.slot.told, self._at_work(heard)
+            self._limits.share(*taken_over(before, self.slot.told))
         return self._stop in heard
 
-    def _share(self, at_work: int) -> None:
-        """Take the part of those that are gone, at the second look: between two shards a worker is not at work."""
-        fewer = max(1, at_work, self._seen)
-        if fewer < self.at_work and self._limits is not None:
-            self._limits.share(self.at_work, fewer)
-        self.at_work, self._seen = max(fewer, at_work), at_work
+    def _at_work(self, heard: Mapping[str, float]) -> dict[str, float | None]:
+        """Return who is at work, and the requests a second that each worker of this run has learnt to send.
+
+        Another run may ask another server, so its rates say nothing here.
+        """
+        said = [
+            name.removeprefix(AT_WORK).split() for name, left in heard.items() if name.startswith(AT_WORK) and left > 0
+        ]
+        return {who: float(rate[0]) if rate and run == self._run else None for run, who, *rate in said}
 
     def hear(self, connection: sa.Connection) -> dict[str, float]:
         """Say that this one is at work; return the seconds that are left of what was said, by the database's clock."""
         if self._limits is not None:
-            _put(connection, self._name, SILENCE)
+            rate = None if self._limits.learned is None else self._limits.learned.sustained
+            name = self._who if rate is None else f"{self._who} {rate:.4g}"
+            _delete(connection, _said_by(self._who) & (gates.c.name != name))
+            _put(connection, name, SILENCE)
         left = gates.c.opens_at - _NOW
         said = sa.or_(gates.c.name.in_((API, self._stop)), gates.c.name.startswith(AT_WORK, autoescape=True))
         rows = connection.execute(sa.select(gates.c.name, left).where(said))
         return {str(name): float(seconds) for name, seconds in rows}
+
+
+def taken_over(before: Mapping[str, float | None], now: Collection[str]) -> tuple[float, float]:
+    """Return the requests a second of all who were at work, and of those among them who still are.
+
+    Of whom it is not known counts as one of the others.
+    """
+    known = [rate for rate in before.values() if rate is not None]
+    mean = fmean(known) if known else 1.0
+    rates = {who: mean if rate is None else rate for who, rate in before.items()}
+    return sum(rates.values()), sum(rate for who, rate in rates.items() if who in now)
+
+
+def _said_by(who: str) -> sa.ColumnElement[bool]:
+    """Return what names the row in which one says that it is at work, at whatever rate."""
+    return sa.or_(gates.c.name == who, gates.c.name.startswith(f"{who} ", autoescape=True))
 
 
 _NOW = sa.extract("epoch", sa.func.clock_timestamp())

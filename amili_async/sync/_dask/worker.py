@@ -16,6 +16,7 @@ import msgspec
 from amili_async._client import AmiliClient
 from amili_async.errors import AmiliError
 from amili_async.sync._dask.signals import Signals
+from amili_async.sync._dask.slots import SLOTS
 from amili_async.sync._engine import sync
 from amili_async.sync._report import Progress, SyncReport
 from amili_async.sync._sql.store import SqlStore
@@ -78,31 +79,30 @@ def work(shard: Shard) -> SyncReport:
 async def synced(shard: Shard, on_progress: OnProgress) -> SyncReport:
     """Sync a shard in the running event loop; return its report, ``stopped`` where it was told to stop."""
     options: dict[str, object] = {"concurrency": shard.concurrency, **shard.client_options}
-    async with (
-        AmiliClient.from_env(**options) as client,  # type: ignore[arg-type]  # checked before they were sent here
-        SqlStore(shard.store_url, run=shard.run) as store,
-    ):
-        signals = Signals(store, shard.run, client.caller.transport.limits, shard=shard.number)
-        with client.caller.transport.hooks.with_one_more(signals):
-            return await _until_stopped(
-                asyncio.create_task(
-                    sync(
-                        client,
-                        shard.organization_ids,
-                        store,
-                        resources=shard.resources,
-                        concurrency=shard.concurrency,
-                        full=shard.full,
-                        since=shard.since,
-                        reconcile=shard.reconcile,
-                        refresh=shard.refresh,
-                        max_gone=shard.max_gone,
-                        max_failures=shard.max_failures,
-                        on_progress=on_progress,
-                    )
-                ),
-                asyncio.create_task(signals.listen()),
-            )
+    with SLOTS.taken(shard.run) as slot:
+        async with (
+            AmiliClient.from_env(**options) as client,  # type: ignore[arg-type]  # checked before they were sent here
+            SqlStore(shard.store_url, run=shard.run) as store,
+        ):
+            limits = client.caller.transport.limits
+            slot.pace = limits.go_on(slot.pace)
+            signals = Signals(store, shard.run, limits, slot=slot)
+            with client.caller.transport.hooks.with_one_more(signals):
+                syncing = sync(
+                    client,
+                    shard.organization_ids,
+                    store,
+                    resources=shard.resources,
+                    concurrency=shard.concurrency,
+                    full=shard.full,
+                    since=shard.since,
+                    reconcile=shard.reconcile,
+                    refresh=shard.refresh,
+                    max_gone=shard.max_gone,
+                    max_failures=shard.max_failures,
+                    on_progress=on_progress,
+                )
+                return await _until_stopped(asyncio.create_task(syncing), asyncio.create_task(signals.listen()))
 
 
 async def _until_stopped(working: asyncio.Task[SyncReport], listening: asyncio.Task[None]) -> SyncReport:

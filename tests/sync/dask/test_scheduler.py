@@ -327,6 +327,36 @@ async def test_a_429_that_one_worker_meets_holds_the_others_back(cluster: Any, p
 
 @pytest.mark.dask
 @pytest.mark.postgres
+async def test_a_worker_goes_on_with_the_rate_that_it_has_learnt_in_the_shard_before(
+    cluster: Any, postgresql_url: str
+) -> None:
+    def rates() -> dict[str, float | None]:
+        """Return, on a worker, what was learnt in the slots that are free."""
+        from amili_async.sync._dask.slots import SLOTS  # noqa: PLC0415  # the worker's, not this process's
+
+        return {slot.name: None if slot.pace is None else slot.pace.rate for slot in SLOTS.free}
+
+    async with distributed.Client(cluster.scheduler_address, asynchronous=True, set_as_default=False) as client:
+
+        async def kept() -> dict[str, float | None]:
+            return {name: rate for each in (await client.run(rates)).values() for name, rate in each.items()}
+
+        with Sandbox(organizations=6, batches=200, page_size=20, entries=0, seed=1) as sandbox:
+            sandbox.faults.add(Fault("batches.list", status=429, count=1, skip=5))
+            before = await kept()
+            report = await sync_on_dask(
+                cluster, sandbox.organization_ids, postgresql_url, client_options=options(sandbox), shards=6
+            )
+            assert report.ok
+            assert len([request for request in sandbox.requests if request.status == 429]) == 1
+        new = {name: rate for name, rate in (await kept()).items() if name not in before}
+        # Six shards on two workers: some were worked on where another one was before.
+        assert len(new) <= 2
+        assert len([rate for rate in new.values() if rate is not None]) == 1
+
+
+@pytest.mark.dask
+@pytest.mark.postgres
 @pytest.mark.outside
 async def test_workers_that_know_nothing_of_each_others_rate_share_one_limit(
     cluster: Any, postgresql_url: str, figures: Figures
@@ -671,29 +701,68 @@ async def test_those_who_are_left_take_the_part_of_the_rate_of_a_worker_that_has
     monkeypatch.setattr("amili_async.sync._dask.signals.INTERVAL", 0.01)
     monkeypatch.setattr("amili_async.sync._dask.signals.SILENCE", 600.0)
     paces = [LearnedPace() for _ in range(3)]
-    for pace in paces:
-        pace.refused(0.0, 0.0)  # four a second are taken for the limit
+    for number, pace in enumerate(paces):
+        pace.refused(0.0, 0.0)
+        pace.rescale(number + 1.0, 0.0)  # 4, 8 and 12 a second are taken for the limit
     async with SqlStore(postgresql_url) as store:
         limits = [Limits(SystemClock(), concurrency=1, pace=pace) for pace in paces]
-        workers = [Signals(store, "run", each, shard=number) for number, each in enumerate(limits)]
-        listening = [asyncio.create_task(each.listen()) for each in workers]
+        workers = [Signals(store, "run", each) for each in limits]
+        one, two, three = listening = [asyncio.create_task(each.listen()) for each in workers]
 
-        async def names() -> set[str]:
+        async def said() -> set[str]:
             found = await store.database.run(lambda connection: connection.execute(sa.select(gates_table.c.name)))
             return {row[0] for row in found}
 
+        names = [f"at work run {each.slot.name}" for each in workers]
         async with asyncio.timeout(300):
-            while any(each.at_work < 3 for each in workers):  # noqa: ASYNC110  # other tasks look at a database
+            while any(len(each.slot.told) < 3 for each in workers):  # noqa: ASYNC110  # other tasks look at a database
                 await asyncio.sleep(0)
-            assert [pace.rate for pace in paces] == [4.0] * 3
-            listening.pop().cancel()
-            while [pace.rate for pace in paces[:2]] != [6.0] * 2:  # noqa: ASYNC110  # as above
+            assert await said() == {f"{name} {rate}" for name, rate in zip(names, (4, 8, 12), strict=True)}
+            # Another shard waits for it, so it is not gone.
+            two.cancel()
+            await asyncio.wait({two})
+            assert f"{names[1]} 8" in await said()
+            listening[1] = two = asyncio.create_task(workers[1].listen())
+            await workers[0].last()
+            three.cancel()
+            while [pace.rate for pace in paces[:2]] != [8.0, 16.0]:  # noqa: ASYNC110  # as above
                 await asyncio.sleep(0)
-        assert "at work run 2" not in await names()
-        for task in listening:
+            assert paces[2].rate == 12.0
+        assert not any(name.startswith(names[2]) for name in await said())
+        for task in (one, two):
             task.cancel()
         await asyncio.wait(listening)
-        assert await names() == set()
+        assert await said() == {"last run"}
+        await workers[0].forget()
+        assert await said() == set()
+
+
+@pytest.mark.postgres
+async def test_a_worker_that_falls_silent_is_gone_and_what_another_run_sends_is_not_taken_for_a_part_of_this_limit(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("amili_async.sync._dask.signals.INTERVAL", 0.01)
+    pace = LearnedPace()
+    pace.refused(0.0, 0.0)  # four a second are taken for the limit
+    async with SqlStore(postgresql_url) as store:
+        worker = Signals(store, "run", Limits(SystemClock(), concurrency=1, pace=pace))
+
+        async def say(name: str, moment: float) -> None:
+            insert = sa.insert(gates_table).values(name=name, opens_at=moment)
+            await store.database.run(lambda connection: connection.execute(sa.delete(gates_table)))
+            await store.database.run(lambda connection: connection.execute(insert))
+
+        await say("at work another 0 500", time.time() + 600)
+        listening = asyncio.create_task(worker.listen())
+        async with asyncio.timeout(300):
+            while len(worker.slot.told) < 2:  # noqa: ASYNC110  # another task looks at a database
+                await asyncio.sleep(0)
+            assert worker.slot.told["0"] is None
+            await say("at work another 0 500", 0.0)
+            while pace.rate != 8.0:  # noqa: ASYNC110  # as above
+                await asyncio.sleep(0)
+        listening.cancel()
+        await asyncio.wait({listening})
 
 
 @pytest.mark.postgres
@@ -704,11 +773,12 @@ async def test_what_a_lost_worker_said_is_forgotten_with_the_run(postgresql_url:
         for each in (lost, other):
             await store.database.run(each.hear)
         # Of a run whose scheduler was lost too.
-        long_ago = sa.insert(gates_table).values(name="at work older 0", opens_at=0.0)
-        await store.database.run(lambda connection: connection.execute(long_ago))
+        for name in ("at work older 0", "at work older 1 19.5", "last older"):
+            long_ago = sa.insert(gates_table).values(name=name, opens_at=0.0)
+            await store.database.run(lambda connection, said=long_ago: connection.execute(said))
         await Signals(store, "run").forget()
         found = await store.database.run(lambda connection: connection.execute(sa.select(gates_table.c.name)))
-        assert [row[0] for row in found] == ["at work another 0"]
+        assert [row[0] for row in found] == [f"at work another {other.slot.name}"]
 
 
 async def test_a_store_out_of_reach_is_no_reason_to_stop_listening() -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from amili_async._protocol.rate import LearnedPace
 
+KEPT = FORGOTTEN_AFTER
+"""Seconds for which what was learnt is kept while no shard is worked on."""
+
 
 class WorkerSlot:
     """A place of a worker process in which one shard of a run is worked on after the other."""
@@ -44,9 +47,9 @@ class WorkerSlots:
 
     @contextmanager
     def taken(self, run: str) -> Generator[WorkerSlot, None, None]:
-        """Take a slot of the run for a shard, or a new one; what was learnt a minute ago or longer is forgotten."""
+        """Take a slot of the run for a shard, or a new one where there is none, or none any more."""
         with self._lock:
-            since = current().monotonic() - FORGOTTEN_AFTER
+            since = current().monotonic() - KEPT
             self.free = [slot for slot in self.free if slot.left_at > since]
             slot = next((slot for slot in self.free if slot.run == run), None)
             if slot is None:

@@ -6,9 +6,9 @@ import pytest
 
 from amili_async import _clock
 from amili_async._call.limits import Limits
-from amili_async._protocol.rate import FORGOTTEN_AFTER, FixedPace, LearnedPace
+from amili_async._protocol.rate import FixedPace, LearnedPace
 from amili_async.sync._dask.signals import taken_over
-from amili_async.sync._dask.slots import WorkerSlot, WorkerSlots
+from amili_async.sync._dask.slots import KEPT, WorkerSlot, WorkerSlots
 from tests.simulation.job import Job, on_virtual_time
 from tests.simulation.server import limited_to
 from tests.support.virtual_time import run
@@ -39,11 +39,11 @@ def test_what_was_learnt_long_ago_binds_nobody() -> None:
         slots = WorkerSlots()
         with _clock.installed(clock):
             with slots.taken("run") as first:
-                await clock.sleep(2 * FORGOTTEN_AFTER)  # at work, it is as old as its end
-            await clock.sleep(FORGOTTEN_AFTER - 1)
+                await clock.sleep(2 * KEPT)  # at work, it is as old as its end
+            await clock.sleep(KEPT - 1)
             with slots.taken("run") as soon:
                 assert soon is first
-            await clock.sleep(FORGOTTEN_AFTER)
+            await clock.sleep(KEPT)
             with slots.taken("run") as late:
                 assert late is not first
 

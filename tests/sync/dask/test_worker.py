@@ -7,10 +7,12 @@ from typing import Any
 
 import distributed
 import pytest
+from msgspec.structs import replace
 
-from amili_async.sandbox import Sandbox
+from amili_async.sandbox import Fault, Sandbox
 from amili_async.sync import Progress, SqlStore
 from amili_async.sync._dask.signals import Signals
+from amili_async.sync._dask.slots import WorkerSlots
 from amili_async.sync._dask.worker import Shard, synced, topic, work
 from tests.sync.dask.test_scheduler import served, stored
 
@@ -74,3 +76,30 @@ async def test_a_shard_that_is_told_to_stop_ends_after_its_page(
             await Signals(store, "run").stop()
         assert (await running).stopped
         assert len(await stored(postgresql_url)) % 10 == 0
+
+
+@pytest.mark.postgres
+async def test_the_next_shard_of_a_run_goes_on_with_the_rate_that_was_learnt_in_the_one_before(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots = WorkerSlots()
+    monkeypatch.setattr("amili_async.sync._dask.worker.SLOTS", slots)
+    monkeypatch.setattr("amili_async.sync._dask.slots.KEPT", 3600.0)  # however slow the machine is
+    with Sandbox(organizations=2, batches=30, page_size=10) as sandbox:
+        sandbox.faults.add(Fault("batches.list", status=429, count=1, skip=1))
+        both = shard(sandbox, postgresql_url, monkeypatch)
+        first, second = (replace(both, organization_ids=(name,)) for name in both.organization_ids)
+        await synced(first, lambda _progress: None)
+        (slot,) = slots.free
+        assert slot.pace is not None
+        assert slot.pace.rate is not None
+        learnt = slot.pace
+        await synced(second, lambda _progress: None)
+        assert slots.free == [slot]
+        assert slot.pace is learnt
+        assert learnt.rate is not None
+        await synced(replace(first, run="another"), lambda _progress: None)
+        (other,) = (each for each in slots.free if each is not slot)
+        assert other.pace is not None
+        assert other.pace.rate is None
+        assert await stored(postgresql_url) == served(sandbox)

@@ -366,7 +366,7 @@ class _Run:
             error = self._unauthorized
             rest = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
             return UnauthorizedError(
-                f"no organization was answered: 401 for {names[0]}{rest}, with a new token",
+                f"no organization was answered: 401 for {names[0]}{rest}",
                 operation=error.operation,
                 method=error.method,
                 route=error.route,

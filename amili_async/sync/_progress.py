@@ -58,7 +58,7 @@ class Account:
         self.answered_at: float | None = None
         """When an organization was last answered, by the clock's monotonic time."""
         self.unauthorized: set[str] = set()
-        """Organizations that were answered 401 with a new token."""
+        """Organizations that were answered 401, with a new token where one could be had."""
         self.refused: AmiliError | None = None
         """What ended it for all of its organizations."""
 

@@ -8,6 +8,7 @@ from amili_async.sandbox import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from typer.testing import Result
 
@@ -82,3 +83,17 @@ def test_a_ready_token_that_a_call_is_refused_with_is_what_to_check(
     (line,) = result.stderr.splitlines()
     assert line.startswith("Error: batches.list: 401 Unauthorized")
     assert line.endswith("; check AMILI_TOKEN")
+
+
+def test_a_sync_with_a_ready_token_that_is_refused_speaks_of_no_new_one(
+    sandbox: Sandbox, amili: Amili, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AMILI_TOKEN", "a-stale-token")
+    result = amili("sync", "--org", sandbox.organization_ids[0])
+    assert (result.exit_code, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    said = f"Error: batches.list: no organization was answered: 401 for {sandbox.organization_ids[0]} ("
+    assert line.startswith(said)
+    assert line.endswith("; check AMILI_TOKEN")
+    assert sandbox.requests.count() == 1

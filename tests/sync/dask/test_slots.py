@@ -119,6 +119,21 @@ def test_a_client_that_is_to_learn_nothing_goes_on_with_nothing() -> None:
     run(main)
 
 
+def test_where_nobody_is_known_to_be_left_nothing_is_taken_over() -> None:
+    async def main(clock: _clock.Clock) -> None:
+        pace = LearnedPace()
+        pace.refused(0.0, 0.0)
+        limits = Limits(clock, concurrency=1, pace=pace)
+        rate = limits.rate
+        assert rate is not None
+        limits.share(*taken_over({"other": 5.0}, {"new"}))
+        assert limits.rate == rate
+        limits.share(10.0, 5.0)
+        assert limits.rate == 2 * rate
+
+    run(main)
+
+
 def test_who_is_left_takes_what_another_had_learnt_to_send() -> None:
     assert taken_over({"one": 15.0, "other": 5.0}, {"other"}) == (20.0, 5.0)
     assert taken_over({"one": 15.0, "other": 5.0}, {"one", "other", "new"}) == (20.0, 20.0)

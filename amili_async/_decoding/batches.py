@@ -11,21 +11,19 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from itertools import compress
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, Union
 
 import msgspec
 
 from amili_async._decoding.drift import DriftReporter, Findings
-from amili_async._decoding.entries import PATH, Entries, EntryReader, Failures, failed_of
+from amili_async._decoding.entries import PATH, Entries, EntryReader, Failures
 from amili_async._decoding.lenient import JSON, Coercer, Members
 from amili_async._decoding.placeholders import Placeholders
 from amili_async._decoding.rows import PageBody, TypedRows
 from amili_async._decoding.search import Tagged, entries_with
 from amili_async._upstream.msgspec import setter_of
 from amili_async.models import Batch, SucceededEntry, UnknownEntry
-from amili_async.models._batches import batch_of, types_by_tag
+from amili_async.models._batches import batch_of, keep_failed, types_by_tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,8 +64,6 @@ _raw_page = msgspec.json.Decoder(_RawPage)
 _split_page = msgspec.json.Decoder(_SplitPage)
 _tagged = msgspec.json.Decoder(Tagged)
 _raw_row = msgspec.json.Decoder(_RawEntries)
-_failed = attrgetter("failed")
-_set_failed = setter_of(Batch, "failed")
 _set_succeeded = setter_of(Batch, "succeeded")
 
 
@@ -151,7 +147,7 @@ class BatchRows(TypedRows[B]):
         if met:
             self._keep_unknown(page.data, body, met)
             self._tell(met, note)
-        _keep_failed(page.data)
+        keep_failed(page.data)
         return page
 
     def strict_row(self, raw: JSON, note: DriftReporter | None) -> B:
@@ -162,7 +158,7 @@ class BatchRows(TypedRows[B]):
         if met:
             self._placeholders.replace(row, _raw_row.decode(raw).succeeded)
             self._tell(met, note)
-        _keep_failed((row,))
+        keep_failed((row,))
         return row
 
     def learn(self, found: Findings) -> None:
@@ -267,9 +263,3 @@ class BatchRows(TypedRows[B]):
         for row in rows:
             self._placeholders.fill(row, jsons)
         return True
-
-
-def _keep_failed(rows: Sequence[Batch]) -> None:
-    for row in compress(rows, map(_failed, rows)):
-        raws: Any = row.failed
-        _set_failed(row, failed_of(raws))

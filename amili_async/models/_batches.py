@@ -3,18 +3,18 @@
 First the states, then the entries of what succeeded, told apart by their ``$type``, and of what failed; then the batch.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
-from amili_async._upstream.msgspec import READING_ERRORS
+from amili_async._upstream.msgspec import READING_ERRORS, setter_of
 from amili_async.errors import ConfigurationError
 from amili_async.models._base import lower
 from amili_async.models._extra import read_json
 from amili_async.models._open_enum import OpenEnum
-from amili_async.models._received import NOT_SENT, Maybe, NumberText, Received, Whole
+from amili_async.models._received import NOT_SENT, Maybe, NumberText, Received, Whole, show_once
 
 MAX_LINE = 300
 """The characters of a line of `Batch.failures`, at most."""
@@ -230,7 +230,11 @@ class Batch(Received, _ByEntry, frozen=True, kw_only=True, gc=False):
     succeeded: tuple[Succeeded, ...] = NOT_SENT
     failed: tuple[Failed, ...] = NOT_SENT
 
-    if not TYPE_CHECKING:
+    if TYPE_CHECKING:
+
+        @property
+        def failed_as_kept(self) -> Sequence[msgspec.Raw]: ...
+    else:
 
         def __init_subclass__(cls) -> None:
             super().__init_subclass__()
@@ -271,6 +275,25 @@ class Batch(Received, _ByEntry, frozen=True, kw_only=True, gc=False):
             *(_line(entry.reference, entry.message or _as_json(entry)) for entry in self.failed),
             *(_line(_place(error), error.message) for error in errors),
         ]
+
+
+def keep_failed(batches: Iterable[Batch]) -> None:
+    """Keep the JSON of what failed, copied: batches do not keep their page alive. Most of it is never looked at."""
+    for batch in batches:
+        if raws := batch.failed_as_kept:
+            _set_failed(batch, msgspec.Raw(_encode(raws)))
+
+
+def _read_failed(kept: object) -> object:
+    return tuple(map(FailedEntry, map(bytes, _raws.decode(kept)))) if isinstance(kept, msgspec.Raw) else kept
+
+
+_encode = msgspec.json.Encoder().encode
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_set_failed = setter_of(Batch, "failed")
+# Under a name of its own: what a property returns takes a call for each row.
+Batch.failed_as_kept = vars(Batch)["failed"]  # type: ignore[misc]  # set once, here
+show_once(Batch, "failed", _read_failed)
 
 
 def _as_json(entry: FailedEntry) -> str | None:

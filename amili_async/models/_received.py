@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from amili_async._upstream.msgspec import READING_ERRORS
+from amili_async._upstream.msgspec import READING_ERRORS, setter_of
 from amili_async.errors import ConfigurationError
 from amili_async.models._base import EXTRA, Hidden, Model, fields_of, written
 from amili_async.models._extra import NOTHING, Extra, check_depth, hashable
@@ -242,10 +242,25 @@ def show(kind: type[Received], name: str, made_of: Callable[[Any], object]) -> N
     vars(kind)[name].kept = get
 
 
+def show_once(kind: type[Received], name: str, made_of: Callable[[Any], object]) -> None:
+    """Let users see what is made of a field, which takes the place of what it held when it is first looked at."""
+    get, put = _slot(kind, name), setter_of(kind, name)
+
+    def shown(row: Received) -> object:
+        kept = get(row)
+        made = made_of(kept)
+        if made is not kept:
+            put(row, made)
+        return made
+
+    setattr(kind, name, _Shown(shown))
+    vars(kind)[name].kept = shown
+
+
 class _Shown(property):
     """What users see of a field, in the place of what reads the field as it is kept."""
 
-    kept: Callable[[object], Any]
+    kept: Callable[[Any], Any]
 
 
 def _given_or(default: object, value: object) -> object:
@@ -256,7 +271,7 @@ def _text(value: object) -> object:
     return str(value) if isinstance(value, int) else value
 
 
-def _slot(kind: type, name: str) -> Callable[[object], Any]:
+def _slot(kind: type, name: str) -> Callable[[Any], Any]:
     """Return what reads a field as it is kept."""
     found = (vars(base).get(name) for base in kind.__mro__)
     kept = next(each for each in found if isinstance(each, MemberDescriptorType | _Shown))

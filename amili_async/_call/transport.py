@@ -70,6 +70,10 @@ T = TypeVar("T")
 _NUMBERS = itertools.count(1)
 """Calls are numbered through the whole process: one hook may listen to several clients."""
 
+# Of each answer: CPython 3.11 calls a function to find a member of an enum.
+_TOO_MANY_REQUESTS = HTTPStatus.TOO_MANY_REQUESTS.value
+_SERVER_ERRORS = HTTPStatus.INTERNAL_SERVER_ERROR.value
+
 _TURNS_TO_END = 50
 """Turns of the event loop that calls under way get to end in when the client closes."""
 
@@ -280,9 +284,9 @@ class Transport:
 
     def _learn(self, state: CallState, headers: Mapping[str, str]) -> None:
         """Learn from an answer whether requests come too fast, and the token is good; a failure leaves both open."""
-        if state.status == HTTPStatus.TOO_MANY_REQUESTS:
+        if state.status == _TOO_MANY_REQUESTS:
             self._slow_down(state, headers)
-        elif state.status is not None and state.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        elif state.status is not None and state.status < _SERVER_ERRORS:
             self.limits.accepted(state.sent, headers)
             if self._refusals and state.status != HTTPStatus.UNAUTHORIZED:
                 self._refusals.accepted(state.call.organization())

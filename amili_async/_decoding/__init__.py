@@ -3,5 +3,6 @@
 from amili_async._decoding.bounds import MAX_ROWS
 from amili_async._decoding.envelope import SplitPage
 from amili_async._decoding.reader import DecodedPage, DriftSink, Reader, decode
+from amili_async._decoding.rows import PageBody
 
-__all__ = ["MAX_ROWS", "DecodedPage", "DriftSink", "Reader", "SplitPage", "decode"]
+__all__ = ["MAX_ROWS", "DecodedPage", "DriftSink", "PageBody", "Reader", "SplitPage", "decode"]

@@ -13,7 +13,7 @@ from amili_async._decoding.bounds import MAX_ROWS, check_rows, check_size
 from amili_async._decoding.envelope import Envelopes, SplitPage
 from amili_async._decoding.failures import decode_error, validation_detail
 from amili_async._decoding.lenient import MENDED, mended
-from amili_async._decoding.rows import ListRows, OpenRows, Rows, TypedRows
+from amili_async._decoding.rows import ListRows, OpenRows, PageBody, Rows, TypedRows
 from amili_async._decoding.shapes import Shapes
 from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.errors import MAX_BODY, DecodeError
@@ -105,7 +105,7 @@ class Reader(Generic[T]):
         """
         return self._single(body, body, drift, "$")
 
-    def whole(self, body: bytes | bytearray, drift: DriftSink | None) -> DecodedPage[T] | None:
+    def whole(self, body: bytes | bytearray, drift: DriftSink | None) -> PageBody | None:
         """Return a list, decoded in one pass; nothing where that cannot be, and its rows have to be read one by one.
 
         Raises:
@@ -116,7 +116,7 @@ class Reader(Generic[T]):
         except READING_ERRORS:
             return None
         check_rows(len(page.data), body, self._max_rows)
-        return DecodedPage(summary=page.summary, rows=page.data, extra=page.extra)
+        return page
 
     def page(self, body: bytes | bytearray, drift: DriftSink | None) -> DecodedPage[T]:
         """Return a list, decoded in one pass; row by row where that fails.
@@ -126,7 +126,7 @@ class Reader(Generic[T]):
         """
         page = self.whole(body, drift)
         if page is not None:
-            return page
+            return DecodedPage(summary=page.summary, rows=page.data, extra=page.extra)
         split = self.split(body, drift)
         rows = [self.row(raw, index, drift) for index, raw in enumerate(split.rows)]
         quarantined = sum(isinstance(row, QuarantinedRow) for row in rows)

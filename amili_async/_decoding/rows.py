@@ -103,10 +103,12 @@ class TypedRows(Rows[T]):
         page = self.strict_page(body, note)
         if self._anything:
             check_depth(body, MAX_DEPTH + _AROUND)
-        _envelope.check_depth((page,), self.shapes.learnt)
+        learnt = self.shapes.learnt
+        if learnt:
+            _envelope.check_depth((page,), learnt)
         self._look_at(page.data, before, note)
-        if note is not None and self.shapes.learnt:
-            _envelope.report((page,), note, self.shapes.learnt)
+        if note is not None and learnt:
+            _envelope.report((page,), note, learnt)
         return page
 
     def row(self, raw: JSON, note: DriftReporter | None) -> T:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
 import aiohttp
@@ -24,6 +24,8 @@ from amili_async._upstream.direct import ReadHead
 from amili_async.errors import MAX_BODY, DecodeError
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from aiohttp.abc import AbstractStreamWriter
 
     from amili_async._http.endpoints import Endpoints, Proxy, Unproxied
@@ -123,7 +125,7 @@ class HTTPClient:
         self._plain_headers: tuple[str | None, Mapping[str, str], CIMultiDict[str]] | None = None
         self._client_timeout: tuple[Timeout, aiohttp.ClientTimeout] | None = None
 
-    async def exchange(self, state: CallState, authorization: str | None) -> Body:
+    def exchange(self, state: CallState, authorization: str | None) -> Coroutine[Any, Any, Body]:
         """Send a run's request and return the body of the answer; status and headers are noted in the run.
 
         Raises:
@@ -136,7 +138,12 @@ class HTTPClient:
         if direct is not None and call.method == "GET" and direct.possible and _is_plain(state):
             way = self._endpoints.unproxied(call)
             if way is not None:
-                return await self._read_directly(direct, session, way, state, authorization)
+                return self._read_directly(direct, session, way, state, authorization)
+        return self._send(session, state, authorization)
+
+    async def _send(self, session: aiohttp.ClientSession, state: CallState, authorization: str | None) -> Body:
+        """Send a request through the session, and return the body of the answer."""
+        call = state.call
         url = self._endpoints.url(call)
         proxy = self._endpoints.proxy(url)
         payload = None
@@ -187,23 +194,23 @@ class HTTPClient:
                 answer.release()
         except (aiohttp.ClientError, OSError, ValueError) as error:
             problem = _wire_error(error, way.root, None, state.options.timeout)
-        raise problem  # as in `exchange`
+        raise problem  # as in `_send`
 
     async def _receive(self, state: CallState, headers: Mapping[str, str], content: aiohttp.StreamReader) -> Body:
         """Read the body, counted unpacked: at once where it is small, else in the chunks that arrive."""
-        if state.status == HTTPStatus.NO_CONTENT:
-            return NO_CONTENT
         success = state.status in SUCCESS
+        if success and state.status == HTTPStatus.NO_CONTENT:
+            return NO_CONTENT
         limit = self._max_response_bytes if success else MAX_BODY
-        if _fits(headers, content, limit):
+        # Most pages are there as soon as their headers are.
+        there = content.is_eof() and hdrs.CONTENT_ENCODING not in headers
+        if not there and _fits(headers, content, limit):
             # Nothing stops the connection before the end of the body, so one turn of the event loop at that end is
             # enough, in place of one for each chunk.
             await content.wait_eof()
-            whole = content.read_nowait()
-            state.received = len(whole)
-            return whole
-        body: Body = await content.readany()
-        if len(body) <= limit and (chunk := await content.readany()):
+            there = True
+        body: Body = content.read_nowait() if there else await content.readany()
+        if not there and len(body) <= limit and (chunk := await content.readany()):
             # One buffer that grows in place: joining a list of chunks would hold a large page twice.
             body = bytearray(body)
             while chunk and len(body) <= limit:
@@ -251,7 +258,7 @@ class HTTPClient:
                 return FormAnswer(response.status, response.headers, bytes(body[:MAX_BODY]))
         except (aiohttp.ClientError, OSError, ValueError) as error:
             problem = _wire_error(error, url, proxy, limits)
-        raise problem  # as in `exchange`
+        raise problem  # as in `_send`
 
     def _timeout(self, timeout: Timeout) -> aiohttp.ClientTimeout:
         """Return what aiohttp bounds: the way to a connection. The total is the attempt's own timer."""

@@ -16,13 +16,12 @@ from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.errors import DecodeError
 from amili_async.events import Drift, QuarantinedRow
 from amili_async.models import RawValue
-from amili_async.models._extra import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from amili_async._call.transport import Transport
-    from amili_async._decoding import DriftSink, Reader
+    from amili_async._decoding import DriftSink, PageBody, Reader, SplitPage
     from amili_async._protocol.options import Options
     from amili_async._protocol.requests import Body
     from amili_async._routes import Route
@@ -54,21 +53,19 @@ LENIENT = 8
 class FetchedPage(Generic[T]):
     """A page as it came: read whole, or with rows to be decoded in parts."""
 
-    __slots__ = ("body", "extra", "items", "rows", "summary")
+    __slots__ = ("_envelope", "body", "items", "rows", "summary")
 
     def __init__(
         self,
         body: Body,
-        summary: Summary | None,
+        envelope: PageBody | SplitPage,
         *,
-        extra: Mapping[str, object] = NOTHING,
         items: Sequence[T] = (),
         rows: Sequence[msgspec.Raw] | None = None,
     ) -> None:
         self.body = body
-        self.summary = summary
-        self.extra = extra
-        """What stands beside summary and rows."""
+        self.summary: Summary | None = envelope.summary
+        self._envelope = envelope
         self.items = items
         """Every row, where all of them could be read in one pass."""
         self.rows = rows
@@ -76,6 +73,11 @@ class FetchedPage(Generic[T]):
 
     def __len__(self) -> int:
         return len(self.all_rows)
+
+    @property
+    def extra(self) -> Mapping[str, object]:
+        """What stands beside summary and rows."""
+        return self._envelope.extra
 
     @property
     def all_rows(self) -> Sequence[T | msgspec.Raw]:
@@ -169,10 +171,13 @@ class PageFetcher(Generic[T]):
         await window.enter(len(came.body))
         return came
 
-    def part(self, rows: Sequence[msgspec.Raw], start: int, most: int) -> tuple[Sequence[T | QuarantinedRow], int]:
-        """Return some of a page's rows from one on, and what they took to decode: the bytes of as many that fit.
+    def part(
+        self, rows: Sequence[msgspec.Raw], start: int, most: int
+    ) -> tuple[Sequence[Sequence[T] | QuarantinedRow], int, int]:
+        """Return some of a page's rows from one on, the row behind them, and what they took to decode.
 
-        A part ends with the row that makes it longer than ``most`` bytes.
+        Rows that could be read come several at once. What they took are the bytes of as many that fit; a part ends with
+        the row that makes it longer than ``most`` bytes.
         """
         size, end = 0, start
         while end < len(rows) and size <= most:
@@ -181,8 +186,9 @@ class PageFetcher(Generic[T]):
         raws = rows[start:end]
         whole = self.reader.several(raws, self.drift) if len(raws) > 1 else None
         if whole is not None:
-            return whole, size
-        return [self.reader.row(raw, start + index, self.drift) for index, raw in enumerate(raws)], size * LENIENT
+            return [whole], end, size
+        found = (self.reader.row(raw, index, self.drift) for index, raw in enumerate(raws, start))
+        return [one if isinstance(one, QuarantinedRow) else (one,) for one in found], end, size * LENIENT
 
     def row_hash(self, row: T | QuarantinedRow | msgspec.Raw) -> str | UnsetType:
         """Return what tells a row from others, short and without its data; ``UNSET`` for one without an id."""
@@ -204,9 +210,8 @@ class PageFetcher(Generic[T]):
         page = self.reader.whole(body, self.drift) if len(body) < LARGE else None
         if page is None:
             split = self.reader.split(body, self.drift)
-            return FetchedPage(body, split.summary, extra=split.extra, rows=split.rows)
-        items: Any = page.rows  # none of them is quarantined, which no type can say
-        return FetchedPage(body, page.summary, extra=page.extra, items=items)
+            return FetchedPage(body, split, rows=split.rows)
+        return FetchedPage(body, page, items=page.data)
 
     @property
     def drift(self) -> DriftSink | None:

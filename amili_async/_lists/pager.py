@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from amili_async._cursor import Cursor
-from amili_async._decoding.rows import PageBody
+from amili_async._decoding import PageBody
 from amili_async._lists.page_fetcher import PART
 from amili_async._lists.prefetcher import Prefetcher
 from amili_async.errors import AmiliError, ConfigurationError, DecodeError, PaginationLoopError, detach
@@ -218,10 +218,15 @@ class Pager(Generic[T]):
                             return
                     del items
                     continue
-                for row in self._read(loaded.rows):
-                    self._row += 1
-                    if not isinstance(row, QuarantinedRow):
-                        yield row
+                for part in self._read(loaded.rows):
+                    if isinstance(part, QuarantinedRow):
+                        self._row += 1
+                    else:
+                        for item in part:
+                            self._row += 1
+                            yield item
+                            if self._stopped:
+                                return
                     if self._decoded > YIELD_BYTES:
                         await self._turn()
                     if self._stopped:
@@ -287,11 +292,11 @@ class Pager(Generic[T]):
         if loaded.rows is None:
             items += self._ready(loaded.items)
         else:
-            for row in self._read(loaded.rows):
-                if isinstance(row, QuarantinedRow):
-                    quarantined.append(row)
+            for part in self._read(loaded.rows):
+                if isinstance(part, QuarantinedRow):
+                    quarantined.append(part)
                 else:
-                    items.append(row)
+                    items += part
                 if self._decoded > YIELD_BYTES:
                     await self._turn()
         end = self._row + len(items) + len(quarantined)
@@ -311,29 +316,25 @@ class Pager(Generic[T]):
 
     def _ready(self, items: Sequence[T]) -> Sequence[T]:
         """Return what a page that was read whole still has to give."""
-        if self._row:
-            items = items[self._row :]
+        return self._within_limit(items[self._row :] if self._row else items)
+
+    def _within_limit(self, items: Sequence[T]) -> Sequence[T]:
+        """Return those that the limit leaves, and count them."""
         if self._left is not None:
             items = items[: self._left]
             self._left -= len(items)
         return items
 
-    def _read(self, rows: Sequence[msgspec.Raw]) -> Iterator[T | QuarantinedRow]:
-        """Yield what any other page still has to give, decoded row by row."""
-        start = self._row
-        while start < len(rows) and self._left != 0:
-            part, size = self._listing.part(rows, start, min(PART, YIELD_BYTES))
+    def _read(self, rows: Sequence[msgspec.Raw]) -> Iterator[Sequence[T] | QuarantinedRow]:
+        """Yield what any other page still has to give: items that follow each other, and each row that is set aside."""
+        end = self._row
+        while end < len(rows) and self._left != 0:
+            part, end, size = self._listing.part(rows, end, min(PART, YIELD_BYTES))
             self._decoded += size
-            start += len(part)
-            for row in part:
+            for found in part:
                 if self._left == 0:
                     return
-                if isinstance(row, QuarantinedRow):
-                    yield self._set_aside(row)
-                    continue
-                if self._left is not None:
-                    self._left -= 1
-                yield row
+                yield self._set_aside(found) if isinstance(found, QuarantinedRow) else self._within_limit(found)
 
     def _set_aside(self, row: QuarantinedRow) -> QuarantinedRow:
         """Do with an unreadable row what ``on_invalid`` says."""

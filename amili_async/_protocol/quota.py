@@ -50,8 +50,8 @@ def read_quota(headers: Mapping[str, str], now: float) -> Told | None:
         found = [told for item in field.split(",") if (told := _item(item)) is not None]
         return min(found, default=_item(field))
     for name in _REMAINING:
-        remaining = _number(headers.get(name))
-        if remaining is None:
+        said = headers.get(name)
+        if said is None or (remaining := _number(said)) is None:
             continue
         prefix = name.removesuffix("Remaining")
         seconds = _number(headers.get(f"{prefix}Reset-After"))

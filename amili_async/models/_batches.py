@@ -292,7 +292,7 @@ _encode = msgspec.json.Encoder().encode
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _set_failed = setter_of(Batch, "failed")
 # Under a name of its own: what a property returns takes a call for each row.
-Batch.failed_as_kept = vars(Batch)["failed"]  # type: ignore[misc]  # set once, here
+Batch.failed_as_kept = vars(Batch)["failed"]  # type: ignore[method-assign]  # set once, here
 show_once(Batch, "failed", _read_failed)
 
 

@@ -29,8 +29,7 @@ from tests.support.turns import turns
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from amili_async._decoding import DriftSink
-    from amili_async._decoding.reader import DecodedPage
+    from amili_async._decoding import DriftSink, PageBody
     from amili_async._protocol.requests import Body, Call
     from amili_async._upstream.aiohttp import RequestSentSignal
 
@@ -138,8 +137,8 @@ async def test_a_page_is_decoded_in_parts_from_a_size_on(
     walked = a_listing(ScriptedTransport())
     page = await walked.fetch(None)
     assert (page.rows is not None, len(page)) == (in_parts, 2)
-    rows = page.items if page.rows is None else walked.part(page.rows, 0, 1000)[0]
-    assert list(rows) == [Row(n=1), Row(n=2)]
+    (rows,) = [page.items] if page.rows is None else walked.part(page.rows, 0, 1000)[0]
+    assert rows == [Row(n=1), Row(n=2)]
     assert page.body == BODY
     assert page.summary is not None
     assert page.summary.next_page_token == "abc"
@@ -156,18 +155,18 @@ def raws(*rows: bytes) -> list[msgspec.Raw]:
 def test_a_part_ends_with_the_row_that_makes_it_long_enough_and_says_what_it_took() -> None:
     walked = a_listing(ScriptedTransport())
     rows = raws(*(b'{"n":%d}' % number for number in range(5)))
-    assert walked.part(rows, 0, 0) == ([Row(n=0)], 7 * LENIENT)
-    assert walked.part(rows, 1, 7) == ([Row(n=1), Row(n=2)], 14)
-    assert walked.part(rows, 3, 1000) == ([Row(n=3), Row(n=4)], 14)
+    assert walked.part(rows, 0, 0) == ([(Row(n=0),)], 1, 7 * LENIENT)
+    assert walked.part(rows, 1, 7) == ([[Row(n=1), Row(n=2)]], 3, 14)
+    assert walked.part(rows, 3, 1000) == ([[Row(n=3), Row(n=4)]], 5, 14)
 
 
 def test_rows_that_do_not_fit_are_read_one_by_one_and_count_for_more() -> None:
     walked = a_listing(ScriptedTransport())
-    part, size = walked.part(raws(b'{"n":1}', b'{"n":"2"}', b'{"n":"x"}'), 0, 1000)
-    assert list(part[:2]) == [Row(n=1), Row(n=2)]
+    part, end, size = walked.part(raws(b'{"n":1}', b'{"n":"2"}', b'{"n":"x"}'), 0, 1000)
+    assert part[:2] == [(Row(n=1),), (Row(n=2),)]
     assert isinstance(part[2], QuarantinedRow)
     assert (part[2].index, part[2].raw) == (2, b'{"n":"x"}')
-    assert size == (7 + 9 + 9) * LENIENT
+    assert (end, size) == (3, (7 + 9 + 9) * LENIENT)
 
 
 async def test_a_page_that_does_not_fit_is_read_in_parts_whatever_its_size() -> None:
@@ -240,7 +239,7 @@ class LoggingReader(Reader[Row]):
         super().__init__(Row)
         self.decoded: list[bytes] = []
 
-    def whole(self, body: Body, drift: DriftSink | None) -> DecodedPage[Row] | None:
+    def whole(self, body: Body, drift: DriftSink | None) -> PageBody | None:
         self.decoded.append(bytes(body))
         return super().whole(body, drift)
 

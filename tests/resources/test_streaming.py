@@ -31,8 +31,7 @@ from tests.support.turns import running, turns, until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
 
-    from amili_async._decoding import DriftSink
-    from amili_async._decoding.reader import DecodedPage
+    from amili_async._decoding import DriftSink, PageBody
     from amili_async._protocol.requests import Body
     from amili_async.sandbox import Kind, Sandbox
 
@@ -107,7 +106,7 @@ async def test_few_pages_are_decoded_before_a_slow_consumer_comes_to_them(
     decoded: list[Body] = []
     whole = Reader[Batch].whole
 
-    def counted(reader: Reader[Batch], body: Body, drift: DriftSink | None) -> DecodedPage[Batch] | None:
+    def counted(reader: Reader[Batch], body: Body, drift: DriftSink | None) -> PageBody | None:
         decoded.append(body)
         return whole(reader, body, drift)
 

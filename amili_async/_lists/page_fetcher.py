@@ -92,7 +92,7 @@ class DecodeWindow:
     by then.
     """
 
-    def __init__(self, most: int = 2**18) -> None:
+    def __init__(self, most: int = 2**20) -> None:
         self._most = most
         self._held = 0
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()

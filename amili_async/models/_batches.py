@@ -5,6 +5,7 @@ First the states, then the entries of what succeeded, told apart by their ``$typ
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 
 import msgspec
@@ -12,7 +13,6 @@ import msgspec
 from amili_async._upstream.msgspec import READING_ERRORS, setter_of
 from amili_async.errors import ConfigurationError
 from amili_async.models._base import lower
-from amili_async.models._extra import read_json
 from amili_async.models._open_enum import OpenEnum
 from amili_async.models._received import NOT_SENT, Maybe, NumberText, Received, Whole, show_once
 
@@ -31,9 +31,10 @@ class BatchState(OpenEnum):
     @property
     def terminal(self) -> bool:
         """Whether nothing will change any more; ``Success`` is final as ``SUCCESS`` is."""
-        return self.upper() in _TERMINAL
+        return self in _TERMINAL or self.upper() in _TERMINAL
 
 
+_LISTED = frozenset(BatchState)
 _TERMINAL = frozenset({BatchState.SUCCESS, BatchState.PARTIAL, BatchState.FAILED})
 _NEITHER = BatchState("UNKNOWN")
 
@@ -102,36 +103,38 @@ class FailedEntry(Whole, frozen=True, gc=False):
     @property
     def message(self) -> str | None:
         """The text itself, or the first text among the members that usually hold one, such as ``message`` (U)."""
-        return message_and_reference(self)[0]
+        return message_and_reference(self.raw)[0]
 
     @property
     def reference(self) -> str | None:
         """Which object it was: the first of ``invoiceNumber``, ``uniqueSourceInvoiceId``, ``reference`` … (U)."""
-        return message_and_reference(self)[1]
+        return message_and_reference(self.raw)[1]
 
     def __repr__(self) -> str:
         return "FailedEntry(null)" if self.raw == b"null" else "FailedEntry(see message, reference, raw)"
 
 
-def message_and_reference(entry: FailedEntry) -> tuple[str | None, str | None]:
-    """Return what an entry says was wrong, and with which object, for one reading of its JSON."""
+def message_and_reference(raw: bytes | msgspec.Raw) -> tuple[str | None, str | None]:
+    """Return what the JSON of an entry says was wrong, and with which object, for one reading of it."""
     try:
-        value: Any = read_json(entry.raw)
+        told = _telling.decode(raw)
     except READING_ERRORS:
         return None, None
-    if isinstance(value, dict):
-        return _first(value, _MESSAGES), _first(value, _REFERENCES)  # pyright: ignore[reportUnknownArgumentType]  # JSON
-    return (value if isinstance(value, str) else None), None
+    return (_first(told, _MESSAGES), _first(told, _REFERENCES)) if isinstance(told, _Telling) else (told, None)
 
 
-def _first(members: dict[str, object], names: tuple[str, ...]) -> str | None:
+def _first(told: object, names: tuple[str, ...]) -> str | None:
     for name in names:
-        found = members.get(name)
-        if isinstance(found, int) and not isinstance(found, bool):
-            return str(found)
+        found: object = getattr(told, name)
         if isinstance(found, str) and found:
             return found
+        if isinstance(found, int) and not isinstance(found, bool):
+            return str(found)
     return None
+
+
+_Telling: Any = msgspec.defstruct("_Telling", [(name, Any, None) for name in (*_MESSAGES, *_REFERENCES)], gc=False)
+_telling: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Telling | str | None, float_hook=Decimal)
 
 
 def types_by_tag(entry_types: Iterable[object]) -> dict[str, type[SucceededEntry]]:
@@ -233,7 +236,7 @@ class Batch(Received, _ByEntry, frozen=True, kw_only=True, gc=False):
     if TYPE_CHECKING:
 
         @property
-        def failed_as_kept(self) -> Sequence[msgspec.Raw]: ...
+        def failed_as_kept(self) -> Sequence[msgspec.Raw] | msgspec.Raw: ...
     else:
 
         def __init_subclass__(cls) -> None:
@@ -249,7 +252,7 @@ class Batch(Received, _ByEntry, frozen=True, kw_only=True, gc=False):
         """How far the batch is: the text itself; made of the outcome where the status is an object (I)."""
         status = self.status
         if isinstance(status, BatchState):
-            return status if status.known else BatchState.__members__.get(status.upper(), status)
+            return status if status in _LISTED else BatchState.__members__.get(status.upper(), status)
         if status is None:
             return _NEITHER
         if self.finished_at is None:
@@ -282,6 +285,14 @@ def keep_failed(batches: Iterable[Batch]) -> None:
     for batch in batches:
         if raws := batch.failed_as_kept:
             _set_failed(batch, msgspec.Raw(_encode(raws)))
+
+
+def json_of_failed(batch: Batch) -> Sequence[msgspec.Raw | bytes]:
+    """Return the JSON of each entry of what failed, for those who need no more of it."""
+    kept = batch.failed_as_kept
+    return (
+        _raws.decode(kept) if isinstance(kept, msgspec.Raw) else [entry.raw for entry in batch.failed] if kept else ()
+    )
 
 
 def _read_failed(kept: object) -> object:

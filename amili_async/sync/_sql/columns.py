@@ -21,7 +21,7 @@ from amili_async.models import (
     UnknownEntry,
     encode,
 )
-from amili_async.models._batches import message_and_reference
+from amili_async.models._batches import json_of_failed, message_and_reference
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
@@ -121,7 +121,7 @@ def batch_columns(batch: Model, values: Values) -> Columns:
         moment(batch.finished_at),
         batch.created_by,
         len(batch.succeeded),
-        len(batch.failed),
+        len(json_of_failed(batch)),
     )
 
 
@@ -133,9 +133,9 @@ def entry_columns(batch: Model, values: Values) -> Sequence[Columns]:
     del values  # entries hold texts only
     assert isinstance(batch, Batch)  # noqa: S101  # rows of this resource are batches
     entries: list[Columns] = []
-    for position, failed in enumerate(batch.failed):
-        message, reference = message_and_reference(failed)
-        entries.append(("failed", position, None, None, None, None, message, reference, text(failed.raw)))
+    for position, raw in enumerate(json_of_failed(batch)):
+        message, reference = message_and_reference(raw)
+        entries.append(("failed", position, None, None, None, None, message, reference, text(raw)))
     for position, entry in enumerate(batch.succeeded):
         # Each a tuple of one piece: nothing else is made so often.
         if type(entry) is InvoiceSuccess:

@@ -40,7 +40,7 @@ _IDS = {
 }
 """The member of a list's rows that is their id, here and on the wire. Rows of others are known by all that they are."""
 
-LARGE = 2**20
+LARGE = 2**21
 """Bytes from which a page is decoded in parts, so that the event loop never stalls for long."""
 
 PART = 2**16
@@ -184,7 +184,7 @@ class PageFetcher(Generic[T]):
             size += memoryview(rows[end]).nbytes
             end += 1
         raws = rows[start:end]
-        whole = self.reader.several(raws, self.drift) if len(raws) > 1 else None
+        whole = self.reader.several(raws, self.drift)
         if whole is not None:
             return [whole], end, size
         found = (self.reader.row(raw, index, self.drift) for index, raw in enumerate(raws, start))

@@ -282,9 +282,10 @@ class Batch(Received, _ByEntry, frozen=True, kw_only=True, gc=False):
 
 def keep_failed(batches: Iterable[Batch]) -> None:
     """Keep the JSON of what failed, copied: batches do not keep their page alive. Most of it is never looked at."""
+    kept, written, put = msgspec.Raw, _encode, _set_failed
     for batch in batches:
         if raws := batch.failed_as_kept:
-            _set_failed(batch, msgspec.Raw(_encode(raws)))
+            put(batch, kept(written(raws)))
 
 
 def json_of_failed(batch: Batch) -> Sequence[msgspec.Raw | bytes]:

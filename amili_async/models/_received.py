@@ -212,6 +212,8 @@ def _learnt_extra(
         given: Mapping[str, object] = own(row)
         if given is not _LEARNT:
             return given
+        if not values and not nullable:
+            return NOTHING
         members = {name: value for name, get in values.items() if (value := get(row)) is not UNSET}
         null = [name for name, get in nullable.items() if get(row) is None]
         return Extra(members, null) if members or null else NOTHING

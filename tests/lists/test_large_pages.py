@@ -1,4 +1,4 @@
-"""Pages of more than a megabyte: decoded row by row, with turns of the event loop in between."""
+"""Pages of more than two megabytes: decoded in parts, with turns of the event loop in between."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.support.turns import Heartbeat
 if TYPE_CHECKING:
     from tests.support.batch_list import BatchList
 
-ROWS = 12
+ROWS = 24
 """Rows of the large page."""
 
 
 @pytest.fixture
 def sandbox_settings() -> dict[str, object]:
-    """A page of more than a megabyte, and a last one of two rows."""
+    """A page of more than two megabytes, and a last one of two rows."""
     return {"organizations": 1, "batches": ROWS + 2, "entries": 999, "page_size": ROWS}
 
 
@@ -33,7 +33,7 @@ async def test_other_tasks_have_turns_while_a_large_page_streams_by_item(batch_l
         async for _ in batch_list.pager(limit=ROWS):
             beats.append(heart.beats)  # noqa: PERF401  # counted while it streams
     sizes = [memoryview(raw).nbytes for raw in page.raw_items()]
-    assert len(page.raw) > 2**20
+    assert len(page.raw) > listing.LARGE
     # A bite ends with the row that exceeds it, so it may be as long as the longest row more.
     least, most = sum(sizes) // (pagination.YIELD_BYTES + max(sizes)), sum(sizes) // pagination.YIELD_BYTES + 1
     assert 2 <= least <= beats[-1] - beats[0] <= most < ROWS

@@ -347,7 +347,7 @@ async def test_no_row_is_passed_over_whatever_comes_in_above(
     count: int, page_size: int, stop: int, new: int, gone: set[int], *, keyset: bool, large: bool
 ) -> None:
     server = ChangingList(range(count), page_size=page_size, keyset=keyset)
-    with patch.object(page_fetcher, "LARGE", 0 if large else 2**20):
+    with patch.object(page_fetcher, "LARGE", 0 if large else 2**21):
         before = server.pager(limit=stop)
         came = await ids(before)
         assert came == [str(row) for row in server.rows[:stop]]

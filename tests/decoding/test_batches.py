@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amili_async import Batch, FailedEntry, InvoiceSuccess, SucceededEntry, UnknownEntry
+from amili_async import Batch, FailedEntry, InvoiceSuccess, SucceededEntry, UnknownEntry, encode
 from amili_async._decoding.batches import TRY_AGAIN, BatchRows
 from amili_async._decoding.placeholders import MAX_LEARNT, MAX_TAG_LENGTH
 from amili_async._decoding.shapes import Shapes
+from amili_async.models._batches import json_of_failed
 from tests.support.recorded_drift import RecordedDrift
 
 if TYPE_CHECKING:
@@ -193,6 +194,34 @@ def test_failed_entries_are_counted_whatever_they_are() -> None:
     assert read(rows, page(body))[0].failed == expected
     assert rows.row(body, None).failed == expected
     assert rows.row(body.replace(b'"b"', b"5"), None).failed == expected
+
+
+FAILURES = st.lists(
+    st.none() | st.text() | st.dictionaries(st.text(), st.none() | st.integers() | st.text(), max_size=3), max_size=4
+)
+
+
+@given(FAILURES, st.sampled_from([None, 1]))
+def test_what_failed_is_the_same_before_and_after_somebody_has_looked(
+    failures: list[object], indent: int | None
+) -> None:
+    written = [json.dumps(failure, indent=indent).encode() for failure in failures]
+    body = b'{"batchId":"b","failed":[ ' + b" , ".join(written) + b" ]}"
+    expected = Batch(batch_id="b", failed=tuple(map(FailedEntry, written)))
+    for read_as in (lambda: rows_of().row(body, None), lambda: read(rows_of(), page(body))[0]):
+        looked_at = read_as()
+        assert looked_at.failed == expected.failed
+        assert looked_at.failed is looked_at.failed
+        for found in (looked_at, read_as(), copy.deepcopy(read_as()), pickle.loads(pickle.dumps(read_as()))):  # noqa: S301  # our own bytes
+            assert (encode(found), [*map(bytes, json_of_failed(found))]) == (encode(expected), written)
+            assert (found, hash(found), repr(found)) == (expected, hash(expected), repr(expected))
+
+
+def test_what_failed_may_be_null() -> None:
+    rows = rows_of()
+    body = page(batch(), b'{"batchId":"1","failed":null}', b'{"batchId":"2","failed":[null]}')
+    for _ in range(2):
+        assert [row.failed for row in read(rows, body)] == [(), (), (FailedEntry(b"null"),)]
 
 
 def test_what_is_kept_raw_does_not_keep_the_page_alive() -> None:

@@ -39,6 +39,8 @@ WORTH_A_SEARCH = 2000
 TRY_AGAIN = 16
 """After so many pages that were read entry by entry the tags are tried again."""
 
+_TAG = b'"$type"'
+
 _NO_OBJECT = re.compile(r"^Expected `object`.*\.succeeded\[\d+\]`$")
 """What msgspec says of an entry that is no object."""
 
@@ -111,6 +113,7 @@ class BatchRows(TypedRows[B]):
         super().__init__(row_type, shapes, holding=tuple(self._known.values()))
         self._entries = EntryReader(self._known)
         self._entry: Decoder[SucceededEntry] = self.decoder(self.tagged)
+        self._several: dict[type[SucceededEntry], Decoder[tuple[SucceededEntry, ...]]] = {}
         self._pages: _Form[PageBody] = _Form(self, self.page_of)
         self._singles: _Form[B] = _Form(self, lambda batch: batch)
 
@@ -199,11 +202,11 @@ class BatchRows(TypedRows[B]):
 
     def _without_tags(self, form: _Form[F], data: JSON) -> F | None:
         """Return what came, if all its entries can only be of one type; else nothing."""
-        possible = self._entries.possible(data)
-        if len(possible) != 1:
+        likely = self._entries.likely(data, self.shapes.members_of)
+        if likely is None:
             return None
         try:
-            return form.without_tags(possible[0]).decode(data)
+            return form.without_tags(likely).decode(data)
         except msgspec.ValidationError:
             return None
 
@@ -213,10 +216,27 @@ class BatchRows(TypedRows[B]):
         met = Findings()
         for row in found.data if isinstance(found, PageBody) else (found,):
             if row.succeeded:
-                _set_succeeded(row, tuple([self._read_entry(raw, met) for raw in row.succeeded]))
+                entries = self._read_alike(row.succeeded)
+                _set_succeeded(row, entries or tuple([self._read_entry(raw, met) for raw in row.succeeded]))
         self.learn(met)
         met.tell(note)
         return found  # type: ignore[no-any-return]  # what the form decodes
+
+    def _read_alike(self, raws: Sequence[msgspec.Raw]) -> tuple[SucceededEntry, ...] | None:
+        """Return a batch's entries in one pass, if none has a tag and all are of one type; else nothing."""
+        data = b"[%b]" % b",".join(raws)
+        likely = None if _TAG in data else self._entries.likely(data, self.shapes.members_of)
+        if likely is None:
+            return None
+        try:
+            return self._alike(likely).decode(data)
+        except msgspec.ValidationError:
+            return None
+
+    def _alike(self, kind: type[SucceededEntry]) -> Decoder[tuple[SucceededEntry, ...]]:
+        if kind not in self._several:
+            self._several[kind] = self.decoder(lambda: tuple[self.shapes.of(kind), ...])  # type: ignore[misc]  # made at run time
+        return self._several[kind]
 
     def _read_entry(self, raw: msgspec.Raw, found: Findings) -> SucceededEntry:
         """Return an entry, at once where its tag is one that is known, or surely is none."""

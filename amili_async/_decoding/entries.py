@@ -12,7 +12,7 @@ from amili_async._decoding.lenient import JSON, Coercer, Items, Members
 from amili_async.models import FailedEntry, SucceededEntry, UnknownEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 PATH = "$.succeeded[...]"
 
@@ -52,10 +52,22 @@ class EntryReader(Coercer):
         super().__init__(msgspec.Raw)
         self._kinds = {tag: _Kind(entry_type) for tag, entry_type in known.items()}
 
-    def possible(self, data: JSON) -> list[type[SucceededEntry]]:
-        """Return the types that entries without a tag may be of: those whose required members occur at all."""
+    def likely(
+        self, data: JSON, learnt: Callable[[type[SucceededEntry]], Iterable[str]]
+    ) -> type[SucceededEntry] | None:
+        """Return the type that entries without a tag are of if each is one of it and has no member that is unread.
+
+        Only types whose required members occur at all come into question. Of several it is the one that requires a
+        member which all others would leave unread. ``learnt`` names the further members that a type is read with.
+        """
         text = bytes(data) if isinstance(data, msgspec.Raw) else data
-        return [kind.type for kind in self._kinds.values() if kind.may_occur_in(text)]
+        possible = [kind for kind in self._kinds.values() if kind.may_occur_in(text)]
+        for kind in possible:
+            others = [other for other in possible if other is not kind]
+            further = learnt(kind.type) if others else ()
+            if all(kind.required - other.names and other.names.isdisjoint(further) for other in others):
+                return kind.type
+        return None
 
     def read(self, raw: JSON, path: str, found: Findings) -> SucceededEntry:
         """Return the entry.

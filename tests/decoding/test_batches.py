@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 
 from amili_async import Batch, FailedEntry, InvoiceSuccess, SucceededEntry, UnknownEntry, encode
 from amili_async._decoding.batches import TRY_AGAIN, BatchRows
+from amili_async._decoding.drift import Findings
+from amili_async._decoding.entries import EntryReader
 from amili_async._decoding.placeholders import MAX_LEARNT, MAX_TAG_LENGTH
 from amili_async._decoding.shapes import Shapes
-from amili_async.models._batches import json_of_failed
+from amili_async.models._batches import json_of_failed, types_by_tag
 from tests.support.recorded_drift import RecordedDrift
 
 if TYPE_CHECKING:
@@ -194,6 +196,49 @@ def test_failed_entries_are_counted_whatever_they_are() -> None:
     assert read(rows, page(body))[0].failed == expected
     assert rows.row(body, None).failed == expected
     assert rows.row(body.replace(b'"b"', b"5"), None).failed == expected
+
+
+class Person(SucceededEntry, tag="person", frozen=True, kw_only=True):
+    name: str
+    age: int | None = None
+
+
+class Company(SucceededEntry, tag="company", frozen=True, kw_only=True):
+    name: str
+    number: str
+
+
+class Place(SucceededEntry, tag="place", frozen=True, kw_only=True):
+    number: str
+    town: str | None = None
+
+
+MEMBERS = {name: st.text(max_size=2) for name in ("name", "number", "town", "news")} | {"age": st.integers()}
+ALIKE = st.sets(st.sampled_from([*MEMBERS])).flatmap(
+    lambda names: st.lists(st.fixed_dictionaries({name: MEMBERS[name] for name in sorted(names)}), max_size=3)
+)
+ANYHOW = st.lists(st.fixed_dictionaries({}, optional={**MEMBERS, "$type": st.just("new")}), max_size=3)
+
+
+@given(st.lists(st.lists(ALIKE | ANYHOW, max_size=3), max_size=3))
+def test_entries_without_tags_are_read_together_as_each_would_be_alone(pages: list[list[list[Any]]]) -> None:
+    types = (Person, Company, Place)
+    alone = EntryReader(types_by_tag(types))
+    rows = rows_of(*types)
+    for entries in pages:
+        found = read(rows, page(*(batch(*those) for those in entries)))
+        expected = [alone.read(json.dumps(one).encode(), "$", Findings()) for those in entries for one in those]
+        assert entries_of(found) == expected
+
+
+def test_batches_of_one_type_each_are_read_a_batch_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = page(batch(*[without_tag(INVOICE)] * 2), batch(*[without_tag(PAYMENT)] * 2))
+    rows = rows_of(PaymentSuccess)
+    expected = [READ_INVOICE, READ_INVOICE, READ_PAYMENT, READ_PAYMENT]
+    assert entries_of(read(rows, body)) == expected
+    monkeypatch.delattr(BatchRows, "_read_entry")
+    assert entries_of(read(rows, body)) == expected
+    assert rows.way == "entries"
 
 
 FAILURES = st.lists(

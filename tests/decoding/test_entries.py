@@ -126,17 +126,29 @@ def test_the_tags_that_nobody_taught_are_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "types"),
+    ("data", "likely"),
     [
-        (b'{"invoiceId":"i"}', [Correction, InvoiceSuccess]),
-        (b'{"invoiceId":"i","paymentId":"p"}', [Payment, Correction, InvoiceSuccess]),
-        (b'{"paymentId":"p"}', []),
-        (b"{}", []),
+        (b'{"invoiceId":"i","paymentId":"p"}', Payment),
+        (b'[{"invoiceId":"i"},{"paymentId":"p"}]', Payment),  # what does not fit is found out by reading it
+        (b'{"invoiceId":"i"}', None),  # a correction, or an invoice
+        (b'{"paymentId":"p"}', None),
+        (b"{}", None),
     ],
 )
-def test_a_type_is_possible_where_its_required_members_occur(data: bytes, types: list[type]) -> None:
-    assert READER.possible(data) == types
-    assert READER.possible(msgspec.Raw(data)) == types
+def test_entries_are_likely_of_the_type_that_requires_what_others_would_leave_unread(
+    data: bytes, likely: type | None
+) -> None:
+    assert READER.likely(data, lambda _: ()) is likely
+    assert READER.likely(msgspec.Raw(data), lambda _: ()) is likely
+
+
+def test_entries_of_a_type_that_was_met_with_the_members_of_another_are_not_likely_of_it() -> None:
+    """They may be of that one."""
+    data = b'{"invoiceId":"i","paymentId":"p"}'
+    assert READER.likely(data, lambda _: ("news",)) is Payment
+    assert READER.likely(data, lambda kind: ("amount",) if kind is Payment else ()) is None
+    alone = EntryReader(types_by_tag(()))
+    assert alone.likely(b'{"invoiceId":"i"}', lambda _: ("amount",)) is InvoiceSuccess
 
 
 def test_failed_entries_are_whole_and_do_not_keep_the_page_alive() -> None:

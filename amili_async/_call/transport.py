@@ -70,7 +70,7 @@ T = TypeVar("T")
 _NUMBERS = itertools.count(1)
 """Calls are numbered through the whole process: one hook may listen to several clients."""
 
-# Of each answer: CPython 3.11 calls a function to find a member of an enum.
+# Looked up once, not for each answer: CPython 3.11 calls a function to find a member of an enum.
 _TOO_MANY_REQUESTS = HTTPStatus.TOO_MANY_REQUESTS.value
 _SERVER_ERRORS = HTTPStatus.INTERNAL_SERVER_ERROR.value
 

@@ -4,7 +4,8 @@ msgspec decodes a page of tagged entries in one pass, and refuses all of it for 
 are learnt: each has an empty placeholder struct, and pages that hold it pass whole. A placeholder tells when one is
 made, so only pages that hold some are looked at again, and only their unknown entries are kept raw; a few of them are
 looked up by their tag. A page whose entries have no tag, all of one type, is read with that type. What neither way can
-read, such as entries with and without a tag side by side, is read in one pass up to its entries, and these one by one.
+read, such as entries with and without a tag side by side, is read in one pass up to its entries: those of a batch that
+have no tag and are of one type together, all others one by one.
 """
 
 from __future__ import annotations

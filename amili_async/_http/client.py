@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 _WRITE_CHUNK = 64 * 1024
 
+# Looked up once: CPython 3.11 calls a function to find a member of an enum.
+_NO_CONTENT = HTTPStatus.NO_CONTENT.value
+
 MAX_RATIO = 200
 """How many times as large as it came an answer may be unpacked; what an API sends seldom packs to a thirtieth."""
 
@@ -75,7 +78,6 @@ def _fits(headers: Mapping[str, str], content: aiohttp.StreamReader, limit: int)
         length is not None
         and hdrs.CONTENT_ENCODING not in headers
         and hdrs.TRANSFER_ENCODING not in headers
-        and content is not aiohttp.EMPTY_PAYLOAD
         # One that broke off before it was looked at has no end to wait for; reading it raises.
         and content.exception() is None
         and int(length) <= min(limit, content.get_read_buffer_limits()[0])
@@ -198,19 +200,19 @@ class HTTPClient:
 
     async def _receive(self, state: CallState, headers: Mapping[str, str], content: aiohttp.StreamReader) -> Body:
         """Read the body, counted unpacked: at once where it is small, else in the chunks that arrive."""
-        success = state.status in SUCCESS
-        if success and state.status == HTTPStatus.NO_CONTENT:
+        if state.status == _NO_CONTENT:
             return NO_CONTENT
+        success = state.status in SUCCESS
         limit = self._max_response_bytes if success else MAX_BODY
         # Most pages are there as soon as their headers are.
-        there = content.is_eof() and hdrs.CONTENT_ENCODING not in headers
-        if not there and _fits(headers, content, limit):
+        complete = content.is_eof() and hdrs.CONTENT_ENCODING not in headers
+        if not complete and _fits(headers, content, limit):
             # Nothing stops the connection before the end of the body, so one turn of the event loop at that end is
             # enough, in place of one for each chunk.
             await content.wait_eof()
-            there = True
-        body: Body = content.read_nowait() if there else await content.readany()
-        if not there and len(body) <= limit and (chunk := await content.readany()):
+            complete = True
+        body: Body = content.read_nowait() if complete else await content.readany()
+        if not complete and len(body) <= limit and (chunk := await content.readany()):
             # One buffer that grows in place: joining a list of chunks would hold a large page twice.
             body = bytearray(body)
             while chunk and len(body) <= limit:

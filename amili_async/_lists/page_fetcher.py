@@ -86,7 +86,7 @@ class FetchedPage(Generic[T]):
 
 
 class DecodeWindow:
-    """How much of many walks is decoded that their caller is not done with: a few bytes of JSON, or one page.
+    """How much of many walks is decoded that their caller is not done with: a megabyte of JSON, or one page.
 
     Pages that come at once would else all be decoded before he works on the first, and be out of the processor's cache
     by then.

@@ -25,7 +25,7 @@ from amili_async.models._batches import json_of_failed, types_by_tag
 from tests.support.recorded_drift import RecordedDrift
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 class PaymentSuccess(SucceededEntry, tag="paymentSuccess", frozen=True, kw_only=True):
@@ -253,7 +253,8 @@ def test_what_failed_is_the_same_before_and_after_somebody_has_looked(
     written = [json.dumps(failure, indent=indent).encode() for failure in failures]
     body = b'{"batchId":"b","failed":[ ' + b" , ".join(written) + b" ]}"
     expected = Batch(batch_id="b", failed=tuple(map(FailedEntry, written)))
-    for read_as in (lambda: rows_of().row(body, None), lambda: read(rows_of(), page(body))[0]):
+    ways: list[Callable[[], Batch]] = [lambda: rows_of().row(body, None), lambda: read(rows_of(), page(body))[0]]
+    for read_as in ways:
         looked_at = read_as()
         assert looked_at.failed == expected.failed
         assert looked_at.failed is looked_at.failed

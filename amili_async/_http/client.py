@@ -204,13 +204,12 @@ class HTTPClient:
             return NO_CONTENT
         success = state.status in SUCCESS
         limit = self._max_response_bytes if success else MAX_BODY
-        # Most pages are there as soon as their headers are.
-        complete = content.is_eof() and hdrs.CONTENT_ENCODING not in headers
-        if not complete and _fits(headers, content, limit):
+        if not content.is_eof() and _fits(headers, content, limit):
             # Nothing stops the connection before the end of the body, so one turn of the event loop at that end is
             # enough, in place of one for each chunk.
             await content.wait_eof()
-            complete = True
+        # Most pages are there as soon as their headers are.
+        complete = content.is_eof()
         body: Body = content.read_nowait() if complete else await content.readany()
         if not complete and len(body) <= limit and (chunk := await content.readany()):
             # One buffer that grows in place: joining a list of chunks would hold a large page twice.

@@ -18,9 +18,10 @@ import msgspec
 
 from amili_async._decoding.drift import DriftReporter, Findings
 from amili_async._decoding.entries import PATH, Entries, EntryReader, Failures
+from amili_async._decoding.envelope import PageBody
 from amili_async._decoding.lenient import JSON, Coercer, Members
 from amili_async._decoding.placeholders import Placeholders
-from amili_async._decoding.rows import PageBody, TypedRows
+from amili_async._decoding.rows import TypedRows
 from amili_async._decoding.search import Tagged, entries_with
 from amili_async._upstream.msgspec import setter_of
 from amili_async.models import Batch, SucceededEntry, UnknownEntry

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from amili_async._decoding.drift import DriftReporter, Findings
 from amili_async._decoding.failures import decode_error
-from amili_async._decoding.lenient import MENDED, Members, mended
+from amili_async._decoding.lenient import JSON, MENDED, Coercer, Members, mended
 from amili_async._decoding.places import Places
 from amili_async._decoding.shapes import Decoder, Shapes
 from amili_async._upstream.msgspec import READING_ERRORS
@@ -34,14 +34,14 @@ class One(Received, frozen=True, kw_only=True):
 _WELL = (Summary(), Summary(status="SUCCESS"))
 
 
-class Many(Received, frozen=True, kw_only=True):
-    """The body of a list."""
+class PageBody(Received, frozen=True, kw_only=True):
+    """The body of a list; what ``data`` holds is given when it is decoded."""
 
     summary: Summary | None = None
-    data: list[msgspec.Raw] | None
+    data: list[Any]
 
 
-E = TypeVar("E", One, Many)
+E = TypeVar("E", One, PageBody)
 
 
 class SplitPage(NamedTuple):
@@ -57,8 +57,8 @@ class Envelopes:
     """Opens the envelopes of one reader's answers."""
 
     def __init__(self, shapes: Shapes) -> None:
-        self._one = _Envelope(One, shapes)
-        self._many = _Envelope(Many, shapes)
+        self._one = _Envelope(One, msgspec.Raw, shapes)
+        self._many = _Envelope(PageBody, list[msgspec.Raw] | None, shapes)
 
     def one(self, body: bytes | bytearray, note: DriftReporter | None) -> One:
         """Return an answer whose ``data`` is whatever it is."""
@@ -67,8 +67,9 @@ class Envelopes:
     def many(self, body: bytes | bytearray, note: DriftReporter | None) -> SplitPage:
         """Return the rows of an answer. ``null`` is taken as none, unless the summary tells of a failure."""
         page = self._many.open(body, note)
-        if page.data is not None:
-            return SplitPage(page.summary, page.data, page.extra)
+        rows: list[msgspec.Raw] | None = page.data
+        if rows is not None:
+            return SplitPage(page.summary, rows, page.extra)
         status = page.summary.status if page.summary else None
         if status not in {None, "SUCCESS"}:
             raise decode_error(body, msgspec.ValidationError("Expected `array`, got `null` - at `$.data`"))
@@ -76,13 +77,32 @@ class Envelopes:
             note("leniency", "$.data", "null taken as an empty list")
         return SplitPage(page.summary, [], page.extra)
 
+    def look_at(self, page: PageBody, note: DriftReporter | None) -> None:
+        """Look at what stands around the rows of a page that was read whole.
+
+        Raises:
+            msgspec.ValidationError: it is nested too deeply.
+        """
+        self._many.look_at(page, note)
+
+
+class _Members(Members):
+    """An envelope, always taken apart: what its data is no annotation says."""
+
+    def read(self, raw: JSON, path: str, found: Findings) -> Any:
+        """Return the envelope."""
+        return self.made_of(_objects.decode(raw), path, found)
+
+
+_objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
 
 class _Envelope(Generic[E]):
-    def __init__(self, kind: type[E], shapes: Shapes) -> None:
+    def __init__(self, kind: type[E], data: object, shapes: Shapes) -> None:
         self._shapes = shapes
-        self._strict: Decoder[E] = Decoder(shapes, lambda: shapes.of(kind))
-        self._members = Members(kind)
-        self._places = Places(kind)
+        self._strict: Decoder[E] = Decoder(shapes, lambda: shapes.struct(kind, {"data": data}))
+        self._members = _Members(kind, {"data": Coercer(data)})
+        self._places = Places(kind, {"data": data})
 
     def open(self, body: bytes | bytearray, note: DriftReporter | None) -> E:
         """Return the envelope.
@@ -108,7 +128,7 @@ class _Envelope(Generic[E]):
         found: E
         try:
             found = self._strict.decode(body)
-            self._places.check_depth((found,), self._shapes.learnt)
+            self.look_at(found, note)
         except msgspec.ValidationError:
             met = Findings()
             found = self._members.read(body, "$", met)
@@ -117,10 +137,19 @@ class _Envelope(Generic[E]):
                     check_value(value)
             self._shapes.learn(met)
             met.tell(note)
-            return found
-        if note is not None and self._shapes.learnt:
-            self._places.report((found,), note, self._shapes.learnt)
         return found
+
+    def look_at(self, found: E, note: DriftReporter | None) -> None:
+        """Look at what was learnt of envelopes: how deep it is nested, and who is to be told of it.
+
+        Raises:
+            msgspec.ValidationError: it is nested too deeply.
+        """
+        learnt = self._shapes.learnt
+        if learnt:
+            self._places.check_depth((found,), learnt)
+            if note is not None:
+                self._places.report((found,), note, learnt)
 
 
 def unwrap_one(body: bytes | bytearray) -> msgspec.Raw:

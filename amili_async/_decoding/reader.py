@@ -10,10 +10,10 @@ import msgspec
 
 from amili_async._decoding.batches import BatchRows
 from amili_async._decoding.bounds import MAX_ROWS, check_rows, check_size
-from amili_async._decoding.envelope import Envelopes, SplitPage
+from amili_async._decoding.envelope import Envelopes, PageBody, SplitPage
 from amili_async._decoding.failures import decode_error, validation_detail
 from amili_async._decoding.lenient import MENDED, mended
-from amili_async._decoding.rows import ListRows, OpenRows, PageBody, Rows, TypedRows
+from amili_async._decoding.rows import ListRows, OpenRows, Rows, TypedRows
 from amili_async._decoding.shapes import Shapes
 from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.errors import MAX_BODY, DecodeError
@@ -113,6 +113,7 @@ class Reader(Generic[T]):
         """
         try:
             page = self._rows.page(body, _noting(drift, "$.data[...]"))
+            self._envelopes.look_at(page, _noting(drift, "$"))
         except READING_ERRORS:
             return None
         check_rows(len(page.data), body, self._max_rows)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 
 from amili_async._decoding.drift import DriftReporter, Findings
+from amili_async._decoding.envelope import PageBody
 from amili_async._decoding.lenient import JSON, Coercer, below, coercer_of
 from amili_async._decoding.places import Places
 from amili_async._decoding.shapes import Decoder, Shapes, is_untyped
@@ -24,13 +25,6 @@ if TYPE_CHECKING:
     from amili_async.events import DriftKind
 
 T = TypeVar("T")
-
-
-class PageBody(Received, frozen=True, kw_only=True):
-    """The body of a list; what ``data`` holds is given when it is decoded."""
-
-    summary: Summary | None = None
-    data: list[Any]
 
 
 class Rows(ABC, Generic[T]):
@@ -103,12 +97,7 @@ class TypedRows(Rows[T]):
         page = self.strict_page(body, note)
         if self._anything:
             check_depth(body, MAX_DEPTH + _AROUND)
-        learnt = self.shapes.learnt
-        if learnt:
-            _envelope.check_depth((page,), learnt)
         self._look_at(page.data, before, note)
-        if note is not None and learnt:
-            _envelope.report((page,), note, learnt)
         return page
 
     def row(self, raw: JSON, note: DriftReporter | None) -> T:
@@ -147,7 +136,6 @@ class TypedRows(Rows[T]):
             self.places.report(rows, note, self.shapes.learnt)
 
 
-_envelope = Places(PageBody, {"data": list[msgspec.Raw]})
 _AROUND = 2
 """How deep rows are nested in a page."""
 

@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UnsetType
 
-from amili_async._decoding.rows import PageBody
+from amili_async._decoding import PageBody
 from amili_async._lists.pager import Page
 from amili_async.models import Batch, FailedEntry, Model, OpenEnum, Received, UnknownEntry
 from amili_async.models._base import fields_of

@@ -428,3 +428,33 @@ def test_what_is_to_be_sent_is_not_mended(kind: Any) -> None:
     written = '{"invoiceNumber": "\\ud83d", "originalInvoiceAmount": 1}'
     with pytest.raises(DecodeError, match="the answer is not JSON"):
         decode(f"[{written}]" if kind is not NewInvoice else written, kind)
+
+
+@pytest.mark.parametrize("met", [False, True])
+def test_what_stands_beside_the_rows_is_not_nested_without_end_where_it_is_known_from_pages_before(
+    *, met: bool
+) -> None:
+    reader = Reader(Batch)
+    if met:
+        assert reader.page(b'{"data":[],"news":[1]}', None).extra == {"news": [1]}
+    with pytest.raises(DecodeError, match="nested at most 100 deep"):
+        reader.page(b'{"data":[],"news":' + b"[" * 150 + b"]" * 150 + b"}", None)
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        (b'{"data":[{"batchId":"b"}],"news":1}', "$.news"),
+        (b'{"news":{"a":[1.50]},"data":[{"batchId":"b"}]}', "$.news"),
+        (b'{"summary":{"news":1},"data":[{"batchId":"b"}]}', "$.summary.news"),
+    ],
+)
+def test_a_page_with_news_beside_its_rows_is_read_whole_once_it_was_met(body: bytes, path: str) -> None:
+    reader = Reader(Batch)
+    told: list[Drift] = []
+    assert reader.whole(body, None) is None
+    first = reader.page(body, told.append)
+    page = reader.whole(body, told.append)
+    assert page is not None
+    assert (page.summary, page.data, page.extra) == (first.summary, first.rows, first.extra)
+    assert [(drift.kind, drift.path) for drift in told] == [("member", path)] * 2

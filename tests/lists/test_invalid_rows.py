@@ -66,6 +66,14 @@ async def test_a_walk_goes_on_at_a_bad_row_by_skipping_it_or_once_it_is_mended(b
     assert await ids(batch_list.pager(cursor=cursor)) == batch_list.rows[4:]
 
 
+async def test_a_bad_row_behind_the_limit_is_not_looked_at(batch_list: BatchList) -> None:
+    batch_list.fault(BAD)
+    assert await ids(batch_list.pager(limit=4)) == batch_list.rows[:4]
+    (*_, page) = [page async for page in batch_list.pager(limit=4).pages()]
+    assert [batch.batch_id for batch in page.items] == batch_list.rows[3:4]
+    assert not page.quarantined
+
+
 async def test_a_page_with_a_bad_row_is_handed_out_not_at_all_and_so_loses_no_row(batch_list: BatchList) -> None:
     batch_list.fault(BAD)
     pager = batch_list.pager()

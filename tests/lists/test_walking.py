@@ -315,12 +315,14 @@ async def test_a_walk_that_ends_while_its_place_is_looked_for_stands_where_it_st
     assert await ids(batch_list.pager(cursor=pager.cursor)) == batch_list.rows[2:]
 
 
-@pytest.mark.parametrize("page", ["new", "met before"])  # the latter is read whole
+@pytest.mark.parametrize("page", ["new", "met before", "large"])  # read row by row, whole, and in parts of some rows
 @pytest.mark.parametrize("body_of_the_loop", ["leaves", "goes on"])
 async def test_a_walk_that_is_closed_in_the_middle_of_a_page_hands_out_no_more_rows(
-    batch_list: BatchList, body_of_the_loop: str, page: str
+    batch_list: BatchList, monkeypatch: pytest.MonkeyPatch, body_of_the_loop: str, page: str
 ) -> None:
-    if page == "met before":
+    if page == "large":
+        monkeypatch.setattr(page_fetcher, "LARGE", 0)
+    if page != "new":
         assert await ids(batch_list.pager(page_size=3)) == batch_list.rows
     pager, came = batch_list.pager(page_size=3), list[str]()
     async for batch in pager:

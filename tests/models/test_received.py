@@ -300,6 +300,16 @@ def test_what_was_absent_stays_so_and_what_was_empty_too() -> None:
     assert repr(NOT_SENT) == "()"
 
 
+@pytest.mark.parametrize("name", ["finishedAt", "succeeded", "failed"])
+def test_what_was_null_is_written_as_null_again(name: str) -> None:
+    raw = b'{"batchId":"b","%b":null}' % name.encode()
+    for batch in first_and_later(Batch, raw):
+        assert encode(batch) == raw
+        assert encode(pickle.loads(pickle.dumps(batch))) == raw  # noqa: S301  # our own bytes
+        assert batch == Batch(batch_id="b", extra=batch.extra)
+        assert (batch.finished_at, batch.succeeded, batch.failed) == (None, (), ())
+
+
 def test_the_names_of_a_model_are_its_fields_and_what_users_need() -> None:
     for batch in first_and_later(Batch, b'{"batchId":"b","new":1,"finishedAt":null}'):
         assert dir(batch) == sorted(

@@ -14,7 +14,7 @@ from amili_async._decoding.places import Places
 from amili_async._decoding.shapes import Decoder, Shapes
 from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.models import Received, Summary, encode
-from amili_async.models._extra import check_value, read_json
+from amili_async.models._extra import check_values, read_json
 
 
 class One(Received, frozen=True, kw_only=True):
@@ -133,8 +133,7 @@ class _Envelope(Generic[E]):
             met = Findings()
             found = self._members.read(body, "$", met)
             for kept in (found, found.summary or found):
-                for value in kept.extra.values():
-                    check_value(value)
+                check_values(kept.extra.values())
             self._shapes.learn(met)
             met.tell(note)
         return found

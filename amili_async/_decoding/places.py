@@ -16,11 +16,11 @@ from msgspec import UNSET
 
 from amili_async.models import OpenEnum, Received
 from amili_async.models._base import fields_of
-from amili_async.models._extra import check_value
+from amili_async.models._extra import check_values
 from amili_async.models._inputs import MAX_EXPONENT
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from amili_async._decoding.drift import DriftReporter
@@ -144,11 +144,10 @@ def _check_depth(place: _Place, values: Iterable[object], learnt: AbstractSet[ty
                 _check_depth(below, map(attrgetter(field.name), objects), learnt)
 
 
-def _check_values(objects: Collection[object], name: str) -> None:
-    get = attrgetter(name)
-    if not _CONTAINERS.isdisjoint(map(type, map(get, objects))):
-        for value in map(get, objects):
-            check_value(value)
+def _check_values(objects: Iterable[object], name: str) -> None:
+    values = list(map(attrgetter(name), objects))
+    if not _CONTAINERS.isdisjoint(map(type, values)):
+        check_values(values)
 
 
 _CONTAINERS = frozenset({dict, list})

@@ -107,13 +107,13 @@ def check_depth(raw: bytes | bytearray | msgspec.Raw, most: int = MAX_DEPTH) -> 
         raise too_deep(most)
 
 
-def check_value(value: object, most: int = MAX_DEPTH) -> None:
-    """Look at how deep lists and dicts are nested.
+def check_values(values: Iterable[object], most: int = MAX_DEPTH) -> None:
+    """Look at how deep lists and dicts are nested, all of them at once.
 
     Raises:
-        msgspec.ValidationError: too deep.
+        msgspec.ValidationError: one is too deep.
     """
-    level = [value]
+    level = [*values]
     for _ in range(most + 1):
         containers = [one for one in level if isinstance(one, dict | list)]  # pyright: ignore[reportUnknownVariableType]  # of any kind
         if not containers:

@@ -67,7 +67,7 @@ class Envelopes:
     def many(self, body: bytes | bytearray, note: DriftReporter | None) -> SplitPage:
         """Return the rows of an answer. ``null`` is taken as none, unless the summary tells of a failure."""
         page = self._many.open(body, note)
-        rows: list[msgspec.Raw] | None = page.data
+        rows: Any = page.data  # which may be null here, as the JSON of each row
         if rows is not None:
             return SplitPage(page.summary, rows, page.extra)
         status = page.summary.status if page.summary else None

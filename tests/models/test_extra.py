@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -16,6 +16,9 @@ from amili_async._decoding import Reader
 from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.errors import DecodeError
 from amili_async.models._extra import MAX_DEPTH, check_depth, check_values, read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TEXTS = st.text(st.sampled_from('[]{}"\\\\/aæ,:\n'), max_size=12)
 VALUES: st.SearchStrategy[Any] = st.recursive(
@@ -41,7 +44,12 @@ def test_the_depth_is_that_of_arrays_and_objects_whatever_stands_in_texts(
     value: Any, most: int, *, ascii_only: bool, indent: int | None
 ) -> None:
     raw = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode()
-    for look, given_as in ((check_depth, raw), (check_depth, msgspec.Raw(raw)), (check_values, [1, value, "text"])):
+    looks: list[tuple[Callable[[Any, int], None], object]] = [
+        (check_depth, raw),
+        (check_depth, msgspec.Raw(raw)),
+        (check_values, [1, value, "text"]),
+    ]
+    for look, given_as in looks:
         if depth_of(value) <= most:
             look(given_as, most)
         else:

@@ -57,8 +57,8 @@ class Envelopes:
     """Opens the envelopes of one reader's answers."""
 
     def __init__(self, shapes: Shapes) -> None:
-        self._one = _Envelope(One, msgspec.Raw, shapes)
-        self._many = _Envelope(PageBody, list[msgspec.Raw] | None, shapes)
+        self._one = _Envelope(One, shapes)
+        self._many = _Envelope(PageBody, shapes, {"data": list[msgspec.Raw] | None})
 
     def one(self, body: bytes | bytearray, note: DriftReporter | None) -> One:
         """Return an answer whose ``data`` is whatever it is."""
@@ -98,11 +98,11 @@ _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class _Envelope(Generic[E]):
-    def __init__(self, kind: type[E], data: object, shapes: Shapes) -> None:
+    def __init__(self, kind: type[E], shapes: Shapes, given: Mapping[str, object] | None = None) -> None:
         self._shapes = shapes
-        self._strict: Decoder[E] = Decoder(shapes, lambda: shapes.struct(kind, {"data": data}))
-        self._members = _Members(kind, {"data": Coercer(data)})
-        self._places = Places(kind, {"data": data})
+        self._strict: Decoder[E] = Decoder(shapes, lambda: shapes.struct(kind, given))
+        self._members = _Members(kind, {name: Coercer(data) for name, data in (given or {}).items()})
+        self._places = Places(kind, given)
 
     def open(self, body: bytes | bytearray, note: DriftReporter | None) -> E:
         """Return the envelope.
@@ -149,8 +149,3 @@ class _Envelope(Generic[E]):
             self._places.check_depth((found,), learnt)
             if note is not None:
                 self._places.report((found,), note, learnt)
-
-
-def unwrap_one(body: bytes | bytearray) -> msgspec.Raw:
-    """Return the ``data`` of an answer, whatever it is, learning nothing."""
-    return Envelopes(Shapes()).one(body, None).data

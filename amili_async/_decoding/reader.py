@@ -88,6 +88,14 @@ class Reader(Generic[T]):
         """
         return self._single(body, self._envelopes.one(body, _noting(drift, "$")).data, drift, "$.data")
 
+    def raw(self, body: bytes | bytearray) -> msgspec.Raw:
+        """Return the JSON of the ``data`` of an answer that holds one object.
+
+        Raises:
+            DecodeError: no envelope.
+        """
+        return self._envelopes.one(body, None).data
+
     def enveloped(self, body: bytes | bytearray, drift: DriftSink | None) -> tuple[T, dict[str, object]]:
         """Return the ``data`` of an answer that holds one object, and what it says around that.
 

@@ -18,7 +18,6 @@ import msgspec
 from msgspec.structs import replace
 
 from amili_async._cursor import Cursor
-from amili_async._decoding.envelope import unwrap_one
 from amili_async._upstream.msgspec import READING_ERRORS
 from amili_async.errors import APIError
 from amili_async.events import QuarantinedRow
@@ -197,7 +196,7 @@ class Lists(ABC, Generic[M]):
         return said
 
     def _read_one(self, body: Body) -> Row | QuarantinedRow:
-        raw = bytes(unwrap_one(body))
+        raw = bytes(self._reader.raw(body))
         value = self._reader.row(raw, 0, None)
         return value if isinstance(value, QuarantinedRow) else self.row(value, raw)
 

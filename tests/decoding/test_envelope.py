@@ -6,17 +6,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from amili_async import DecodeError, Summary
-from amili_async._decoding.envelope import Envelopes, SplitPage, unwrap_one
+from amili_async import Batch, DecodeError, Summary
+from amili_async._decoding import Reader
+from amili_async._decoding.envelope import Envelopes, SplitPage
 from amili_async._decoding.shapes import Shapes
 from tests.support.recorded_drift import RecordedDrift
 
 if TYPE_CHECKING:
+    import msgspec
+
     from amili_async._decoding.drift import DriftReporter
 
 
 def unwrap_list(body: bytes, note: DriftReporter | None = None) -> SplitPage:
     return Envelopes(Shapes()).many(body, note)
+
+
+def unwrap_one(body: bytes, note: DriftReporter | None = None) -> msgspec.Raw:
+    return Envelopes(Shapes()).one(body, note).data
 
 
 @pytest.mark.parametrize(
@@ -40,6 +47,7 @@ def test_the_summary_may_be_missing(body: bytes) -> None:
 def test_one_object() -> None:
     assert bytes(unwrap_one(b'{"summary": {}, "data": { "a": 1 }}')) == b'{ "a": 1 }'
     assert bytes(unwrap_one(b'{"data": null}')) == b"null"
+    assert bytes(Reader(Batch).raw(b'{"data": { "batchId": 1 }}')) == b'{ "batchId": 1 }'
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ class BatchRows(TypedRows[B]):
             form.left -= 1
             return self._by_entry(form, data, note)
         if form.way == "no tags":
-            found = self._without_tags(form, data)
+            found = self._without_tags(form.without_tags, data)
             if found is not None:
                 return found
         try:
@@ -193,7 +193,7 @@ class BatchRows(TypedRows[B]):
             unlearnable = reason.endswith(".$type`") and self._placeholders.full
             if not ("`$type`" in reason or unlearnable or _NO_OBJECT.search(reason)):
                 raise
-            found = self._without_tags(form, data)
+            found = self._without_tags(form.without_tags, data)
             if found is None:
                 form.go_by_entry()
                 return self._by_entry(form, data, note)
@@ -202,13 +202,13 @@ class BatchRows(TypedRows[B]):
         form.way = "tags"
         return found
 
-    def _without_tags(self, form: _Form[F], data: JSON) -> F | None:
+    def _without_tags(self, decoder_of: Callable[[type[SucceededEntry]], Decoder[F]], data: JSON) -> F | None:
         """Return what came, if all its entries can only be of one type; else nothing."""
         likely = self._entries.likely(data, self.shapes.members_of)
         if likely is None:
             return None
         try:
-            return form.without_tags(likely).decode(data)
+            return decoder_of(likely).decode(data)
         except msgspec.ValidationError:
             return None
 
@@ -227,13 +227,7 @@ class BatchRows(TypedRows[B]):
     def _read_alike(self, raws: Sequence[msgspec.Raw]) -> tuple[SucceededEntry, ...] | None:
         """Return a batch's entries in one pass, if none has a tag and all are of one type; else nothing."""
         data = b"[%b]" % b",".join(raws)
-        likely = None if _TAG in data else self._entries.likely(data, self.shapes.members_of)
-        if likely is None:
-            return None
-        try:
-            return self._alike(likely).decode(data)
-        except msgspec.ValidationError:
-            return None
+        return None if _TAG in data else self._without_tags(self._alike, data)
 
     def _alike(self, kind: type[SucceededEntry]) -> Decoder[tuple[SucceededEntry, ...]]:
         if kind not in self._several:

@@ -19,7 +19,7 @@ import msgspec
 from amili_async._decoding.drift import DriftReporter, Findings
 from amili_async._decoding.entries import PATH, Entries, EntryReader, Failures
 from amili_async._decoding.envelope import PageBody
-from amili_async._decoding.lenient import JSON, Coercer, Members
+from amili_async._decoding.lenient import JSON, Coercer, TakenApart
 from amili_async._decoding.placeholders import Placeholders
 from amili_async._decoding.rows import TypedRows
 from amili_async._decoding.search import Tagged, entries_with
@@ -63,7 +63,6 @@ class _SplitPage(msgspec.Struct, frozen=True, gc=False):
     data: tuple[msgspec.Raw, ...]
 
 
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _raw_page = msgspec.json.Decoder(_RawPage)
 _split_page = msgspec.json.Decoder(_SplitPage)
 _tagged = msgspec.json.Decoder(Tagged)
@@ -97,14 +96,6 @@ class _Form(Generic[F]):
         self.way, self.left = "entries", TRY_AGAIN
 
 
-class _BatchMembers(Members):
-    """A batch, always taken apart: what its entries are no annotation says."""
-
-    def read(self, raw: JSON, path: str, found: Findings) -> Any:
-        """Return the batch."""
-        return self.made_of(_members.decode(raw), path, found)
-
-
 class BatchRows(TypedRows[B]):
     """Decodes batches with the entry types that one client was taught."""
 
@@ -127,7 +118,7 @@ class BatchRows(TypedRows[B]):
     def coercer(self) -> Coercer:
         """What the annotations say, and for the entries what their own types say."""
         special = {"succeeded": Entries(self._entries), "failed": Failures()}
-        return _BatchMembers(batch_of(msgspec.Raw, msgspec.Raw, self._batch), special)
+        return TakenApart(batch_of(msgspec.Raw, msgspec.Raw, self._batch), special)
 
     @property
     def way(self) -> Way:

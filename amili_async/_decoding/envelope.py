@@ -9,7 +9,7 @@ import msgspec
 
 from amili_async._decoding.drift import DriftReporter, Findings
 from amili_async._decoding.failures import decode_error
-from amili_async._decoding.lenient import JSON, MENDED, Coercer, Members, mended
+from amili_async._decoding.lenient import MENDED, Coercer, TakenApart, mended
 from amili_async._decoding.places import Places
 from amili_async._decoding.shapes import Decoder, Shapes
 from amili_async._upstream.msgspec import READING_ERRORS
@@ -86,22 +86,11 @@ class Envelopes:
         self._many.look_at(page, note)
 
 
-class _Members(Members):
-    """An envelope, always taken apart: what its data is no annotation says."""
-
-    def read(self, raw: JSON, path: str, found: Findings) -> Any:
-        """Return the envelope."""
-        return self.made_of(_objects.decode(raw), path, found)
-
-
-_objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
-
 class _Envelope(Generic[E]):
     def __init__(self, kind: type[E], shapes: Shapes, given: Mapping[str, object] | None = None) -> None:
         self._shapes = shapes
         self._strict: Decoder[E] = Decoder(shapes, lambda: shapes.struct(kind, given))
-        self._members = _Members(kind, {name: Coercer(data) for name, data in (given or {}).items()})
+        self._members = TakenApart(kind, {name: Coercer(data) for name, data in (given or {}).items()})
         self._places = Places(kind, given)
 
     def open(self, body: bytes | bytearray, note: DriftReporter | None) -> E:

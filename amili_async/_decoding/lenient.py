@@ -319,6 +319,14 @@ class Members(Coercer):
         return True
 
 
+class TakenApart(Members):
+    """An object that is never read strictly, as no annotation says what stands in its ``special`` fields."""
+
+    def read(self, raw: JSON, path: str, found: Findings) -> Any:
+        """Return the object."""
+        return self.made_of(_objects.decode(raw), path, found)
+
+
 MAX_SHOWN = 64
 """The characters of a member's name that a path shows, at most."""
 

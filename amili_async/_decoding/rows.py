@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from amili_async._decoding.drift import DriftReporter, Findings
 from amili_async._decoding.envelope import PageBody
@@ -15,7 +16,7 @@ from amili_async._decoding.lenient import JSON, Coercer, below, coercer_of
 from amili_async._decoding.places import Places
 from amili_async._decoding.shapes import Decoder, Shapes, is_untyped
 from amili_async._upstream.msgspec import READING_ERRORS
-from amili_async.models import RawValue, Received, Summary
+from amili_async.models import RawValue, Received
 from amili_async.models._extra import MAX_DEPTH, check_depth
 from amili_async.models._open_enum import misses
 
@@ -143,10 +144,14 @@ _AROUND = 2
 class OpenRows(Rows[RawValue]):
     """Rows of which nothing is known but that they are JSON."""
 
+    def __init__(self, shapes: Shapes) -> None:
+        super().__init__(shapes)
+        self._page = _undecoded(shapes)
+
     def page(self, body: bytes | bytearray, note: DriftReporter | None) -> PageBody:  # noqa: ARG002  # there is nothing to tell
         """Return a whole page in one pass."""
-        page = _raw_page.decode(body)
-        return PageBody(summary=page.summary, data=[self.row(raw, None) for raw in page.data])
+        page = self._page.decode(body)
+        return replace(page, data=[self.row(raw, None) for raw in page.data])
 
     def row(self, raw: JSON, note: DriftReporter | None) -> RawValue:  # noqa: ARG002  # there is nothing to tell
         """Return one row, copied."""
@@ -164,11 +169,12 @@ class ListRows(Rows[list[T]]):
     def __init__(self, rows: Rows[T]) -> None:
         super().__init__(rows.shapes)
         self._rows = rows
+        self._page = _undecoded(rows.shapes)
 
     def page(self, body: bytes | bytearray, note: DriftReporter | None) -> PageBody:
         """Return a page of lists."""
-        page = _raw_page.decode(body)
-        return PageBody(summary=page.summary, data=[self.row(raw, note) for raw in page.data])
+        page = self._page.decode(body)
+        return replace(page, data=[self.row(raw, note) for raw in page.data])
 
     def row(self, raw: JSON, note: DriftReporter | None) -> list[T]:
         """Return one list, each of its rows read strictly or leniently."""
@@ -182,10 +188,9 @@ class ListRows(Rows[list[T]]):
         return rows
 
 
-class _RawPage(msgspec.Struct, forbid_unknown_fields=True):
-    data: list[msgspec.Raw]
-    summary: Summary | None = None
+def _undecoded(shapes: Shapes) -> Decoder[PageBody]:
+    """Return the decoder of a page whose rows stay JSON."""
+    return Decoder(shapes, lambda: shapes.struct(PageBody, {"data": list[msgspec.Raw]}))
 
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
-_raw_page = msgspec.json.Decoder(_RawPage)

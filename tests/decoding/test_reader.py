@@ -449,8 +449,11 @@ def test_what_stands_beside_the_rows_is_not_nested_without_end_where_it_is_known
         (b'{"summary":{"news":1},"data":[{"batchId":"b"}]}', "$.summary.news"),
     ],
 )
-def test_a_page_with_news_beside_its_rows_is_read_whole_once_it_was_met(body: bytes, path: str) -> None:
-    reader = Reader(Batch)
+@pytest.mark.parametrize("kind", [Batch, RawValue, list[Batch]])
+def test_a_page_with_news_beside_its_rows_is_read_whole_once_it_was_met(kind: Any, body: bytes, path: str) -> None:
+    if kind == list[Batch]:
+        body = body.replace(b'{"batchId":"b"}', b'[{"batchId":"b"}]')
+    reader: Reader[Any] = Reader(kind)
     told: list[Drift] = []
     assert reader.whole(body, None) is None
     first = reader.page(body, told.append)

@@ -1,4 +1,4 @@
-"""Bodies: read at once where they are complete, awaited where they will be, and never awaited where they will not."""
+"""A body that will never be complete is not waited for."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from distributed import LocalCluster
 
+from amili_async._protocol.rate import LearnedPace
 from amili_async.sync import SyncReport, sync_on_dask
 from amili_async.sync._dask.shards import shards
 from amili_async.sync._dask.signals import INTERVAL, taken_over
@@ -62,6 +63,8 @@ def _within(who: str, workers: int) -> Row:
         async def worker() -> None:
             nonlocal ended
             slot = WorkerSlot("run")
+            slot.pace = LearnedPace()
+            slot.pace.shared = workers > 1
             at_work[slot.name] = slot
             while waiting:
                 reports.append(await job.run(*waiting.popleft(), concurrency=8 // workers, slot=slot))
@@ -70,7 +73,7 @@ def _within(who: str, workers: int) -> Row:
             before = {name: each.pace.sustained if each.pace else None for name, each in at_work.items()}
             del at_work[slot.name]
             for client in job.at_work:
-                client.caller.transport.limits.share(*taken_over(before, at_work))
+                client.caller.transport.limits.share(*taken_over(before, at_work), alone=len(at_work) == 1)
 
         await asyncio.gather(*(worker() for _ in range(workers)))
         report = SyncReport.merged(reports, ended - begun)

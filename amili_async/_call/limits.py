@@ -162,9 +162,18 @@ class Limits:
             self.pace = self.learned = pace
         return self.learned
 
-    def share(self, before: float, now: float) -> None:
-        """Take the part of the limit that others have left, who are less now than before: it is noticed late."""
-        if self.learned is not None and 0 < now < before:
+    def share(self, before: float, now: float, *, alone: bool) -> None:
+        """Share the limit with others, and take the part that some have left: by itself it is noticed late.
+
+        Args:
+            before: requests a second, or another measure, of all who shared it at the last look.
+            now: of those among them who still do.
+            alone: whether nobody else shares it, those who came meanwhile included.
+        """
+        if self.learned is None:
+            return
+        self.learned.shared = not alone
+        if 0 < now < before:
             self.learned.rescale(before / now, self._clock.monotonic())
             self._serve()
 

@@ -21,6 +21,9 @@ For all of them:
   a minute at many times its rate is forgotten. Where a refusal is dear the steps are few and long, so that the one that
   is refused measures the limit, and nothing that a few requests in a row were lucky with is believed.
 - **Ask again.** Where all is refused, now and then one goes, never more seldom than `SLOWEST`.
+- **Share.** Where others are known to share the limit, what two refusals enclose is a part of it that changes with
+  what the others try, so it never becomes certain: refusals are then paid for in full once a few are owed. And whoever
+  was refused waits a whole interval, as what passed last may have been another's.
 """
 
 from __future__ import annotations
@@ -65,6 +68,9 @@ LONGEST_HOLD = 30.0
 PRICE = 40.0
 """Requests to be accepted for each one that was refused, before a faster pace is tried."""
 
+OWED = 80.0
+"""Requests that may be owed for refusals where others share the limit, while the pace is far from certain."""
+
 CATCHING_UP = 1.5
 """How much faster than the pace requests may go while what flowed in behind a closed gate is used up."""
 
@@ -99,6 +105,8 @@ class LearnedPace:
     def __init__(self) -> None:
         self._recent: deque[float] = deque(maxlen=256)
         """When the last requests were sent that were accepted."""
+        self.shared = False
+        """Whether others are known to share the limit: a refusal may be their doing, and is one of theirs too."""
         self.forget()
 
     def forget(self) -> None:
@@ -134,6 +142,8 @@ class LearnedPace:
         """How much slower, in parts, a strict limit is met after one more refusal while the pace is held."""
         self._hold = 0.0
         """Requests to be accepted before a faster pace is tried."""
+        self._owed = 0.0
+        """Requests to be accepted for all that was refused, where others share the limit."""
         self._round = 0.0
         """Requests to be accepted before the next step."""
         self._changed = 0.0
@@ -208,6 +218,7 @@ class LearnedPace:
             self._inflow.late(sent)
             return
         self._inflow.accepted += 1
+        self._owed = max(0.0, self._owed - 1)
         self._windows.accepted(sent)
         if sent < self._changed:
             return
@@ -402,12 +413,16 @@ class LearnedPace:
         if self._costly:
             certain = 0.15 if self._inflow.strict else 0.07
         price = PRICE if self._uncertainty < certain else 0.5 / self._uncertainty
-        self._hold = min(self._hold + cost * price, max(2 * ROUND, LONGEST_HOLD * self._sustained))
+        hold = self._hold + cost * price
+        if self.shared and not (self._costly or self._windows.known):
+            self._owed += PRICE
+            hold = max(hold, self._owed - OWED)
+        self._hold = min(hold, max(2 * ROUND, LONGEST_HOLD * self._sustained))
 
     def _wait_after(self, sent: float, now: float, closed: float, *, passed: bool) -> float:
         """Return the seconds until the next may go."""
         interval = 1 / self._sustained
-        if self._inflow.strict and passed and not closed:
+        if self._inflow.strict and passed and not closed and not self.shared:
             # Only what passed counts, so the interval since then is all that the next has to wait for.
             since = self._sent_before if sent >= self._sent_last else self._sent_last
             return max(0.0, since + interval - now)

@@ -278,11 +278,12 @@ def test_where_others_have_gone_those_who_wait_go_sooner_and_where_others_come_n
         limits = Limits(clock, concurrency=9, pace=LearnedPace())
         assert limits.learned is not None
         limits.learned.refused(clock.monotonic(), clock.monotonic())
-        limits.share(1, 2)
-        assert limits.rate == 4.0
+        limits.share(1, 2, alone=False)
+        assert (limits.rate, limits.learned.shared) == (4.0, True)
         waiting = [asyncio.create_task(through(limits, clock)) for _ in range(3)]
         await asyncio.sleep(0)
-        limits.share(2, 1)
+        limits.share(2, 1, alone=True)
+        assert (limits.rate, limits.learned.shared) == (8.0, False)
         return list(await asyncio.gather(*waiting))
 
     assert run(main) == pytest.approx([0.125, 0.25, 0.375])
@@ -291,7 +292,7 @@ def test_where_others_have_gone_those_who_wait_go_sooner_and_where_others_come_n
 def test_a_rate_that_is_given_is_not_shared() -> None:
     async def main(clock: VirtualClock) -> None:
         limits = Limits(clock, concurrency=9, pace=FixedPace(4.0))
-        limits.share(2, 1)
+        limits.share(2, 1, alone=True)
         assert limits.rate == 4.0
 
     run(main)

@@ -188,6 +188,23 @@ def test_clients_that_know_nothing_of_each_other_share_a_limit(
     assert outcomes[0].refused() < most_refused
 
 
+@pytest.mark.parametrize("clients", [2, 4])
+@pytest.mark.parametrize(("burst", "late"), [(6.0, 0.001), (6.0, 0.02), (20.0, 0.02)])
+def test_clients_that_know_of_each_other_share_a_limit_and_seldom_meet_it(
+    burst: float, late: float, clients: int
+) -> None:
+    """What others try is no reason to try again soon: of a small bucket, up to 9 in 100 would be refused for good."""
+    outcomes: list[Outcome] = []
+    for seed in range(1, 11):
+        simulation = Simulation(Bucket(20, burst), tasks=4, seed=seed, clients=clients, late=late)
+        for client in simulation.clients:
+            client.pace.shared = True
+        outcomes.append(simulation.run())
+    assert sum(kept(outcome, 20) for outcome in outcomes) / len(outcomes) >= 0.98
+    assert sum(outcome.refused() for outcome in outcomes) / len(outcomes) < 0.04
+    assert max(outcome.refused() for outcome in outcomes) < 0.065
+
+
 def test_of_two_clients_of_a_strict_limit_neither_starves() -> None:
     """What one sends makes the server refuse the other, whatever its pace: together they reach half of the limit."""
     for seed in SEEDS:

@@ -131,7 +131,7 @@ class Signals:
             if heard.get(API, 0.0) > 0:
                 self._limits.gate.close(heard[API])
             before, self.slot.told = self.slot.told, self._at_work(heard)
-            self._limits.share(*taken_over(before, self.slot.told))
+            self._limits.share(*taken_over(before, self.slot.told), alone=len(self.slot.told) == 1)
         return self._stop in heard
 
     def _at_work(self, heard: Mapping[str, float]) -> dict[str, float | None]:

@@ -126,9 +126,9 @@ def test_where_nobody_is_known_to_be_left_nothing_is_taken_over() -> None:
         limits = Limits(clock, concurrency=1, pace=pace)
         rate = limits.rate
         assert rate is not None
-        limits.share(*taken_over({"other": 5.0}, {"new"}))
+        limits.share(*taken_over({"other": 5.0}, {"new"}), alone=False)
         assert limits.rate == rate
-        limits.share(10.0, 5.0)
+        limits.share(10.0, 5.0, alone=True)
         assert limits.rate == 2 * rate
 
     run(main)

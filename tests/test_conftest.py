@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from amili_async import AmiliClient, ServerError
+from tests.support.ports import free_port
 
 URL = "http://127.0.0.1/collection/v1/batches/b"
 PADDING = b" " * 300_000
@@ -60,3 +63,12 @@ def test_sigterm_ends_a_run_as_control_c_does(again: int) -> None:
     assert again
     assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has names that end with their process")
+def test_no_two_suites_that_run_at_once_are_given_the_same_ports() -> None:
+    program = "from tests.support.ports import free_port\nprint(*{free_port() for _ in range(1000)})"
+    other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=100)  # noqa: S603  # ours
+    theirs = {int(port) for port in other.stdout.split()}
+    assert len(theirs) > 100
+    assert not theirs & {free_port() for _ in range(1000)}

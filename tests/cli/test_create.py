@@ -445,13 +445,13 @@ async def run_once(server: CountingServer, file: Path, *words: str, kill_after: 
         ended = asyncio.ensure_future(process.wait())
         if kill_after is not None:
             writes = server.writes
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(300):
                 while server.writes == writes and not ended.done():
                     await asyncio.wait({ended}, timeout=0.001)
             await asyncio.wait({ended}, timeout=kill_after)
             if not ended.done():
                 process.send_signal(signal.SIGKILL)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             return await ended
 
 

@@ -131,7 +131,7 @@ def test_a_reader_that_has_had_enough_is_no_failure(lines: int) -> None:
     with popen(*command, stdout=writing, stderr=subprocess.PIPE) as process:
         os.close(writing)
         os.close(reading)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=100)
     assert (process.returncode, said) == (0, b"")
 
 
@@ -144,7 +144,7 @@ def test_a_full_disk_is_one_line_and_exit_status_1(lines: int) -> None:
             stdout=full,
             stderr=subprocess.PIPE,
             check=False,
-            timeout=60,
+            timeout=100,
         )
     assert (process.returncode, process.stderr) == (1, b"Error: No space left on device\n")
 

@@ -175,5 +175,5 @@ hooks = Hooks([])
 hooks.gate(GateClosed(operation="batches.list", seconds=2.0))
 hooks.retry(RetryPlanned(call=1, operation="batches.list", method="GET", route="/", attempt=1, wait=1.0, reason="503"))
 """
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30)  # noqa: S603  # our own
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=100)  # noqa: S603  # our own
     assert (run.stdout, run.stderr) == ("", "batches.list: rate limited, all calls wait 2.0 s\n")

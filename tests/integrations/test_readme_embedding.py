@@ -158,7 +158,7 @@ async def test_two_workers_have_a_client_each_and_end_in_order(sandbox: Sandbox,
         child(
             sys.executable, *command, *patient, cwd=tmp_path, env=environment, stderr=asyncio.subprocess.PIPE
         ) as uvicorn,
-        asyncio.timeout(60),
+        asyncio.timeout(100),
     ):
         assert uvicorn.stderr is not None
         while started < 2:

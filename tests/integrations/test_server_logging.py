@@ -65,7 +65,7 @@ async def test_an_error_in_a_service_is_printed_with_its_traceback(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    async with serving as process, asyncio.timeout(60), aiohttp.ClientSession() as session:
+    async with serving as process, asyncio.timeout(100), aiohttp.ClientSession() as session:
         statuses: list[int] = []
         while not statuses:
             try:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds in which a program must have started, reloaded or stopped."""
 
 _POLL = 0.005

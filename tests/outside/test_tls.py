@@ -85,7 +85,7 @@ async def test_the_environment_names_it_for_programs_and_the_command_line(
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
 
     trusting = await asyncio.to_thread(listed, **{variable: str(authority.path)})

@@ -49,7 +49,7 @@ def on_a_full_disk(
         pytest.skip("nothing may be mounted on this machine, so a full disk was not tried; run as root, or allow users")
     words = (*alone, "sh", "-c", _SCRIPT, "sh", str(mounted), size, str(kept), *command)
     ended = subprocess.run(  # noqa: S603  # ours
-        words, check=True, capture_output=True, text=True, env={**os.environ, **environment}, timeout=100
+        words, check=True, capture_output=True, text=True, env={**os.environ, **environment}, timeout=300
     )
     full, room = (
         Ran(int(status), (kept / f"{name}.out").read_text("utf-8"), (kept / f"{name}.err").read_text("utf-8"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 import shutil
@@ -13,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import asyncpg
+
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
@@ -22,6 +25,9 @@ MISSING = (
     "no PostgreSQL server on this machine: `apt-get install postgresql`, `brew install postgresql`, or put the folder "
     "of initdb and postgres on PATH"
 )
+
+PATIENCE = 120.0
+"""Seconds in which a program must have started, or a session have ended."""
 
 
 def programs() -> Path | None:
@@ -87,13 +93,25 @@ def throwaway_pgbouncer(server: Server) -> Generator[Pooler]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+async def nobody_else_at(url: str) -> None:
+    """Return once nobody else is connected to a database: of a process that was killed, a last write may still come."""
+    connection = await asyncpg.connect(url)
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while await connection.fetchval(others):  # noqa: ASYNC110  # of other processes
+                await asyncio.sleep(0.02)
+    finally:
+        await connection.close()
+
+
 def wait_for_port(port: int) -> None:
     """Return once somebody listens on a port of loopback.
 
     Raises:
-        TimeoutError: nobody does for half a minute.
+        TimeoutError: nobody does for as long as a program may take to start.
     """
-    ends = time.monotonic() + 30
+    ends = time.monotonic() + PATIENCE
     while time.monotonic() < ends:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
@@ -124,11 +142,21 @@ class Server:
         """Start, and return once it answers; settings are such as ``ssl=on``."""
         usual = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off")
         options = " ".join([f"-p {self.port}", *(f"-c {setting}" for setting in (*usual, *settings))])
-        self._run("pg_ctl", "start", "--wait", "--silent", "--log", str(self.folder / "log"), "--options", options)
+        self._run(
+            "pg_ctl",
+            "start",
+            "--wait",
+            f"--timeout={PATIENCE:.0f}",
+            "--silent",
+            "--log",
+            str(self.folder / "log"),
+            "--options",
+            options,
+        )
 
     def stop(self) -> None:
         """Stop as a power cut would: every session ends, nothing is written any more."""
-        self._run("pg_ctl", "stop", "--mode=immediate", "--wait", "--silent", check=False)
+        self._run("pg_ctl", "stop", "--mode=immediate", "--wait", f"--timeout={PATIENCE:.0f}", "--silent", check=False)
 
     def give(self, file: Path, *, mode: int = 0o600) -> None:
         """Let the server, and nobody else, read a file, or use a folder."""

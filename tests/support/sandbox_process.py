@@ -38,7 +38,7 @@ class Served(NamedTuple):
 
 async def _answer(process: asyncio.subprocess.Process) -> Any:
     assert process.stdout is not None
-    return json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
+    return json.loads(await asyncio.wait_for(process.stdout.readline(), 120))
 
 
 @asynccontextmanager

@@ -34,6 +34,7 @@ from amili_async.sync._dask.signals import Signals
 from amili_async.sync._dask.worker import Shard
 from amili_async.sync._sql.schema import gates as gates_table
 from tests.outside.fronts import running_nginx
+from tests.support.postgresql import nobody_else_at
 from tests.support.processes import child
 from tests.support.rows import held
 
@@ -252,7 +253,10 @@ async def test_two_runs_at_once_do_no_harm(cluster: Any, postgresql_url: str) ->
 
 @pytest.mark.dask
 @pytest.mark.postgres
-async def test_interrupted_it_leaves_whole_pages_and_the_next_run_goes_on(cluster: Any, postgresql_url: str) -> None:
+async def test_interrupted_it_leaves_whole_pages_and_the_next_run_goes_on(
+    cluster: Any, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask, "PATIENCE_TO_STOP", 600.0)  # a slow machine is at its last pages for longer than usual
     with Sandbox(organizations=6, batches=2000, seed=1) as sandbox:
         sandbox.faults.add(Fault("batches.list", latency=0.1))  # so that much is left when it is told
         moment = Moment(rows=500)
@@ -292,7 +296,7 @@ async def test_interrupted_it_leaves_whole_pages_and_the_next_run_goes_on(cluste
 async def test_a_429_that_one_worker_meets_holds_the_others_back(cluster: Any, postgresql_url: str) -> None:
     # Work that outlasts the pause by far: 400 pages, 80 a second at most.
     with Sandbox(organizations=8, batches=1000, page_size=20, entries=0, seed=1, latency=0.05) as sandbox:
-        sandbox.faults.add(Fault("batches.list", status=429, retry_after=6, count=1, skip=60))
+        sandbox.faults.add(Fault("batches.list", status=429, retry_after=12, count=1, skip=60))
         # Without a learnt rate, which would make up for a worker that does not hear of the pause.
         report = await sync_on_dask(
             cluster,
@@ -305,7 +309,7 @@ async def test_a_429_that_one_worker_meets_holds_the_others_back(cluster: Any, p
         assert report.ok
         (refused,) = [request for request in sandbox.requests if request.status == 429]
         assert refused.ended is not None
-        told, opens = refused.ended + 4.0, refused.ended + 6.0  # they look at the store twice a second
+        told, opens = refused.ended + 8.0, refused.ended + 12.0  # they look at the store twice a second
         lists = sandbox.requests.of("batches.list")
         assert [request for request in lists if told < request.started < opens] == []
 
@@ -322,7 +326,7 @@ async def test_a_429_that_one_worker_meets_holds_the_others_back(cluster: Any, p
         assert len(asked(before=True)) > 1
         assert len(asked(before=False)) > 4
         assert sum(request.started >= opens for request in lists) > 100
-        assert report.waited >= 6
+        assert report.waited >= 12
 
 
 @pytest.mark.dask
@@ -520,6 +524,7 @@ async def test_a_cluster_that_loses_all_workers_for_good_is_told_and_the_next_ru
                 await cluster.scale(0)
                 with pytest.raises(ClusterError, match=r"had no worker for 1 seconds; run again, and it goes on"):
                     await running
+        await nobody_else_at(postgresql_url)
         kept = await stored(postgresql_url)
         assert 100 <= len(kept) < 1600
         sandbox.faults.clear()
@@ -669,10 +674,10 @@ async def test_workers_tell_each_other_to_wait_and_to_stop(postgresql_url: str) 
         )
         listening = [asyncio.create_task(each.listen()) for each in (one, other)]
         strange = asyncio.create_task(stranger.listen())
-        one.on_gate(GateClosed(operation="batches.list", seconds=30))
+        one.on_gate(GateClosed(operation="batches.list", seconds=3000))
         one.on_gate(GateClosed(operation="batches.list", seconds=3))
         async with asyncio.timeout(300):
-            while not all(gate.remaining() > 20 for gate in gates):  # noqa: ASYNC110  # other tasks look at a database
+            while not all(gate.remaining() > 2000 for gate in gates):  # noqa: ASYNC110  # other tasks look at a database
                 await asyncio.sleep(0)
         await one.stop()
         await asyncio.wait(listening)
@@ -696,7 +701,7 @@ async def test_a_machine_s_clock_that_steps_makes_no_pause_longer_and_silences_n
         one, other = Signals(store, "run"), Signals(store, "run", limits)
         listening = [asyncio.create_task(each.listen()) for each in (one, other)]
         now = time.time()
-        for step, seconds in ((-3_600.0, 20.0), (-86_400.0, 60.0)):
+        for step, seconds in ((-3_600.0, 600.0), (-86_400.0, 1_800.0)):
             one.on_gate(GateClosed(operation="batches.list", seconds=seconds))
             monkeypatch.setattr(time, "time", lambda at=now + step: at)
             async with asyncio.timeout(300):

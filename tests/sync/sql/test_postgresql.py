@@ -149,7 +149,7 @@ async def new_database_url(server: Server) -> str:
 
 async def test_two_that_stand_in_each_others_way_are_both_served(postgresql_url: str) -> None:
     """Each locks one row and then wants the other's: PostgreSQL ends one of the two, which is run again."""
-    found = database(postgresql_url, patience=10)
+    found = database(postgresql_url, patience=300)
 
     def make(connection: sa.Connection) -> None:
         connection.exec_driver_sql("CREATE TABLE things (name TEXT PRIMARY KEY, count INTEGER NOT NULL)")
@@ -187,7 +187,7 @@ async def test_a_session_that_ends_while_rows_are_copied_costs_a_try(postgresql:
             tries += 1
             pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
             if tries == 1:
-                await_only(other.execute("SELECT pg_terminate_backend($1, 5000)", pid))
+                await_only(other.execute("SELECT pg_terminate_backend($1, 60000)", pid))
             return append.run(connection, [("a", b"b")])
 
         assert await store.database.run(copy) == 1

@@ -40,7 +40,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         form = b"grant_type=client_credentials&client_id=%s&client_secret=%s"
         body = form % tuple(part.encode() for part in served[0].credentials)
         try:
-            with urllib.request.urlopen(served[0].token_url, body, timeout=10) as answer:  # noqa: S310  # our own server
+            with urllib.request.urlopen(served[0].token_url, body, timeout=60) as answer:  # noqa: S310  # our own server
                 statuses.append(answer.status)
         except urllib.error.HTTPError as error:
             with error:

@@ -34,6 +34,6 @@ async def test_a_body_that_broke_off_before_anybody_looked_is_not_waited_for(mon
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     once = RetryPolicy(attempts=1)
-    async with server, AmiliClient("token", base_url=url, retry=once, timeout=5.0) as client:
+    async with server, AmiliClient("token", base_url=url, retry=once, timeout=60.0) as client:
         with pytest.raises(TransportError, match="a success whose body was cut short"):
             await client.batches.get("o", "b")

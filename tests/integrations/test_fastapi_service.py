@@ -63,7 +63,7 @@ async def service(module: ModuleType) -> AsyncIterator[Service]:
 
 @pytest.fixture
 async def browser(service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=service.url, timeout=30) as browser:
+    async with httpx.AsyncClient(base_url=service.url, timeout=60) as browser:
         yield browser
 
 
@@ -260,7 +260,7 @@ async def test_a_service_whose_credentials_are_refused_is_not_ready(sandbox: San
     )
     app.add_api_route("/ready", amili_ready)
 
-    async with served(app) as service, httpx.AsyncClient(base_url=service.url) as browser:
+    async with served(app) as service, httpx.AsyncClient(base_url=service.url, timeout=60) as browser:
         response = await browser.get("/ready")
 
     assert response.status_code == 503
@@ -301,7 +301,7 @@ async def test_context_variables_of_a_request_are_seen_by_pages_read_ahead(
         request_id.set(name)
         return JsonLinesResponse(amili.batches.list(sandbox.organization_ids[0], limit=200))
 
-    async with served(app) as service, httpx.AsyncClient(base_url=service.url) as browser:
+    async with served(app) as service, httpx.AsyncClient(base_url=service.url, timeout=60) as browser:
         await asyncio.gather(browser.get("/a"), browser.get("/b"))
 
     assert sorted(seen) == ["a"] * 4 + ["b"] * 4
@@ -410,7 +410,7 @@ async def test_a_mounted_app_uses_the_client_of_the_app_around_it(
     app = FastAPI(lifespan=amili_lifespan())
     app.mount("/inner", inner)
 
-    async with served(app) as service, httpx.AsyncClient(base_url=service.url) as browser:
+    async with served(app) as service, httpx.AsyncClient(base_url=service.url, timeout=60) as browser:
         assert (await browser.get("/inner/first")).status_code == 200
 
 
@@ -421,7 +421,7 @@ async def test_an_app_without_a_client_says_how_to_make_one() -> None:
     @app.get("/")
     async def route(_: AmiliDep) -> None: ...
 
-    async with served(app) as service, httpx.AsyncClient(base_url=service.url) as browser:
+    async with served(app) as service, httpx.AsyncClient(base_url=service.url, timeout=60) as browser:
         assert (await browser.get("/")).json()["type"] == "urn:problem-type:amili-async:misconfigured"
 
 

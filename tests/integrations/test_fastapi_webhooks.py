@@ -117,7 +117,7 @@ async def test_the_route_is_not_in_the_apps_documentation() -> None:
 async def test_a_shutdown_leaves_no_handler_behind() -> None:
     webhooks = WebhookApp(patience=0.01)
     webhooks.proceed.clear()
-    async with served(webhooks.app) as service, httpx.AsyncClient(base_url=service.url) as sender:
+    async with served(webhooks.app) as service, httpx.AsyncClient(base_url=service.url, timeout=60) as sender:
         response = await sender.post("/hooks/amili/webhooks", content=BODY, headers=signed(BODY))
         assert (webhooks.begun, webhooks.cancelled) == (True, False)
 
@@ -147,6 +147,6 @@ async def test_a_half_sent_body_is_answered_when_its_time_is_up() -> None:
         host, port = service.url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(b"POST /hooks/amili/webhooks HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
-        answer = await asyncio.wait_for(reader.read(), 10)
+        answer = await asyncio.wait_for(reader.read(), 60)
         writer.close()
     assert answer.startswith(b"HTTP/1.1 408 ")

@@ -32,7 +32,7 @@ FEW = 3
 
 def arrive(sandbox: Sandbox, count: int) -> bool:
     """Return whether so many pages are asked for while this thread, and its event loop, stands still."""
-    patience = time.monotonic() + 30
+    patience = time.monotonic() + 60
     while sandbox.requests.count(LIST) < count and time.monotonic() < patience:
         time.sleep(0.001)
     return sandbox.requests.count(LIST) == count

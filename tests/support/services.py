@@ -51,8 +51,8 @@ def environment_of(sandbox: Sandbox) -> dict[str, str]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Return when something has come about in a server of this event loop, which takes no more than half a minute."""
-    async with asyncio.timeout(30):
+    """Return when something has come about in a server of this event loop, which takes no more than a minute."""
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110  # what is waited for has no event to wait for
             await asyncio.sleep(0.001)
 

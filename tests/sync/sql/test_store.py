@@ -426,7 +426,7 @@ async def test_nothing_is_renewed_while_nothing_is_held(sqlite_url: str, monkeyp
     monkeypatch.setattr(Leases, "renew", returning(lambda: renewed.append(1)))
     monkeypatch.setattr(asyncio, "sleep", count)
     async with SqlStore(sqlite_url):
-        await asyncio.wait_for(come_round.wait(), 10)
+        await asyncio.wait_for(come_round.wait(), 100)
 
     assert renewed == []
 
@@ -442,7 +442,7 @@ async def test_a_store_that_cannot_renew_goes_on(url: str, monkeypatch: pytest.M
     async with SqlStore(url, lease=0.02) as store:
         monkeypatch.setattr(store, "_hold_longer", fail)
         await store.begin("organization", "batches")
-        await asyncio.wait_for(tried.wait(), 10)
+        await asyncio.wait_for(tried.wait(), 100)
 
         assert await written(store, batch("a")) == WriteResult(1, 0)
 

@@ -28,7 +28,17 @@ UNION = "plain tagged union"
 NEWS = "all known, and news beside the rows"
 """A member of the envelope that no model names."""
 
-TARGETS = {"all known": 1.1, NEWS: 1.2, "none with $type": 1.2, "1 in 100 unknown": 1.8, "all unknown": 3.2}
+NO_ZONE = "all known, and two moments without a zone on each batch"
+"""What only makes sense in another writing is read in Python: it costs more than what is documented, in one pass."""
+
+TARGETS = {
+    "all known": 1.1,
+    NEWS: 1.2,
+    NO_ZONE: 3.2,
+    "none with $type": 1.2,
+    "1 in 100 unknown": 1.8,
+    "all unknown": 3.2,
+}
 
 
 class PaymentSuccess(SucceededEntry, tag="paymentSuccess", frozen=True, kw_only=True, gc=False):
@@ -40,10 +50,12 @@ class PaymentSuccess(SucceededEntry, tag="paymentSuccess", frozen=True, kw_only=
 
 
 def pages(entries: int, *, payments: bool) -> dict[str, bytes]:
-    """Return one page of 100 batches in five variants, by the name of the row that each stands for."""
+    """Return one page of 100 batches in six variants, by the name of the row that each stands for."""
     draw = random.Random(1)
     batches: list[dict[str, Any]] = json.loads(render_rows(Listing(entries=entries), 0, 0))
     variants = {name: json.loads(json.dumps(batches)) for name in TARGETS}
+    for batch in variants[NO_ZONE]:
+        batch.update({name: batch[name].rstrip("Z") for name in ("createdAt", "finishedAt") if batch.get(name)})
     for name, rows in variants.items():
         for entry in (entry for batch in rows for entry in batch["succeeded"]):
             if not payments and entry["$type"] == "paymentSuccess":

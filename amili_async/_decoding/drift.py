@@ -32,6 +32,8 @@ class Findings:
         """The members that no field names, by the model that has none for them."""
         self.nulls: dict[type[Received], dict[str, None]] = {}
         """The fields that were null."""
+        self.coerced: dict[type[Received], dict[str, None]] = {}
+        """The fields that held what only made sense in another writing."""
         self.tags: dict[str, None] = {}
         """The types of entries that nobody taught."""
 
@@ -47,10 +49,15 @@ class Findings:
         """Keep the name of a field that was null."""
         self.nulls.setdefault(model, {})[field] = None
 
+    def coercion(self, model: type[Received], field: str) -> None:
+        """Keep the name of a field that had to be coerced."""
+        self.coerced.setdefault(model, {})[field] = None
+
     def take(self, other: Findings) -> None:
         """Take over what another reading met, now that it holds."""
         self.drifts += other.drifts
-        for own, others in ((self.members, other.members), (self.nulls, other.nulls)):
+        learnt = (self.members, other.members), (self.nulls, other.nulls), (self.coerced, other.coerced)
+        for own, others in learnt:
             for model, names in others.items():
                 own.setdefault(model, {}).update(names)
         self.tags.update(other.tags)

@@ -115,6 +115,7 @@ class _Envelope(Generic[E]):
 
     def _open(self, body: bytes | bytearray, note: DriftReporter | None) -> E:
         found: E
+        self._shapes.met.clear()
         try:
             found = self._strict.decode(body)
             self.look_at(found, note)
@@ -123,7 +124,7 @@ class _Envelope(Generic[E]):
             found = self._members.read(body, "$", met)
             for kept in (found, found.summary or found):
                 check_values(kept.extra.values())
-            self._shapes.learn(met)
+            self._shapes.learn(met, self._places)
             met.tell(note)
         return found
 
@@ -133,8 +134,10 @@ class _Envelope(Generic[E]):
         Raises:
             msgspec.ValidationError: it is nested too deeply.
         """
-        learnt = self._shapes.learnt
+        learnt, met = self._shapes.learnt, self._shapes.met
         if learnt:
             self._places.check_depth((found,), learnt)
             if note is not None:
                 self._places.report((found,), note, learnt)
+        if met and note is not None:
+            self._places.report_coerced(met, note)

@@ -36,6 +36,7 @@ _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _arrays = msgspec.json.Decoder(list[msgspec.Raw])
 _texts = msgspec.json.Decoder(str)
 _encode = msgspec.json.encode
+_SIMPLE = (str, int, types.NoneType)
 
 
 _HALF = re.compile(
@@ -94,6 +95,24 @@ class Coercer:
                     return value
             raise
 
+    def read_value(self, value: object) -> tuple[Any, str]:
+        """Return what a JSON value says that stands where one had to be coerced, and how it came to that, if it had to.
+
+        Of an amount only `Places` knows whether it is within bounds.
+
+        Raises:
+            msgspec.ValidationError: it does not fit, or it is none of which all digits are known.
+        """
+        if not isinstance(value, _SIMPLE):
+            raise msgspec.ValidationError("Expected a text, a whole number, true, false or null")
+        raw = _encode(value)
+        try:
+            return self._decoder.decode(raw), ""
+        except msgspec.ValidationError:
+            found = Findings()
+            read = self.read(raw, "$", found)
+            return read, found.drifts[0].found
+
     def coerce(self, raw: bytes) -> list[Coerced]:  # noqa: ARG002  # what other places need
         """Return what to read in place of JSON that does not fit."""
         return []
@@ -106,8 +125,17 @@ class Text(Coercer):
         """Put it in quotes."""
         if raw[:1] not in b"-0123456789tf":
             return []
-        what = "true or false taken as text" if raw[:1] in b"tf" else "a number taken as text"
+        what = "true or false taken as text" if raw[:1] in b"tf" else _NUMBER
         return [Coerced(b'"' + raw + b'"', what)]
+
+    def read_value(self, value: object) -> tuple[Any, str]:
+        """Return the text; the digits of a number at once."""
+        if type(value) is int:
+            return self._decoder.decode(b'"%d"' % value), _NUMBER
+        return super().read_value(value)
+
+
+_NUMBER = "a number taken as text"
 
 
 class Moment(Coercer):
@@ -116,8 +144,20 @@ class Moment(Coercer):
     def coerce(self, raw: bytes) -> list[Coerced]:
         """Add what is missing."""
         text = _values.decode(raw)
-        missing = (("Z", "a time without a zone taken as UTC"), ("T00:00:00Z", "a date taken as UTC"))
+        missing = (("Z", _WITHOUT_ZONE), ("T00:00:00Z", "a date taken as UTC"))
         return [Coerced(_encode(f"{text}{end}"), what) for end, what in missing]
+
+    def read_value(self, value: object) -> tuple[Any, str]:
+        """Return the moment; one that does not end in the usual zone is likely to have none."""
+        if not isinstance(value, str) or value.endswith("Z"):
+            return super().read_value(value)
+        try:
+            return self._decoder.decode(_encode(f"{value}Z")), _WITHOUT_ZONE
+        except msgspec.ValidationError:
+            return super().read_value(value)
+
+
+_WITHOUT_ZONE = "a time without a zone taken as UTC"
 
 
 class Day(Coercer):
@@ -182,6 +222,13 @@ class Choice(Coercer):
                     return value
             raise
         return _bounded(value) if self._with_amount else value
+
+    def read_value(self, value: object) -> tuple[Any, str]:
+        """Return what the only option makes of it, if there is but one."""
+        if value is None or len(self._options) != 1:
+            return super().read_value(value)
+        (option,) = self._options
+        return option.read_value(value)
 
 
 class Items(Coercer):
@@ -277,8 +324,9 @@ class Members(Coercer):
                     unknown[name] = msgspec.Raw(_own(raw)) if self._keeps else raw
                 continue
             field, coercer = self._fields[name]
+            place, told = f"{path}.{name}", len(found.drifts)
             try:
-                values[field.name] = coercer.read(raw, f"{path}.{name}", found)
+                values[field.name] = coercer.read(raw, place, found)
             except READING_ERRORS as error:
                 empty = "".join(bytes(raw).decode("utf-8", "replace").split())
                 if field.required or empty not in {"null", "{}"}:
@@ -286,7 +334,10 @@ class Members(Coercer):
                 if empty == "null":
                     nulls.append(name)
                 if empty != "null" or field.default is not None:
-                    found.drift("leniency", f"{path}.{name}", f"{empty} taken as absent")
+                    found.drift("leniency", place, f"{empty} taken as absent")
+            else:
+                if self._keeps is not None and any(drift.path == place for drift in found.drifts[told:]):
+                    found.coercion(self._keeps, field.name)
         return self._make(values, unknown, nulls, path, found)
 
     def _make(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import types
 from decimal import Decimal
+from functools import cached_property
 from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Union, get_args, get_origin
@@ -81,6 +82,20 @@ class Places:
         self.enums = frozenset(_enums_in(self._places))
         """The open enums that may stand in such a row."""
 
+    @cached_property
+    def paths(self) -> Mapping[type[msgspec.Struct], str]:
+        """Where each struct stands that stands in one place alone."""
+        found: dict[type[msgspec.Struct], list[str]] = {}
+        for model, path in _paths_to(self._places, "$"):
+            found.setdefault(model, []).append(path)
+        return {model: paths[0] for model, paths in found.items() if len(paths) == 1}
+
+    def report_coerced(self, met: Iterable[tuple[type[msgspec.Struct], str, str]], note: DriftReporter) -> None:
+        """Tell of the members that were coerced, and how."""
+        for model, name, what in met:
+            if model in self.paths:
+                note("leniency", f"{self.paths[model]}.{name}", what)
+
     def check_amounts(self, rows: Sequence[object]) -> None:
         """Look at the amounts of rows.
 
@@ -116,6 +131,13 @@ class Places:
         """
         for place in self._places:
             _report(place, rows, path, note, learnt)
+
+
+def _paths_to(places: Iterable[_Place], path: str) -> Iterator[tuple[type[msgspec.Struct], str]]:
+    for place in places:
+        yield place.model, path + place.path
+        for field in place.fields:
+            yield from _paths_to(field.below, f"{path}{place.path}.{field.wire}")
 
 
 def _check_amounts(place: _Place, values: Iterable[object]) -> None:

@@ -95,24 +95,29 @@ class TypedRows(Rows[T]):
     def page(self, body: bytes | bytearray, note: DriftReporter | None) -> PageBody:
         """Return a whole page, read strictly in one pass."""
         before = misses.latest
+        self.shapes.met.clear()
         page = self.strict_page(body, note)
         if self._anything:
             check_depth(body, MAX_DEPTH + _AROUND)
         self._look_at(page.data, before, note)
+        self.shapes.forget_unmet()
         return page
 
     def row(self, raw: JSON, note: DriftReporter | None) -> T:
         """Return one row: read strictly, else leniently."""
         before = misses.latest
+        self.shapes.met.clear()
         try:
             row = self.strict_row(raw, note)
             if self._anything:
                 check_depth(raw)
             self._look_at((row,), before, note)
+            self.shapes.forget_unmet()
         except READING_ERRORS:
             check_depth(raw)
             found = Findings()
             row = self.coercer.read(raw, "$", found)
+            self.shapes.met.clear()
             self.learn(found)
             found.tell(note)
             self._look_at((row,), before, note)
@@ -124,7 +129,7 @@ class TypedRows(Rows[T]):
 
     def learn(self, found: Findings) -> None:
         """Learn from a row that was read leniently."""
-        self.shapes.learn(found)
+        self.shapes.learn(found, self.places)
 
     def _look_at(self, rows: Any, before: object, note: DriftReporter | None) -> None:
         self.places.check_amounts(rows)
@@ -135,6 +140,7 @@ class TypedRows(Rows[T]):
         # Where nothing was learnt and no value missed there is nothing to find.
         if note is not None and (missed or self.shapes.version):
             self.places.report(rows, note, self.shapes.learnt)
+            self.places.report_coerced(self.shapes.met, note)
 
 
 _AROUND = 2

@@ -1,7 +1,8 @@
 """Shapes: what the rows of one reader turned out to hold beside what is documented, learnt to be decoded in one pass.
 
-Three things are learnt: members that no field names, fields that are null, values that no enum lists. Learning is
-bounded: a server that makes up names costs time, as its rows are then read one by one, and no memory.
+Four things are learnt: members that no field names, fields that are null, fields that hold what only makes sense in
+another writing, values that no enum lists. Learning is bounded: a server that makes up names costs time, as its rows
+are then read one by one, and no memory.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, Union, get_a
 
 import msgspec
 
+from amili_async._decoding.lenient import coercer_of
 from amili_async._decoding.places import may_be_anything
 from amili_async._upstream.msgspec import lookup_of
 from amili_async.models import OpenEnum, Received
@@ -20,15 +22,21 @@ from amili_async.models._open_enum import kept_values
 from amili_async.models._received import learnt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
+    from msgspec.structs import FieldInfo
+
     from amili_async._decoding.drift import Findings
+    from amili_async._decoding.places import Places
 
 T = TypeVar("T")
 
 MAX_NAMES = 64
 """The unknown members of one model that are learnt, at most."""
+
+FORGOTTEN_AFTER = 64
+"""Readings in a row in which nothing had to be coerced, until all fields are read as documented again: it is faster."""
 
 MAX_NAME_LENGTH = 64
 """The characters of an unknown member's name that is learnt, at most."""
@@ -42,6 +50,12 @@ class Shapes:
         self._members: dict[type[Received], dict[str, None]] = {}
         self._nulls: dict[type[Received], dict[str, None]] = {}
         self._values: dict[type[OpenEnum], int] = {}
+        self._coerced: dict[type[Received], dict[str, type]] = {}
+        """What msgspec is told in the place of a field's kind, so that it asks `_read_value`."""
+        self.met: dict[tuple[type[Received], str, str], None] = {}
+        """The models and members that were coerced since somebody cleared this, and how."""
+        self._unmet = 0
+        """How many readings have met none."""
         self._made: dict[object, Any] = {}
 
     @property
@@ -49,15 +63,34 @@ class Shapes:
         """The models that unknown members were learnt of."""
         return self._members.keys()
 
-    def learn(self, found: Findings) -> None:
-        """Learn from a row that was read leniently."""
+    def learn(self, found: Findings, places: Places) -> None:
+        """Learn from something that was read leniently, and that has these places."""
         before = self._size()
+        for model, fields in found.coerced.items():
+            if model in places.paths:
+                self._learn_coerced(model, fields)
         for model, names in found.members.items():
             known = self._members.setdefault(model, {})
             known.update(dict.fromkeys([name for name in names if _learnable(name)][: MAX_NAMES - len(known)]))
         for model, fields in found.nulls.items():
             self._nulls.setdefault(model, {}).update(fields)
         if self._size() != before:
+            self.renew()
+
+    def _learn_coerced(self, model: type[Received], names: Iterable[str]) -> None:
+        known = self._coerced.setdefault(model, {})
+        for field in fields_of(model):
+            # What users are shown something else of than the field holds is left to the lenient reading.
+            if field.name in names and field.name not in {*known, *model.numbers}:
+                known[field.name] = _stand_in(model, field, self.met)
+
+    def forget_unmet(self) -> None:
+        """After each reading: forget what had to be coerced, once it has not for long."""
+        if not self._coerced:
+            return
+        self._unmet = 0 if self.met else self._unmet + 1
+        if self._unmet == FORGOTTEN_AFTER:
+            self._coerced, self._unmet = {}, 0
             self.renew()
 
     def learn_values(self, enums: frozenset[type[OpenEnum]]) -> None:
@@ -90,7 +123,7 @@ class Shapes:
 
     def struct(self, model: type[Received], given: Mapping[str, object] | None = None) -> type[Received]:
         """Return the struct for a model, with further kinds for some of its fields; the model itself if need be."""
-        kinds = dict(given or {})
+        kinds = {**self._coerced.get(model, {}), **(given or {})}
         for field in fields_of(model):
             changed = self.of(field.type)
             if field.name not in kinds and field.name != "extra" and changed != field.type:
@@ -112,7 +145,34 @@ class Shapes:
         return kind  # pyright: ignore[reportUnknownVariableType]  # of any kind
 
     def _size(self) -> int:
-        return sum(map(len, self._members.values())) + sum(map(len, self._nulls.values()))
+        return sum(len(names) for each in (self._members, self._nulls, self._coerced) for names in each.values())
+
+
+class _AnyValue(type):
+    """The type of a class that msgspec takes any value for an instance of, and whose values `read` is asked for."""
+
+    read: Callable[[object], object]
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return True
+
+
+def _stand_in(model: type[Received], field: FieldInfo, met: dict[tuple[type[Received], str, str], None]) -> _AnyValue:
+    """Return what stands for the kind of a field where values have to be coerced; ``met`` is told of each that had."""
+    read_value, name = coercer_of(field.type).read_value, field.encode_name
+
+    def read(value: object) -> object:
+        found, what = read_value(value)
+        if what:
+            met[model, name, what] = None
+        return found
+
+    return _AnyValue("Coerced", (), {"read": staticmethod(read)})
+
+
+def _read_value(kind: type, value: object) -> object:
+    """Return what a value is that msgspec has no kind of its own for: whatever it came as, but for what was learnt."""
+    return kind.read(value) if isinstance(kind, _AnyValue) else value
 
 
 class Decoder(Generic[T]):
@@ -134,7 +194,9 @@ class Decoder(Generic[T]):
         """
         if self._version != self._shapes.version:
             kind: Any = self._make()
-            self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(kind, float_hook=self._hook)
+            self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(
+                kind, float_hook=self._hook, dec_hook=_read_value
+            )
             self._version = self._shapes.version
         return self._decoder.decode(data)
 

@@ -223,10 +223,15 @@ def _learnt_extra(
 
 def _reduce(row: Received) -> tuple[object, ...]:
     """Pickle a learnt struct as a plain one: there is no such class in another process."""
-    values = zip(type(row).__struct_fields__, msgspec.structs.astuple(row), strict=True)
-    known = {name for name in row.plain.__struct_fields__ if name != "extra"}
-    members = {name: value for name, value in values if name in known and value is not UNSET}
-    return _unpickled, (row.plain, {**members, "extra": row.extra})
+    kind, extra = type(row), row.extra
+    known = {*row.plain.__struct_fields__} - {"extra"}
+    # What was null has its default again, and `extra` says that it was null.
+    nulls = extra.nulls if isinstance(extra, Extra) else ()
+    fields = zip(kind.__struct_fields__, kind.__struct_encode_fields__, msgspec.structs.astuple(row), strict=True)
+    members = {
+        name: value for name, wire, value in fields if name in known and value is not UNSET and wire not in nulls
+    }
+    return _unpickled, (row.plain, {**members, "extra": extra})
 
 
 def _unpickled(kind: type[R], members: dict[str, Any]) -> R:

@@ -144,6 +144,14 @@ def test_it_survives_pickle(protocol: int) -> None:
         assert json.loads(encode(again), parse_float=str) == json.loads(CASE, parse_float=str)
 
 
+def test_a_list_that_was_null_is_empty_in_a_copy_too() -> None:
+    for case in first_and_later(Case, b'{"caseId":"c","invoices":null,"amount":1}'):
+        for again in (copy.copy(case), copy.deepcopy(case), pickle.loads(pickle.dumps(case))):  # noqa: S301  # our own bytes
+            assert again == case
+            assert again.invoices == ()
+            assert json.loads(encode(again))["invoices"] is None
+
+
 def test_it_is_unpickled_in_a_process_that_has_learnt_nothing() -> None:
     cases = first_and_later(Case, CASE)
     code = (

@@ -281,7 +281,9 @@ def test_nothing_grows_nothing_is_wrong_and_nothing_leaks(
     assert load.wrong == []
     assert logged.leaks == []
     assert logged.lines > 0
-    assert load.outcomes["right"] > sum(load.outcomes.values()) / 2, load.outcomes
+    # For as long as no token can be had, of which a slow machine sees as many seconds, every call ends at once.
+    with_a_token = sum(load.outcomes.values()) - load.outcomes["TokenError"]
+    assert load.outcomes["right"] > with_a_token / 2, load.outcomes
     assert len(load.outcomes) > 8, f"too few ways to fail: {load.outcomes}"
     # What was written into a connection that was just being closed may not have arrived, and was not answered.
     assert load.answered <= arrived <= load.attempts, "the server saw other requests than the client says it made"

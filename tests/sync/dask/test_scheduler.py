@@ -674,10 +674,10 @@ async def test_workers_tell_each_other_to_wait_and_to_stop(postgresql_url: str) 
         )
         listening = [asyncio.create_task(each.listen()) for each in (one, other)]
         strange = asyncio.create_task(stranger.listen())
-        one.on_gate(GateClosed(operation="batches.list", seconds=3000))
+        one.on_gate(GateClosed(operation="batches.list", seconds=120))
         one.on_gate(GateClosed(operation="batches.list", seconds=3))
         async with asyncio.timeout(300):
-            while not all(gate.remaining() > 2000 for gate in gates):  # noqa: ASYNC110  # other tasks look at a database
+            while not all(gate.remaining() > 20 for gate in gates):  # noqa: ASYNC110  # other tasks look at a database
                 await asyncio.sleep(0)
         await one.stop()
         await asyncio.wait(listening)
@@ -701,7 +701,7 @@ async def test_a_machine_s_clock_that_steps_makes_no_pause_longer_and_silences_n
         one, other = Signals(store, "run"), Signals(store, "run", limits)
         listening = [asyncio.create_task(each.listen()) for each in (one, other)]
         now = time.time()
-        for step, seconds in ((-3_600.0, 600.0), (-86_400.0, 1_800.0)):
+        for step, seconds in ((-3_600.0, 50.0), (-86_400.0, 120.0)):
             one.on_gate(GateClosed(operation="batches.list", seconds=seconds))
             monkeypatch.setattr(time, "time", lambda at=now + step: at)
             async with asyncio.timeout(300):

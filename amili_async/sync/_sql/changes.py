@@ -82,7 +82,7 @@ async def changes(
 
     Raises:
         ConfigurationError: ``since`` is none of these, or names no run of this store.
-        StoreError: the store cannot be read, or a write has been under way for too long.
+        StoreError: the store cannot be read, or a write has been under way for longer than the store's patience.
     """
     names = checked_resources(resources)
     check_store(store)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 WRITING = 5_277_143
 """A number of our own: the PostgreSQL lock that is shared by all who write."""
 
+WAIT_FOR_WRITES = 2.0
+"""Seconds that a reader waits at most for the writes that are under way."""
+
 
 class Stamp(NamedTuple):
     """What a write puts on its rows."""
@@ -96,10 +99,10 @@ def settled_revision(connection: sa.Connection) -> int:
     On PostgreSQL this waits for the writes that are under way, which take milliseconds.
 
     Raises:
-        DBAPIError: one of them takes longer than two seconds (SQLSTATE 55P03).
+        DBAPIError: one of them takes longer than `WAIT_FOR_WRITES` (SQLSTATE 55P03).
     """
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SET LOCAL lock_timeout = '2s'")
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT_FOR_WRITES * 1000:.0f}ms'")
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITING)))
     found = connection.execute(sa.select(last_revision(connection.dialect))).scalar_one()
     return int(found)

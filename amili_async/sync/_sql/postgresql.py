@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 _CONNECTIONS = 8
 
-_PASSING = frozenset({"57P01", "57P02", "57P03", "53300", "40001", "40P01"})
+_PASSING = frozenset({"57P01", "57P02", "57P03", "53300", "40001", "40P01", "55P03"})
 """Going down, crashed, starting up; too many connections; what two transactions may do to each other."""
 
 _NOT_PREPARED_HERE = frozenset({"26000", "42P05"})

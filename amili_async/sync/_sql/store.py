@@ -58,7 +58,7 @@ class SqlStore:
         lease: seconds after which another run may take over a list whose run is not heard of any more. A process that
             ended on this machine is not waited for.
         run: a name shared by stores that work on the same run, which take over each other's lists at once.
-        patience: seconds for which a locked file, or a server that restarts, is waited for.
+        patience: seconds for which a locked file, a server that restarts, or another run's long write is waited for.
 
     Raises:
         ConfigurationError: the URL names no known database.

@@ -16,6 +16,7 @@ from amili_async.errors import ConfigurationError, StoreError
 from amili_async.models import Batch, BatchState
 from amili_async.sync import Change, SqlStore, changes, sync
 from amili_async.sync._sql import changes as module
+from amili_async.sync._sql import checkpoints
 from amili_async.sync._sql.checkpoints import WRITING
 from tests.support.rows import batch, held, portion
 
@@ -160,7 +161,10 @@ async def test_a_reader_that_stops_anywhere_ends_with_what_the_store_has(
 
 
 @pytest.mark.postgres
-async def test_a_write_that_commits_behind_a_later_one_is_not_missed(postgresql_url: str) -> None:
+async def test_a_write_that_commits_behind_a_later_one_is_not_missed(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "WAIT_FOR_WRITES", 600.0)  # however late a busy machine ends the other one
     async with SqlStore(postgresql_url) as store:
         for name in ("slow", "quick"):
             await store.begin(name, "batches")
@@ -181,8 +185,11 @@ async def test_a_write_that_commits_behind_a_later_one_is_not_missed(postgresql_
 
 
 @pytest.mark.postgres
-async def test_a_write_that_never_ends_is_told_and_holds_nobody_else_back(postgresql_url: str) -> None:
-    async with SqlStore(postgresql_url) as store:
+async def test_a_write_that_never_ends_is_told_and_holds_nobody_else_back(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "WAIT_FOR_WRITES", 0.05)
+    async with SqlStore(postgresql_url, patience=1) as store:
         await store.begin("organization", "batches")
         other = await asyncpg.connect(postgresql_url)
         transaction = other.transaction()
@@ -198,7 +205,9 @@ async def test_a_write_that_never_ends_is_told_and_holds_nobody_else_back(postgr
 
 
 @pytest.mark.postgres
-async def test_readers_beside_many_writers_miss_nothing(postgresql_url: str) -> None:
+async def test_readers_beside_many_writers_miss_nothing(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "WAIT_FOR_WRITES", 600.0)  # of seconds, a busy machine takes one for eight writes
+
     async def write(store: SqlStore, number: int) -> None:
         name = f"organization {number}"
         await store.begin(name, "batches")

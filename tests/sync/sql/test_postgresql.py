@@ -11,7 +11,8 @@ from sqlalchemy.util import await_only
 
 from amili_async._clock import SystemClock, installed
 from amili_async.errors import StoreError
-from amili_async.sync import SqlStore, WriteResult
+from amili_async.sync import RunSummary, SqlStore, SyncReport, WriteResult
+from amili_async.sync._sql import checkpoints
 from amili_async.sync._sql.schema import webhook_dead_letters
 from amili_async.sync._sql.statements import Append
 from amili_async.sync._sql.urls import database
@@ -141,6 +142,36 @@ async def test_a_session_that_an_operator_ends_costs_a_try(postgresql: Server) -
 
         assert await store.write(portion(batch("a"))) == WriteResult(1, 0)
         assert len(clock.slept) <= 1
+
+
+async def test_a_run_begins_and_ends_beside_a_write_that_takes_long(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After each time that it was waited for in vain the other writers have their turn, and it is waited for again."""
+    monkeypatch.setattr(checkpoints, "WAIT_FOR_WRITES", 0.01)
+    other = await asyncpg.connect(postgresql_url)
+
+    class PatientClock(HastyClock):
+        async def sleep(self, seconds: float) -> None:
+            await super().sleep(seconds)
+            if len(self.slept) == 3:
+                await other.execute("ROLLBACK")
+
+    async def write_slowly() -> None:
+        clock.slept.clear()
+        await other.execute(f"BEGIN; SELECT pg_advisory_xact_lock_shared({checkpoints.WRITING})")
+
+    clock = PatientClock()
+    with installed(clock):
+        store = SqlStore(postgresql_url)
+    async with store:
+        await write_slowly()
+        run = await store.begin_run(("batches",))
+        assert clock.slept == [0.1, 0.2, 0.4]
+        await write_slowly()
+        await store.end_run(run, RunSummary(outcome="ok", report=SyncReport()))
+        assert clock.slept == [0.1, 0.2, 0.4]
+    await other.close()
 
 
 async def new_database_url(server: Server) -> str:

@@ -38,6 +38,8 @@ _texts = msgspec.json.Decoder(str)
 _encode = msgspec.json.encode
 _SIMPLE = (str, int, types.NoneType)
 
+_NUMBER, _WITHOUT_ZONE = "a number taken as text", "a time without a zone taken as UTC"
+"""What is told of what is coerced most."""
 
 _HALF = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
@@ -135,9 +137,6 @@ class Text(Coercer):
         return super().read_value(value)
 
 
-_NUMBER = "a number taken as text"
-
-
 class Moment(Coercer):
     """A date with a time and a zone: what has no zone is taken as UTC, and a mere date as its first moment."""
 
@@ -155,9 +154,6 @@ class Moment(Coercer):
             return self._decoder.decode(_encode(f"{value}Z")), _WITHOUT_ZONE
         except msgspec.ValidationError:
             return super().read_value(value)
-
-
-_WITHOUT_ZONE = "a time without a zone taken as UTC"
 
 
 class Day(Coercer):

@@ -92,7 +92,7 @@ class Places:
 
     def report_coerced(self, met: Iterable[tuple[type[msgspec.Struct], str, str]], note: DriftReporter) -> None:
         """Tell of the members that were coerced, and how."""
-        for model, name, what in met:
+        for model, name, what in tuple(met):  # whoever listens may have something else read
             if model in self.paths:
                 note("leniency", f"{self.paths[model]}.{name}", what)
 

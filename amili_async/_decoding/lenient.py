@@ -36,7 +36,7 @@ _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _arrays = msgspec.json.Decoder(list[msgspec.Raw])
 _texts = msgspec.json.Decoder(str)
 _encode = msgspec.json.encode
-_SIMPLE = (str, int, types.NoneType)
+_SIMPLE = (str, int, msgspec.Raw, types.NoneType)
 
 _NUMBER, _WITHOUT_ZONE = "a number taken as text", "a time without a zone taken as UTC"
 """What is told of what is coerced most."""
@@ -103,10 +103,10 @@ class Coercer:
         Of an amount only `Places` knows whether it is within bounds.
 
         Raises:
-            msgspec.ValidationError: it does not fit, or it is none of which all digits are known.
+            msgspec.ValidationError: it does not fit, or is none of those of which all digits are known.
         """
         if not isinstance(value, _SIMPLE):
-            raise msgspec.ValidationError("Expected a text, a whole number, true, false or null")
+            raise msgspec.ValidationError("Expected a text, a number as JSON, true, false or null")
         raw = _encode(value)
         try:
             return self._decoder.decode(raw), ""

@@ -80,8 +80,7 @@ class Shapes:
     def _learn_coerced(self, model: type[Received], names: Iterable[str]) -> None:
         known = self._coerced.setdefault(model, {})
         for field in fields_of(model):
-            # What users are shown something else of than the field holds is left to the lenient reading.
-            if field.name in names and field.name not in {*known, *model.numbers}:
+            if field.name in names and field.name not in known:
                 known[field.name] = _stand_in(model, field, self.met)
 
     def forget_unmet(self) -> None:

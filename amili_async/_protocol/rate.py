@@ -414,7 +414,7 @@ class LearnedPace:
             certain = 0.15 if self._inflow.strict else 0.07
         price = PRICE if self._uncertainty < certain else 0.5 / self._uncertainty
         hold = self._hold + cost * price
-        if self.shared and not (self._costly or self._windows.known):
+        if self.shared and not self._windows.known:
             self._owed += PRICE
             hold = max(hold, self._owed - OWED)
         self._hold = min(hold, max(2 * ROUND, LONGEST_HOLD * self._sustained))

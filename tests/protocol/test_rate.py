@@ -205,6 +205,16 @@ def test_clients_that_know_of_each_other_share_a_limit_and_seldom_meet_it(
     assert max(outcome.refused() for outcome in outcomes) < 0.065
 
 
+def test_clients_that_know_of_each_other_are_not_slower_for_it_where_windows_refuse_all() -> None:
+    used: list[float] = []
+    for seed in range(1, 13):
+        simulation = Simulation(Window(100, 10, told=False), tasks=4, seed=seed, clients=4, late=0.005)
+        for client in simulation.clients:
+            client.pace.shared = True
+        used.append(kept(simulation.run(), 10))
+    assert sum(used) / len(used) >= 0.88
+
+
 def test_of_two_clients_of_a_strict_limit_neither_starves() -> None:
     """What one sends makes the server refuse the other, whatever its pace: together they reach half of the limit."""
     for seed in SEEDS:

@@ -747,6 +747,10 @@ async def test_those_who_are_left_take_the_part_of_the_rate_of_a_worker_that_has
             while [pace.rate for pace in paces[:2]] != [8.0, 16.0]:  # noqa: ASYNC110  # as above
                 await asyncio.sleep(0)
             assert paces[2].rate == 12.0
+            assert paces[0].shared
+            two.cancel()
+            while paces[0].shared:  # noqa: ASYNC110  # as above
+                await asyncio.sleep(0)
         assert not any(name.startswith(names[2]) for name in await said())
         for task in (one, two):
             task.cancel()

@@ -322,7 +322,7 @@ def test_a_pooler_that_is_restarted_again_and_again_is_waited_for(
 
 
 def test_a_full_disk_is_one_line_and_with_room_the_same_command_goes_on(server: Upstream, folder: Path) -> None:
-    full, room, kept = on_a_full_disk(folder, (*AMILI, *SYNC), size="400k", environment=environment_of(server))
+    full, room, kept = on_a_full_disk(folder, (*AMILI, *SYNC), size="600k", environment=environment_of(server))
 
     assert (full.status, full.printed) == (1, "")
     assert without_progress(full.said) == ["Error: the SQLite store: database or disk is full"]

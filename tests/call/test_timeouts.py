@@ -317,4 +317,5 @@ def test_a_wait_begun_by_a_caller_that_has_blocked_the_loop_has_its_whole_time_o
             pass  # as a caller that works does; uvloop's own clock stands still meanwhile
         return await bounded(scheduler, 0.45, work=0.02)
 
-    assert on_uvloop(main) > 0
+    # One that is measured by a clock that stood still ends too early every time; one that is not, on a starved machine.
+    assert any(on_uvloop(main) > 0 for _ in range(5))

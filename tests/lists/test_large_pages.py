@@ -52,7 +52,9 @@ async def test_a_large_page_holds_what_a_small_one_would(
 
 
 async def test_other_tasks_have_turns_while_a_page_of_any_size_is_read_leniently(batch_list: BatchList) -> None:
-    rows = [{"batchId": str(number), "failed": {}, "createdBy": "x" * 400} for number in range(1000)]
+    rows: list[dict[str, object]] = [
+        {"batchId": str(number), "failed": {}, "createdBy": "x" * 400} for number in range(1000)
+    ]
     body = json.dumps({"data": rows})
     assert len(body) < listing.LARGE
     batch_list.sandbox.faults.add(Fault(LIST, body=body))

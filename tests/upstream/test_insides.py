@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -65,7 +66,8 @@ def test_a_struct_that_names_another_module_is_read_by_the_names_of_its_own() ->
 
 def test_what_stands_for_an_enum_reads_the_enum_s_own_members_and_further_ones() -> None:
     teal = str.__new__(Colour, "teal")
-    decoder = msgspec.json.Decoder(list[lookup_of(Colour, {"teal": teal})])  # type: ignore[misc]  # made at run time
+    kind: Any = list[lookup_of(Colour, {"teal": teal})]  # type: ignore[misc]  # made at run time
+    decoder: msgspec.json.Decoder[list[Colour]] = msgspec.json.Decoder(kind)
     assert [type(value) for value in decoder.decode(b'["red","teal","rouge"]')] == [Colour] * 3
     assert decoder.decode(b'["teal"]')[0] is teal
     assert decoder.decode(b'["rouge"]') == [Colour.RED]

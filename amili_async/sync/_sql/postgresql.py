@@ -30,7 +30,8 @@ T = TypeVar("T")
 _CONNECTIONS = 8
 
 _PASSING = frozenset({"57P01", "57P02", "57P03", "53300", "40001", "40P01", "55P03"})
-"""Going down, crashed, starting up; too many connections; what two transactions may do to each other."""
+"""Going down, crashed, starting up; too many connections; what two transactions may do to each other, a lock that one
+holds for longer than another waits included."""
 
 _NOT_PREPARED_HERE = frozenset({"26000", "42P05"})
 """A prepared statement is on another connection, or another one of its name is on this."""
